@@ -1,0 +1,1 @@
+"""What answers requests, and all that it shares with the workers."""

@@ -1,0 +1,1 @@
+"""Passwords and tokens: what proves that somebody is who they say."""

@@ -1,0 +1,1 @@
+"""The scripted client behind `boardroom demo`: it knows the service only through its public door."""

@@ -1,0 +1,1 @@
+"""Pure rules and shapes: no I/O, no clock of its own, standard library and pydantic only."""

@@ -1,0 +1,105 @@
+"""Every refusal there is: one class per HTTP status, one stable code per reason.
+
+The API turns a `Refusal` into RFC 9457 `application/problem+json`; a socket turns it into an `error`
+event. Nothing else in the house knows status codes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field of a request: `field` is its dotted path."""
+
+    field: str
+    message: str
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an accident
+    """A clear "no" that changed nothing. `detail` is one human sentence, shown to people as it is."""
+
+    status = 409
+    code = "refused"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[FieldError] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+
+
+class BadRequest(Refusal):
+    status = 400
+    code = "bad_request"
+
+
+class Unauthorized(Refusal):
+    status = 401
+    code = "unauthorized"
+
+
+class Forbidden(Refusal):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(Refusal):
+    """Absent, or somebody else's: both get the same bytes."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(Refusal):
+    """The state forbids it."""
+
+    status = 409
+    code = "conflict"
+
+
+class Stale(Refusal):
+    status = 412
+    code = "stale_etag"
+
+
+class TooLarge(Refusal):
+    status = 413
+    code = "too_large"
+
+
+class NotText(Refusal):
+    status = 415
+    code = "not_text"
+
+
+class Invalid(Refusal):
+    status = 422
+    code = "invalid"
+
+
+class TooMany(Refusal):
+    status = 429
+    code = "too_many_requests"
+
+
+class Unavailable(Refusal):
+    """A backing part is down; the client may come again after `retry_after` seconds."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, detail: str, *, code: str | None = None, retry_after: int = 2) -> None:
+        super().__init__(detail, code=code, retry_after=retry_after)
+
+
+NOT_FOUND = "There is nothing here under that address."
+"""The one sentence for everything absent or foreign."""

@@ -1,0 +1,113 @@
+"""Tickets: what there is to do, in which order, and how "done" is recognised.
+
+Shapes of checks are the contract's; `Check.criterion` is an index into the ticket's `acceptance_criteria`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+K = TypeVar("K")
+
+
+class TicketType(StrEnum):
+    EPIC = "epic"
+    STORY = "story"
+    TASK = "task"
+
+
+class TicketStatus(StrEnum):
+    TODO = "todo"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+CLOSED = frozenset({TicketStatus.DONE, TicketStatus.FAILED, TicketStatus.SKIPPED})
+
+
+class _Check(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=64)
+    criterion: int = Field(ge=0)
+
+
+class CommandCheck(_Check):
+    """A shell command run in a clean checkout; passes on `expect_exit` and, if set, when the output holds
+    `expect_output`."""
+
+    kind: Literal["command"] = "command"
+    run: str = Field(min_length=1, max_length=4000)
+    timeout_s: int = Field(default=60, ge=1, le=600)
+    expect_exit: int = 0
+    expect_output: str | None = None
+
+
+class HttpCheck(_Check):
+    """A request to the app, which is started for it on a port of its own."""
+
+    kind: Literal["http"] = "http"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    path: str = Field(min_length=1, max_length=2000, pattern=r"^/")
+    body: JsonValue = None
+    expect_status: int = Field(default=200, ge=100, le=599)
+    expect_text: str | None = None
+    expect_json: JsonValue = None
+
+
+class FileCheck(_Check):
+    """A file of the commit exists and, if set, holds `contains`. `path` is relative to the workspace."""
+
+    kind: Literal["file"] = "file"
+    path: str = Field(min_length=1, max_length=1000)
+    contains: str | None = None
+
+
+Check = Annotated[CommandCheck | HttpCheck | FileCheck, Field(discriminator="kind")]
+CHECK: TypeAdapter[CommandCheck | HttpCheck | FileCheck] = TypeAdapter(Check)
+
+
+def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:
+    """An epic follows its children: none begun, one failed, all closed (skipped ones count as closed), else
+    under way. With every child skipped it is skipped too; without children it is still to do."""
+    statuses = list(children)
+    if TicketStatus.FAILED in statuses:
+        return TicketStatus.FAILED
+    if all(status is TicketStatus.TODO for status in statuses):
+        return TicketStatus.TODO
+    if all(status is TicketStatus.SKIPPED for status in statuses):
+        return TicketStatus.SKIPPED
+    if all(status in CLOSED for status in statuses):
+        return TicketStatus.DONE
+    return TicketStatus.IN_PROGRESS
+
+
+def execution_order(keys: Sequence[K], dependencies: Mapping[K, Iterable[K]]) -> list[K]:
+    """`keys` so that each comes after what it depends on, otherwise in the given order.
+
+    Raises ValueError naming the tickets of a cycle.
+    """
+    left = list(keys)
+    placed: set[K] = set()
+    order: list[K] = []
+    while left:
+        free = next((key for key in left if placed.issuperset(dependencies.get(key, ()))), None)
+        if free is None:
+            raise ValueError(f"dependency cycle or unknown dependency among {sorted(map(str, left))}")
+        left.remove(free)
+        placed.add(free)
+        order.append(free)
+    return order
+
+
+CLOSING_LINE: dict[TicketStatus, str] = {
+    TicketStatus.IN_PROGRESS: '🔄 Started working on ticket: "{title}"',
+    TicketStatus.DONE: '✅ Completed ticket: "{title}"',
+    TicketStatus.FAILED: '❌ Failed ticket: "{title}"',
+}
+"""The stored system message of a ticket's change of status: clients merge it with their own line, so the
+words are exact."""

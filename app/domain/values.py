@@ -1,0 +1,60 @@
+"""Ids, moments and text, in the one form the contract knows."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, StringConstraints
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def stamp(moment: datetime) -> str:
+    """`2026-11-23T04:15:00.123456Z`, always with six digits and always UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_id(text: str) -> UUID | None:
+    """A UUID in its canonical 36-character form, else None: an id that is none is simply absent."""
+    if len(text) != 36:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def clean(text: str) -> str:
+    """What PostgreSQL can store: NUL and lone surrogates replaced. For words of models and boxes only."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters of `text`, cleaned; what was cut is marked with an ellipsis."""
+    text = clean(text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _storable(text: str) -> str:
+    if _UNSTORABLE.search(text):
+        raise ValueError("must not contain NUL or lone surrogates")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+ClientText = Annotated[str, AfterValidator(_storable)]
+"""Text from a client: refused, not cleaned, when it cannot be stored."""
+
+Prompt = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=5000),
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+]
+"""An idea, a requirement or a chat message: 1–5000 characters, not blank."""

@@ -1,0 +1,103 @@
+"""What the agents are shown: each question's first user message is one of these, as JSON.
+
+Prompts in `prompts/*.md` explain the fields to a language model; the rehearsal cast reads the same JSON.
+Client Relations is the exception: it reads the conversation itself, as chat turns.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+from app.domain.ticket import Check, TicketStatus, TicketType
+from workers.agents.outputs import DecisionRecord, Prd, Requirement
+
+
+class Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Said(Facts):
+    """One line of the conversation or the discussion."""
+
+    who: str
+    text: str
+
+
+class AnalysisFacts(Facts):
+    """For the Business Analyst. `continuation` is the client's new wish, empty in a first run; then
+    `known` holds the requirements of the run before."""
+
+    idea: str
+    summary: str
+    conversation: list[Said]
+    continuation: str
+    known: list[Requirement]
+
+
+class DiscussionFacts(Facts):
+    """For CEO, CTO and Secretary. `round` counts from 1."""
+
+    summary: str
+    requirements: list[Requirement]
+    assumptions: list[str]
+    continuation: str
+    round: int
+    said: list[Said]
+
+
+class PrdFacts(Facts):
+    summary: str
+    requirements: list[Requirement]
+    assumptions: list[str]
+    continuation: str
+    decision: DecisionRecord
+    profile: str
+
+
+class KnownTicket(Facts):
+    """A ticket of an earlier run."""
+
+    id: str
+    type: TicketType
+    title: str
+    status: TicketStatus
+    requirements: list[str]
+
+
+class TicketingFacts(Facts):
+    """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay."""
+
+    prd: Prd
+    requirements: list[Requirement]
+    uncovered: list[str]
+    continuation: str
+    decision: DecisionRecord
+    profile: str
+    known: list[KnownTicket]
+
+
+class Failure(Facts):
+    """Why the attempt before did not close the ticket."""
+
+    reason: str
+    criterion: str
+    check: str
+    output: str
+
+
+class BuildingFacts(Facts):
+    """For the Builder: one ticket, and what it needs to know. `attempt` counts from 1; `files` is the map
+    of the repository (paths relative to /app); `finished` are the titles of closed tickets."""
+
+    title: str
+    summary: str
+    requirements: list[Requirement]
+    all_requirements: list[Requirement]
+    decision: str
+    profile: str
+    ticket: str
+    description: str
+    acceptance_criteria: list[str]
+    checks: list[Check]
+    attempt: int
+    failures: list[Failure]
+    files: list[str]
+    finished: list[str]

@@ -1,0 +1,154 @@
+"""The shapes of the agents' answers. Each is the JSON a question asks for; no dicts, no surprises.
+
+Lengths bound what a rambling model can make us store. Rules across fields are validated here too, so that
+a re-ask can quote them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app.domain.ticket import Check, TicketType, execution_order
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+
+
+class Output(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClientReply(Output):
+    """Client Relations, purpose `intake`: one reply to the client. `done` ends the conversation; then
+    `reply` says goodbye and `summary` is what was agreed, in the client's words."""
+
+    reply: Paragraph
+    done: bool
+    summary: Annotated[str, StringConstraints(max_length=4000)] = ""
+
+    @model_validator(mode="after")
+    def _summed_up(self) -> "ClientReply":
+        if self.done and not self.summary.strip():
+            raise ValueError("summary: must not be empty when done is true")
+        return self
+
+
+class Requirement(Output):
+    """`id` is R1, R2, …; ids of an earlier run keep their meaning."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^R[1-9][0-9]{0,2}$")]
+    title: Line
+    description: Paragraph
+    priority: Literal["must", "should", "could"]
+
+
+class Requirements(Output):
+    """Business Analyst, purpose `analysis`: everything that is wanted, on a continuation the old together
+    with the new. `summary` replaces the job's prompt."""
+
+    summary: Paragraph
+    requirements: Annotated[list[Requirement], Field(min_length=1, max_length=60)]
+    assumptions: Annotated[list[Line], Field(max_length=20)] = []
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Requirements":
+        ids = [item.id for item in self.requirements]
+        if len(set(ids)) != len(ids):
+            raise ValueError("requirements: ids must be distinct")
+        return self
+
+
+class Turn(Output):
+    """CEO or CTO, purpose `discussion`: one turn of the executives' discussion."""
+
+    message: Paragraph
+    objections: Annotated[list[Line], Field(max_length=10)] = []
+
+
+class Option(Output):
+    name: Line
+    in_favour: Line
+    against: Line
+
+
+class DecisionRecord(Output):
+    """Secretary, purpose `decision`: what was weighed, what was objected, what was decided."""
+
+    message: Paragraph
+    options: Annotated[list[Option], Field(min_length=1, max_length=6)]
+    objections: Annotated[list[Line], Field(max_length=10)] = []
+    decision: Paragraph
+
+
+class PrdRequirement(Output):
+    id: Annotated[str, StringConstraints(pattern=r"^R[1-9][0-9]{0,2}$")]
+    text: Paragraph
+    priority: Literal["must", "should", "could"]
+
+
+class Prd(Output):
+    """Project Manager, purpose `prd`."""
+
+    title: Line
+    problem: Paragraph
+    goals: Annotated[list[Line], Field(min_length=1, max_length=12)]
+    users: Annotated[list[Line], Field(min_length=1, max_length=12)]
+    requirements: Annotated[list[PrdRequirement], Field(min_length=1, max_length=60)]
+    out_of_scope: Annotated[list[Line], Field(max_length=20)] = []
+    open_questions: Annotated[list[Line], Field(max_length=20)] = []
+
+
+class TicketDraft(Output):
+    """`key` is T1, T2, … for a new ticket, or the id of an open ticket of an earlier run that is taken up
+    again and keeps its id. `parent` and `depends_on` name keys of this backlog or ids of kept tickets.
+    Each criterion of a story or task needs a check; an epic has neither criteria nor checks."""
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    type: TicketType
+    title: Line
+    description: Annotated[str, StringConstraints(max_length=4000)] = ""
+    parent: Annotated[str, StringConstraints(max_length=40)] = ""
+    depends_on: Annotated[list[str], Field(max_length=50)] = []
+    requirements: Annotated[list[str], Field(max_length=60)] = []
+    acceptance_criteria: Annotated[list[Line], Field(max_length=12)] = []
+    checks: Annotated[list[Check], Field(max_length=24)] = []
+    skip_reason: Annotated[str, StringConstraints(max_length=500)] = ""
+    """Set when this cannot be done here: the ticket is `skipped` and named in the closing message."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> "TicketDraft":
+        if self.type is TicketType.EPIC:
+            if self.acceptance_criteria or self.checks:
+                raise ValueError(f"{self.key}: an epic has neither acceptance_criteria nor checks")
+            return self
+        if self.skip_reason:
+            return self
+        if not self.acceptance_criteria:
+            raise ValueError(f"{self.key}: acceptance_criteria must not be empty")
+        if any(check.criterion >= len(self.acceptance_criteria) for check in self.checks):
+            raise ValueError(f"{self.key}: a check names a criterion that does not exist")
+        if not self.checks:
+            raise ValueError(f"{self.key}: at least one criterion needs an executable check")
+        return self
+
+
+class Backlog(Output):
+    """Project Manager, purpose `ticketing`: the new tickets, in the order they are best done."""
+
+    tickets: Annotated[list[TicketDraft], Field(min_length=1, max_length=80)]
+
+    @model_validator(mode="after")
+    def _acyclic(self) -> "Backlog":
+        keys = [ticket.key for ticket in self.tickets]
+        if len(set(keys)) != len(keys):
+            raise ValueError("tickets: keys must be distinct")
+        known = set(keys)
+        within = {t.key: [dep for dep in t.depends_on if dep in known] for t in self.tickets}
+        execution_order(keys, within)
+        epics = {t.key for t in self.tickets if t.type is TicketType.EPIC}
+        for ticket in self.tickets:
+            if ticket.parent in known and ticket.parent not in epics:
+                raise ValueError(f"{ticket.key}: parent must be an epic")
+        if all(t.type is TicketType.EPIC for t in self.tickets):
+            raise ValueError("tickets: there must be at least one story or task")
+        return self

@@ -1,0 +1,93 @@
+"""The Builder's tools: their names and arguments. `pipeline.building` carries them out in the box.
+
+Every path is absolute under /app or relative to it. A tool that refuses answers with a sentence that begins
+with `error:`; nothing a tool says ends the loop but `finish`.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from workers.llm.model import ToolSpec
+
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Tool(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    changes: ClassVar[bool] = False
+    """Whether it may change files: then the tree is recorded before the result is stored."""
+
+
+class ListFiles(Tool):
+    """List the files below a folder."""
+
+    name = "list_files"
+    path: Path = "/app"
+
+
+class ReadFile(Tool):
+    """Read a text file, or the lines from `first` to `last` (counted from 1)."""
+
+    name = "read_file"
+    path: Path
+    first: int = Field(default=1, ge=1)
+    last: int | None = Field(default=None, ge=1)
+
+
+class WriteFile(Tool):
+    """Write a whole text file, making its folders."""
+
+    name = "write_file"
+    changes = True
+    path: Path
+    content: Annotated[str, StringConstraints(max_length=200_000)]
+
+
+class EditFile(Tool):
+    """Replace `old`, which must stand exactly once in the file, by `new`."""
+
+    name = "edit_file"
+    changes = True
+    path: Path
+    old: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
+    new: Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class DeleteFile(Tool):
+    """Delete one file."""
+
+    name = "delete_file"
+    changes = True
+    path: Path
+
+
+class RunCommand(Tool):
+    """Run a shell line in /app. It has no terminal and no network, and ends after `timeout_s` seconds."""
+
+    name = "run_command"
+    changes = True
+    command: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+    timeout_s: int = Field(default=60, ge=1, le=300)
+
+
+class Finish(Tool):
+    """The ticket is done: the service commits and runs the checks."""
+
+    name = "finish"
+    summary: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+TOOLS: dict[str, type[Tool]] = {
+    tool.name: tool for tool in (ListFiles, ReadFile, WriteFile, EditFile, DeleteFile, RunCommand, Finish)
+}
+
+
+def specs() -> tuple[ToolSpec, ...]:
+    """The tools as a model is offered them."""
+    return tuple(
+        ToolSpec(name=name, description=(tool.__doc__ or "").strip(), parameters=tool.model_json_schema())
+        for name, tool in TOOLS.items()
+    )

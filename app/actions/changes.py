@@ -1,0 +1,176 @@
+"""The visible changes of a job, each a row and its event in one place. Verbs and stages compose them.
+
+See `domain.events.TOLD_AS` for which change is which event.
+"""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.domain.conversation import Agent
+from app.domain.events import AgentDialogue, JobStatus, PrdReady, StageUpdate, TicketReset, TicketUpdate
+from app.domain.job import FINISHED, FailureCode, Status, Verification, may_follow
+from app.domain.ticket import CLOSING_LINE, TicketStatus
+from app.domain.values import clean
+from app.store.tables import App, Job, Message, Run, Step, Ticket
+from app.unit import Unit
+
+Role = Literal["user", "agent", "system"]
+
+
+def add_message(
+    unit: Unit,
+    job: Job,
+    role: Role,
+    sender: str,
+    content: str,
+    metadata: dict[str, Any],
+    *,
+    answers: UUID | None = None,
+) -> Message:
+    """Store a message and tell it as `stageUpdate`. `metadata` holds at least `stage`."""
+    job.last_position += 1
+    message = Message(
+        id=uuid7(),
+        job_id=job.id,
+        position=job.last_position,
+        role=role,
+        sender=sender,
+        content=content,
+        data=metadata,
+        answers=answers,
+        created_at=unit.moment(),
+    )
+    unit.session.add(message)
+    event = StageUpdate(id=str(message.id), role=role, sender=sender, content=content, metadata=metadata)
+    unit.tell(event, message.created_at, message)
+    return message
+
+
+def describe(unit: Unit, job: Job, sender: str, content: str, stage: str, **metadata: Any) -> Message:
+    """A sentence about what goes on, for people."""
+    return add_message(
+        unit, job, "system", sender, clean(content), {"stage": stage, "type": "description", **metadata}
+    )
+
+
+def set_status(unit: Unit, job: Job, status: Status, message: str = "") -> None:
+    """Move the job on; raises ValueError where the table of statuses forbids it. Same status: no event."""
+    now = Status(job.status)
+    if now is status:
+        return
+    if not may_follow(now, status):
+        raise ValueError(f"{now} may not be followed by {status}")
+    job.status = status
+    if status in FINISHED:
+        job.is_paused = False
+    if status is not Status.FAILED:
+        job.error_message, job.failure_code = "", None
+    if status is not Status.BUILD_DONE:
+        job.verification = None
+    _tell_status(unit, job, message)
+
+
+def set_paused(unit: Unit, job: Job, paused: bool) -> None:
+    """Pause or resume; no event when nothing changes."""
+    if job.is_paused != paused:
+        job.is_paused = paused
+        _tell_status(unit, job, "Paused." if paused else "Resumed.")
+
+
+def fail(unit: Unit, job: Job, code: FailureCode, error: str) -> None:
+    """End the job: `error` says what happened and what to do next."""
+    job.status = Status.FAILED
+    job.is_paused = False
+    job.failure_code, job.error_message, job.verification = code, clean(error), None
+    _tell_status(unit, job, job.error_message)
+
+
+def finish(unit: Unit, job: Job, verification: Verification, message: str) -> None:
+    """The build is done, and how far the service itself saw it work."""
+    if not may_follow(Status(job.status), Status.BUILD_DONE):
+        raise ValueError(f"{job.status} may not be followed by build_done")
+    job.status, job.is_paused, job.verification = Status.BUILD_DONE, False, verification
+    job.error_message, job.failure_code = "", None
+    _tell_status(unit, job, message)
+
+
+def _tell_status(unit: Unit, job: Job, message: str) -> None:
+    event = JobStatus(
+        status=job.status,
+        message=message,
+        is_paused=job.is_paused,
+        failure_code=job.failure_code,
+        verification=job.verification,
+    )
+    unit.tell(event, unit.moment())
+
+
+def add_step(unit: Unit, job: Job, run: Run, agent: str, message: str) -> Step:
+    """One turn of the executives' discussion; `order` goes on over continuations."""
+    job.last_order += 1
+    step = Step(
+        id=uuid7(),
+        job_id=job.id,
+        run_id=run.id,
+        agent_name=agent,
+        message=clean(message),
+        order=job.last_order,
+        created_at=unit.moment(),
+    )
+    unit.session.add(step)
+    unit.tell(
+        AgentDialogue(id=str(step.id), agent=agent, message=step.message, order=step.order), step.created_at
+    )
+    return step
+
+
+def tell_prd(unit: Unit, app: App) -> None:
+    """The app's row was written: specification and PRD are ready."""
+    app.updated_at = unit.moment()
+    unit.tell(PrdReady(spec=app.spec, prd_markdown=app.prd_markdown), app.updated_at)
+
+
+def tell_backlog_reset(unit: Unit) -> None:
+    """A new backlog follows in this unit."""
+    unit.tell(TicketReset(), unit.moment())
+
+
+def tell_ticket(unit: Unit, ticket: Ticket, message: str = "", **metadata: Any) -> None:
+    """The ticket's row was made or changed."""
+    ticket.updated_at = unit.moment()
+    event = TicketUpdate(
+        ticket_id=str(ticket.id),
+        status=ticket.status,
+        title=ticket.title,
+        type=ticket.type,
+        assigned_to=ticket.assigned_to,
+        message=message,
+        metadata=metadata,
+    )
+    unit.tell(event, ticket.updated_at)
+
+
+def move_ticket(
+    unit: Unit, job: Job, ticket: Ticket, status: TicketStatus, message: str = "", **metadata: Any
+) -> None:
+    """Change a ticket's status: the `ticketUpdate`, then its line in the chat's history."""
+    ticket.status = status
+    tell_ticket(unit, ticket, message, **metadata)
+    line = CLOSING_LINE.get(status)
+    if line is not None:
+        add_message(
+            unit,
+            job,
+            "system",
+            ticket.assigned_to or Agent.BUILDER,
+            line.format(title=ticket.title),
+            {
+                "stage": "building",
+                "ticketId": str(ticket.id),
+                "ticketTitle": ticket.title,
+                "ticketStatus": status,
+                "ticketType": ticket.type,
+            },
+        )

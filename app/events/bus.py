@@ -1,0 +1,26 @@
+"""The bell of the event log: says that a job has something new, never what is true.
+
+What it carries is a hint. The log is the truth; a hint may be lost, late, doubled or swapped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A committed event: its number in the job's log and the very text that is sent."""
+
+    seq: int
+    payload: str
+
+
+class Bus(Protocol):
+    """Implementations never raise out of `tell` and never take longer than 200 ms."""
+
+    async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
+        """Hint that these events were committed."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,30 @@
+"""What a process holds open, typed by protocol. Made in `bootstrap`, closed there too."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.events.bus import Bus
+from app.queue import Bell
+from app.runtime.workspace import Runtime
+from app.store.database import read
+from app.unit import Unit, open_unit
+
+
+@dataclass(frozen=True)
+class Resources:
+    """`runtime` may be one that refuses to make boxes; it is never absent."""
+
+    engine: AsyncEngine
+    bus: Bus
+    bell: Bell
+    runtime: Runtime
+
+    def unit(self) -> AbstractAsyncContextManager[Unit]:
+        """One change. Write inside; it commits at the end of the block, then tells, then rings."""
+        return open_unit(self.engine, self.bus, self.bell)
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One snapshot, read-only."""
+        return read(self.engine)

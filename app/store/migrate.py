@@ -1,0 +1,49 @@
+"""The way from the database that is there to the tables we know."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.store.database import async_url
+from app.store.tables import Base
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_LOCK = 7_022_026
+"""The advisory lock under which one process migrates while the others wait."""
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(_config(connection), "head")
+
+
+def _drift(connection: Connection) -> list[str]:
+    context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+    return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+
+
+async def migrate(url: str) -> None:
+    """Apply what is missing. Safe to call from many processes at once."""
+    engine = create_async_engine(async_url(url), connect_args={"timeout": 5})
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+async def drift(connection: AsyncConnection) -> list[str]:
+    """How the tables in the database differ from those in `tables`; empty when in step."""
+    return await connection.run_sync(_drift)

@@ -1,0 +1,364 @@
+"""Every table. What a column means beyond its name is said here and nowhere else.
+
+Rows are read as columns and written through the ORM's instances; nothing is ever lazily loaded.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.domain.job import Status
+from app.domain.stages import ACTIVE, RunState, Stage
+from app.domain.ticket import TicketStatus, TicketType
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def _one_of(column: str, values: type) -> CheckConstraint:
+    words = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
+    return CheckConstraint(f"{column} in ({words})", name=f"known_{column}")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=CONVENTION)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
+        datetime: DateTime(timezone=True),
+        str: Text(),
+        int: BigInteger(),
+        float: Double(),
+        bool: Boolean(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
+        bytes: LargeBinary(),
+    }
+
+
+FENCES = Sequence("fences", metadata=Base.metadata)
+"""One sequence for all runs: a later claim has the higher fence, in the database and in the box."""
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.clock_timestamp())
+
+
+def _job() -> Mapped[UUID]:
+    return mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+
+
+class User(Base):
+    __tablename__ = "users"
+    __table_args__ = (Index("uq_users_email", func.lower(text("email")), unique=True),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    date_joined: Mapped[datetime] = _now()
+
+
+class RefreshFamily(Base):
+    """One login and all the refresh tokens that came of it; its id is the access tokens' `sid`."""
+
+    __tablename__ = "refresh_families"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    revoked_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class RefreshToken(Base):
+    """`successor` was made when this one was first used, at `rotated_at`. The token itself is signed anew
+    from this row whenever it has to be handed out again, so that none is stored."""
+
+    __tablename__ = "refresh_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    family_id: Mapped[UUID] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"), index=True)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    successor: Mapped[UUID | None]
+
+
+class WsTicket(Base):
+    """One use, 30 s; stored as its SHA-256."""
+
+    __tablename__ = "ws_tickets"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    family_id: Mapped[UUID] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Attempts(Base):
+    """A fixed-window counter behind the limits of login and registration: shared by all processes."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    window_ends: Mapped[datetime] = mapped_column(index=True)
+    count: Mapped[int]
+
+
+class IdempotencyKey(Base):
+    """The first answer to a request with an `Idempotency-Key`; `status` is null while it still runs."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_digest: Mapped[bytes]
+    status: Mapped[int | None]
+    answer: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class Job(Base):
+    """`last_seq` numbers the log, `last_position` the messages, `last_order` the steps; `last_moment` keeps
+    `created_at` of messages and steps rising by at least a millisecond. `start_asked` is set by `start/`.
+    `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (_one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    initial_prompt: Mapped[str]
+    prompt: Mapped[str]
+    requirements_summary: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[str]
+    error_message: Mapped[str] = mapped_column(server_default="")
+    failure_code: Mapped[str | None]
+    verification: Mapped[str | None]
+    is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    start_asked: Mapped[bool] = mapped_column(server_default=text("false"))
+    box_stopped: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    last_moment: Mapped[datetime]
+    last_seq: Mapped[int] = mapped_column(server_default="0")
+    last_position: Mapped[int] = mapped_column(server_default="0")
+    last_order: Mapped[int] = mapped_column(server_default="0")
+    client_messages: Mapped[int] = mapped_column(server_default="0")
+    input_tokens: Mapped[int] = mapped_column(server_default="0")
+    output_tokens: Mapped[int] = mapped_column(server_default="0")
+    cost_usd: Mapped[float] = mapped_column(server_default="0")
+    model_calls: Mapped[int] = mapped_column(server_default="0")
+
+
+class JobEvent(Base):
+    """The log. `payload` is the very text that is sent; numbers are gapless from 1 in commit order."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    payload: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Message(Base):
+    """`answers` names the client's message that an agent's reply answers: exactly one reply each."""
+
+    __tablename__ = "messages"
+    __table_args__ = (UniqueConstraint("job_id", "position"), UniqueConstraint("answers"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    position: Mapped[int]
+    role: Mapped[str]
+    sender: Mapped[str]
+    content: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    event_seq: Mapped[int | None]
+    answers: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+
+
+class Step(Base):
+    """One turn of the executives' discussion."""
+
+    __tablename__ = "steps"
+    __table_args__ = (UniqueConstraint("job_id", "order"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    agent_name: Mapped[str]
+    message: Mapped[str]
+    order: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class App(Base):
+    __tablename__ = "apps"
+    __table_args__ = (UniqueConstraint("job_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    spec: Mapped[dict[str, Any]]
+    prd_markdown: Mapped[str]
+    prd_generated_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class Ticket(Base):
+    """`run_id` is the run whose backlog brought it; `reason` says why it was skipped or failed;
+    `requirements` are the ids (R1, …) it covers."""
+
+    __tablename__ = "tickets"
+    __table_args__ = (
+        _one_of("type", TicketType),
+        _one_of("status", TicketStatus),
+        Index("ix_tickets_job_id_order", "job_id", "order"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    run_id: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id", ondelete="SET NULL"))
+    type: Mapped[str]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    acceptance_criteria: Mapped[list[str]]
+    checks: Mapped[list[dict[str, Any]]]
+    requirements: Mapped[list[str]]
+    status: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    assigned_to: Mapped[str] = mapped_column(server_default="")
+    dependencies: Mapped[list[str]]
+    order: Mapped[int]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    commit: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class Run(Base):
+    """One pass of the pipeline, and the lease on it. `fence` is of the last claim; `claims` counts claims
+    since the last stored step; `requirements` is the client's new wish on a continuation; `status_from` is
+    the status a retry continues at."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        _one_of("state", RunState),
+        _one_of("stage", Stage),
+        UniqueConstraint("job_id", "number"),
+        Index(
+            "uq_runs_active_job_id",
+            "job_id",
+            unique=True,
+            postgresql_where=text("state in ({})".format(", ".join(f"'{s}'" for s in sorted(ACTIVE)))),
+        ),
+        Index("ix_runs_ready", "lease_until", postgresql_where=text("state = 'ready'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    number: Mapped[int]
+    kind: Mapped[str]
+    state: Mapped[str]
+    stage: Mapped[str]
+    requirements: Mapped[str] = mapped_column(server_default="")
+    fence: Mapped[int | None]
+    worker: Mapped[str] = mapped_column(server_default="")
+    lease_until: Mapped[datetime | None]
+    claims: Mapped[int] = mapped_column(server_default="0")
+    retries: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class RunStep(Base):
+    """What was already paid for or done: a model's answer or a tool's result, stored before it is acted on.
+
+    `key` says which step of the run; `digest` is of the question or call, so that a changed one is not
+    answered by an old step; `tree` is the workspace after a changing tool call.
+    """
+
+    __tablename__ = "run_steps"
+    __table_args__ = (UniqueConstraint("run_id", "key"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    key: Mapped[str]
+    kind: Mapped[str]
+    agent: Mapped[str] = mapped_column(server_default="")
+    model: Mapped[str] = mapped_column(server_default="")
+    digest: Mapped[str] = mapped_column(server_default="")
+    payload: Mapped[str]
+    tree: Mapped[str | None]
+    input_tokens: Mapped[int] = mapped_column(server_default="0")
+    output_tokens: Mapped[int] = mapped_column(server_default="0")
+    cost_usd: Mapped[float] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = _now()
+
+
+class Evidence(Base):
+    """One check the service ran, on the commit it names. Passed or not, it is never run twice on the same
+    tree: `tree` and the check's content (`check_digest`) are its key. `phase` is why it was run."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (
+        Index("ix_evidence_job_id_created_at", "job_id", "created_at"),
+        Index("ix_evidence_job_id_check_digest_tree", "job_id", "check_digest", "tree"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = _job()
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    ticket_id: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id", ondelete="SET NULL"))
+    phase: Mapped[str]
+    criterion: Mapped[int] = mapped_column(SmallInteger)
+    check: Mapped[dict[str, Any]]
+    check_digest: Mapped[str]
+    commit: Mapped[str]
+    tree: Mapped[str]
+    exit_code: Mapped[int | None]
+    passed: Mapped[bool]
+    output_tail: Mapped[str]
+    duration_ms: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class Removal(Base):
+    """A deleted job whose box may still be there: retried until it is gone."""
+
+    __tablename__ = "removals"
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    not_before: Mapped[datetime] = _now()

@@ -1,0 +1,154 @@
+"""One change of the world: lock the job, write, number the events, commit, then tell and ring.
+
+The order of locks is the job's row, then the run's, then the rest; there is no other. Events are numbered in
+the last moment before the commit, while the job's row is held, so that their order is the order of commits.
+What happens after the commit can neither fail nor be cancelled with the request.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import orjson
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.domain.errors import NOT_FOUND, NotFound
+from app.domain.events import Event
+from app.domain.stages import RunState
+from app.domain.values import stamp
+from app.events.bus import Bus, Numbered
+from app.queue import Bell
+from app.store.database import absence_is_unavailable
+from app.store.tables import Job, JobEvent, Message, Run
+
+TICK = timedelta(milliseconds=1)
+"""The least distance between two moments of one job: clients sort by them."""
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """The run belongs to a newer claim, or to nobody: write nothing."""
+
+
+@dataclass
+class _Told:
+    event: Event
+    moment: datetime
+    message: Message | None
+
+
+class Unit:
+    """Use through `Resources.unit()`. `session` is for the rows; a unit changes at most one job."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+        self.job: Job | None = None
+        self._told: list[_Told] = []
+        self._rings: list[UUID] = []
+        self._clock: datetime | None = None
+
+    async def take(self, job_id: UUID | None, owner: UUID | None) -> Job:
+        """Lock the job. `owner` is whose it must be; None is for workers, who own none. Raises NotFound."""
+        query = select(Job, func.clock_timestamp()).where(Job.id == job_id)
+        if owner is not None:
+            query = query.where(Job.user_id == owner)
+        row = (await self.session.execute(query.with_for_update(key_share=True, of=Job))).one_or_none()
+        if row is None:
+            raise NotFound(NOT_FOUND)
+        job: Job = row[0]
+        self.job, self._clock = job, row[1]
+        return job
+
+    async def take_run(self, run_id: UUID, fence: int) -> tuple[Job, Run]:
+        """Lock a worker's job, then its run by fence. Raises LeaseLost, also when the job is gone."""
+        job_id = await self.session.scalar(select(Run.job_id).where(Run.id == run_id))
+        try:
+            job = await self.take(job_id, None)
+        except NotFound:
+            raise LeaseLost from None
+        run = await self.session.scalar(
+            select(Run)
+            .where(Run.id == run_id, Run.fence == fence, Run.state == RunState.READY)
+            .with_for_update(key_share=True)
+        )
+        if run is None:
+            raise LeaseLost
+        return job, run
+
+    def start(self, job: Job) -> None:
+        """Begin with a job that this unit makes."""
+        self.session.add(job)
+        self.job, self._clock = job, job.created_at
+
+    def moment(self) -> datetime:
+        """The next moment of this job: now, but at least a tick after the last."""
+        job = self._held()
+        assert self._clock is not None
+        job.last_moment = max(self._clock, job.last_moment + TICK)
+        return job.last_moment
+
+    def tell(self, event: Event, moment: datetime, message: Message | None = None) -> None:
+        """This change will be told as `event` once it is committed; `message` learns the event's number."""
+        self._told.append(_Told(event, moment, message))
+
+    def ring(self, run_id: UUID) -> None:
+        """Once committed, some worker should look at this run."""
+        self._rings.append(run_id)
+
+    def number(self) -> list[Numbered]:
+        """Give the events their numbers and add them to the log."""
+        if not self._told:
+            return []
+        job = self._held()
+        numbered = []
+        for told in self._told:
+            job.last_seq += 1
+            job.updated_at = max(job.updated_at, told.moment)
+            body = told.event.payload()
+            head = {"kind": body.pop("kind"), "jobId": str(job.id), "seq": job.last_seq}
+            payload = orjson.dumps({**head, "timestamp": stamp(told.moment), **body}).decode()
+            if told.message is not None:
+                told.message.event_seq = job.last_seq
+            self.session.add(
+                JobEvent(
+                    job_id=job.id,
+                    seq=job.last_seq,
+                    kind=told.event.kind,
+                    payload=payload,
+                    created_at=told.moment,
+                )
+            )
+            numbered.append(Numbered(job.last_seq, payload))
+        return numbered
+
+    @property
+    def rings(self) -> tuple[UUID, ...]:
+        return tuple(self._rings)
+
+    def _held(self) -> Job:
+        assert self.job is not None, "a unit begins with its job's row"
+        return self.job
+
+
+@asynccontextmanager
+async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[Unit]:
+    """A unit that commits when its block ends without an error, and does nothing otherwise."""
+    async with absence_is_unavailable(), AsyncSession(engine, expire_on_commit=False) as session:
+        unit = Unit(session)
+        yield unit
+        numbered = unit.number()
+        await session.commit()
+    if numbered or unit.rings:
+        await _after_commit(bus, bell, unit, numbered)
+
+
+async def _after_commit(bus: Bus, bell: Bell, unit: Unit, numbered: list[Numbered]) -> None:
+    """Tell, then ring; on even if the request that asked for it is cancelled."""
+    errands = []
+    if numbered and unit.job is not None:
+        errands.append(bus.tell(unit.job.id, numbered))
+    errands.extend(bell.ring(run_id) for run_id in unit.rings)
+    await asyncio.shield(asyncio.gather(*errands))

@@ -1,0 +1,69 @@
+"""Become a server that ends with its parent: `python -I -S launch.py PARENT SIGNAL IDENTITY PROGRAM ARG...`.
+
+Run as a file, stdlib only. PARENT is the pid of who starts us, SIGNAL the number the kernel sends to the
+server when that process dies, however it dies. Identities:
+
+self       stay who we are;
+namespace  root outside, uid 65534 in a user namespace: PostgreSQL, which refuses root, runs, and its files
+           go on belonging to root;
+nobody     uid 65534, where containers forbid namespaces. It keeps the one capability (CAP_DAC_OVERRIDE) to
+           get at a program or a data folder below a private one such as /root.
+"""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+NOBODY = 65534
+
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CLONE_NEWUSER = 0x10000000
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def enter_namespace() -> None:
+    checked(libc.unshare(CLONE_NEWUSER))
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{NOBODY} 0 1")
+    Path("/proc/self/gid_map").write_text(f"{NOBODY} 0 1")
+
+
+def become_nobody() -> None:
+    checked(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    wanted = 1 << CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(wanted, wanted, wanted)  # effective, permitted, inheritable; upper half 0
+    checked(libc.capset(header, sets))
+    checked(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0))
+
+
+IDENTITIES = {"self": lambda: None, "namespace": enter_namespace, "nobody": become_nobody}
+
+
+def main() -> None:
+    parent, signal, identity, *command = sys.argv[1:]
+    IDENTITIES[identity]()
+    # Last, because a change of identity clears it; then look again, in case the parent has died before.
+    checked(libc.prctl(PR_SET_PDEATHSIG, int(signal), 0, 0, 0))
+    if os.getppid() != int(parent):
+        sys.exit("the parent is gone")
+    os.execv(command[0], command)  # noqa: S606 - no shell
+
+
+if __name__ == "__main__":
+    main()

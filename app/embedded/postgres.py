@@ -1,0 +1,70 @@
+"""PostgreSQL of this one machine.
+
+`postgres` itself is our child, not `pg_ctl`: whatever ends us ends it. TCP on loopback only, since the path
+of a Unix socket may not be longer than 107 bytes; scram with a random password.
+"""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.embedded import cluster
+from app.embedded.binaries import find_postgres
+from app.embedded.datadir import DataDir
+from app.embedded.server import Server, free_port
+
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class Postgres(Server):
+    name = "PostgreSQL"
+    stop_signal = signal.SIGINT  # "fast": end the sessions, write a checkpoint, go
+    orphaned_signal = signal.SIGINT
+
+    def __init__(self, home: DataDir, *, programs: Path | None = None, durable: bool = True) -> None:
+        """Find the programs and make the data folder on first use. Without `durable` a power cut may cost
+        the data (for tests); a crash of ours costs nothing either way. StackProblem."""
+        self._programs = find_postgres(programs)
+        identity, major = cluster.identity_and_major(self._programs, home.path)
+        self._folder = cluster.cluster_folder(home.path, major, self._programs)
+        self._password = home.secret(cluster.PASSWORD_FILE)
+        if not self._folder.exists():
+            cluster.make_cluster(
+                self._folder,
+                programs=self._programs,
+                major=major,
+                password_file=home.path / cluster.PASSWORD_FILE,
+                identity=identity,
+                durable=durable,
+            )
+        cluster.clear_leftover(self._folder)
+        self._settings = () if durable else NOT_DURABLE
+        super().__init__(
+            cwd=self._folder,
+            log=home.path / "postgres.log",
+            port=free_port(home.last().postgres_port),
+            identity=cluster.owners_identity(self._folder, identity),
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{cluster.USER}:{self._password}@127.0.0.1:{self.port}/{cluster.DATABASE}"
+
+    def command(self) -> Sequence[str | Path]:
+        settings = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "timezone=UTC",
+            "log_timezone=UTC",
+        ]
+        words = [word for setting in (*settings, *self._settings) for word in ("-c", setting)]
+        return [self._programs / "postgres", "-D", self._folder, "-p", str(self.port), *words]
+
+    def answers(self, pid: int) -> bool:
+        """As `pg_ctl` does it: line 8 of `postmaster.pid` is its state, line 1 whose."""
+        note = self._folder / "postmaster.pid"
+        try:
+            lines = note.read_text().split("\n")
+        except OSError:
+            return False
+        return lines[0] == str(pid) and len(lines) > 7 and lines[7].strip() == "ready"

@@ -1,0 +1,49 @@
+"""Valkey of this one machine. It keeps nothing on disk: PostgreSQL is the log, Redis only rings bells."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import redis
+
+from app.embedded.binaries import find_valkey
+from app.embedded.datadir import DataDir
+from app.embedded.server import Server, free_port
+
+PASSWORD_FILE = "valkey.password"  # noqa: S105 - the name of a file
+
+
+class Valkey(Server):
+    name = "Valkey"
+    stop_signal = signal.SIGTERM
+    orphaned_signal = signal.SIGKILL
+
+    def __init__(self, home: DataDir, *, program: Path | None = None) -> None:
+        """NotInstalled."""
+        super().__init__(cwd=home.path, log=home.path / "valkey.log", port=free_port(home.last().valkey_port))
+        self._program = find_valkey(program)
+        self._password = home.secret(PASSWORD_FILE)
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+
+    def command(self) -> Sequence[str | Path]:
+        return [self._program, "-"]
+
+    def configuration(self) -> str:
+        lines = (
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"requirepass {self._password}",
+            'save ""',
+            "appendonly no",
+        )
+        return "\n".join(lines) + "\n"
+
+    def answers(self, pid: int) -> bool:
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=1, retry=None) as client:
+                return bool(client.info("server")["process_id"] == pid)
+        except redis.RedisError:
+            return False

@@ -48,6 +48,7 @@ class Unit:
         self.job: Job | None = None
         self._told: list[_Told] = []
         self._rings: list[UUID] = []
+        self.nudged = False
         self._clock: datetime | None = None
 
     async def take(self, job_id: UUID | None, owner: UUID | None) -> Job:
@@ -98,6 +99,11 @@ class Unit:
         """Once committed, some worker should look at this run."""
         self._rings.append(run_id)
 
+    def nudge(self) -> None:
+        """Once committed, the job's sockets should look at the log, though no event says so: it is gone, or
+        something of theirs ended."""
+        self.nudged = True
+
     def number(self) -> list[Numbered]:
         """Give the events their numbers and add them to the log."""
         if not self._told:
@@ -141,14 +147,14 @@ async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[
         yield unit
         numbered = unit.number()
         await session.commit()
-    if numbered or unit.rings:
+    if numbered or unit.nudged or unit.rings:
         await _after_commit(bus, bell, unit, numbered)
 
 
 async def _after_commit(bus: Bus, bell: Bell, unit: Unit, numbered: list[Numbered]) -> None:
     """Tell, then ring; on even if the request that asked for it is cancelled."""
     errands = []
-    if numbered and unit.job is not None:
+    if unit.job is not None and (numbered or unit.nudged):
         errands.append(bus.tell(unit.job.id, numbered))
     errands.extend(bell.ring(run_id) for run_id in unit.rings)
     await asyncio.shield(asyncio.gather(*errands))

@@ -1,6 +1,7 @@
 """Alembic's entry: runs the history on the connection it is handed (see `app.store.migrate`)."""
 
 from alembic import context
+
 from app.store.tables import Base
 
 connection = context.config.attributes["connection"]

@@ -3,6 +3,7 @@
 See `domain.events.TOLD_AS` for which change is which event.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from uuid_utils.compat import uuid7
 from app.domain.conversation import Agent
 from app.domain.events import AgentDialogue, JobStatus, PrdReady, StageUpdate, TicketReset, TicketUpdate
 from app.domain.job import FINISHED, FailureCode, Status, Verification, may_follow
-from app.domain.ticket import CLOSING_LINE, TicketStatus
+from app.domain.ticket import CLOSING_LINE, TicketStatus, TicketType, epic_status
 from app.domain.values import clean
 from app.store.tables import App, Job, Message, Run, Step, Ticket
 from app.unit import Unit
@@ -174,3 +175,13 @@ def move_ticket(
                 "ticketType": ticket.type,
             },
         )
+
+
+def follow_children(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
+    """Give every epic among `tickets` the status its children among them make, and tell what changed."""
+    for epic in tickets:
+        if epic.type != TicketType.EPIC:
+            continue
+        status = epic_status(TicketStatus(t.status) for t in tickets if t.parent_id == epic.id)
+        if status != epic.status:
+            move_ticket(unit, job, epic, status)

@@ -237,8 +237,8 @@ class App(Base):
 
 
 class Ticket(Base):
-    """`run_id` is the run whose backlog brought it; `reason` says why it was skipped or failed;
-    `requirements` are the ids (R1, …) it covers."""
+    """`run_id` is the run whose backlog brought it; `reason` says why it was skipped or failed,
+    `blocked` that only a failed dependency is to blame; `requirements` are the ids (R1, …) it covers."""
 
     __tablename__ = "tickets"
     __table_args__ = (
@@ -259,6 +259,7 @@ class Ticket(Base):
     requirements: Mapped[list[str]]
     status: Mapped[str]
     reason: Mapped[str] = mapped_column(server_default="")
+    blocked: Mapped[bool] = mapped_column(server_default=text("false"))
     assigned_to: Mapped[str] = mapped_column(server_default="")
     dependencies: Mapped[list[str]]
     order: Mapped[int]

@@ -301,6 +301,7 @@ def upgrade() -> None:
         sa.Column("requirements", sa.JSON(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("blocked", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("assigned_to", sa.Text(), server_default="", nullable=False),
         sa.Column("dependencies", sa.JSON(), nullable=False),
         sa.Column("order", sa.BigInteger(), nullable=False),

@@ -1,0 +1,72 @@
+"""Jobs come and go."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from uuid_utils.compat import uuid7
+
+from app.actions import changes
+from app.domain.conversation import STAGE_REQUIREMENTS
+from app.domain.errors import Conflict
+from app.domain.job import Status
+from app.domain.stages import RunState, Stage
+from app.resources import Resources
+from app.store.tables import Job, Removal, Run
+
+
+async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: str) -> UUID:
+    """A new job with its first run. The idea is the first message of the chat; its answer is on its way."""
+    async with resources.unit() as unit:
+        now = await unit.session.scalar(select(func.clock_timestamp()))
+        job = Job(
+            id=uuid7(),
+            user_id=user_id,
+            initial_prompt=prompt,
+            prompt=prompt,
+            requirements_summary="",
+            status=Status.COLLECTING,
+            error_message="",
+            is_paused=False,
+            start_asked=False,
+            box_stopped=False,
+            created_at=now,
+            updated_at=now,
+            last_moment=now,
+            last_seq=0,
+            last_position=0,
+            last_order=0,
+            client_messages=1,
+        )
+        unit.start(job)
+        run = Run(id=uuid7(), job_id=job.id, number=1, kind="build", state=RunState.READY, stage=Stage.INTAKE)
+        unit.session.add(run)
+        changes.add_message(unit, job, "user", sender, prompt, {"stage": STAGE_REQUIREMENTS})
+        unit.ring(run.id)
+    return job.id
+
+
+async def edit_prompt(resources: Resources, user_id: UUID, job_id: UUID, initial_prompt: str) -> None:
+    """Reword the idea; what was said in the chat stays as it was said. Conflict unless `collecting`."""
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        if job.status != Status.COLLECTING:
+            raise Conflict("The idea can only be reworded while requirements are being collected.")
+        job.initial_prompt = job.prompt = initial_prompt
+
+
+async def delete_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """The job and all it has go now; its box goes in the background until it is gone (see `removals`)."""
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        unit.session.add(Removal(job_id=job.id))
+        await unit.session.execute(delete(Job).where(Job.id == job.id))
+        unit.nudge()
+
+
+async def purge_jobs(resources: Resources, user_id: UUID) -> int:
+    """Delete all jobs of one user; how many there were."""
+    async with resources.unit() as unit:
+        ids = (await unit.session.scalars(select(Job.id).where(Job.user_id == user_id))).all()
+    for job_id in ids:
+        await delete_job(resources, user_id, job_id)
+    return len(ids)

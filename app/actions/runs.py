@@ -1,0 +1,126 @@
+"""What a client can ask of a run: start, continue, pause, resume, cancel, retry.
+
+None of these needs a worker to be alive: they change rows, and a worker that was at it finds out.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from uuid_utils.compat import uuid7
+
+from app.actions import changes
+from app.actions.chat import count_client_message, wake_run
+from app.domain.errors import Conflict
+from app.domain.job import FINISHED, FailureCode, Status
+from app.domain.stages import RunState, Stage
+from app.domain.ticket import TicketStatus, TicketType
+from app.resources import Resources
+from app.store import runs
+from app.store.tables import Job, Run, Ticket
+from app.unit import Unit
+
+
+async def start_now(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Client Relations stops asking and sums up. Conflict unless `collecting`."""
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        if job.status != Status.COLLECTING:
+            raise Conflict("This job has already started.", code="already_started")
+        job.start_asked = True
+        await wake_run(unit, job)
+
+
+async def continue_job(
+    resources: Resources, user_id: UUID, sender: str, job_id: UUID, requirements: str
+) -> None:
+    """A further run with new requirements, on what was built. Of many at once exactly one wins.
+
+    Conflict `continuation_in_progress` or `job_running` while a run is under way, `job_full`.
+    """
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        last = await runs.latest(unit.session, job.id)
+        if job.status not in FINISHED or last is None:
+            if last is not None and last.kind == "continuation":
+                raise Conflict("Another continuation is in progress.", code="continuation_in_progress")
+            raise Conflict("The job is still running.", code="job_running")
+        count_client_message(job)
+        metadata = {"stage": "continuation", "type": "user_followup"}
+        changes.add_message(unit, job, "user", sender, requirements, metadata)
+        changes.set_status(unit, job, Status.QUEUED, "Continuation queued.")
+        run = Run(
+            id=uuid7(),
+            job_id=job.id,
+            number=last.number + 1,
+            kind="continuation",
+            state=RunState.READY,
+            stage=Stage.ANALYSIS if job.requirements_summary else Stage.INTAKE,
+            requirements=requirements,
+        )
+        unit.session.add(run)
+        unit.ring(run.id)
+
+
+async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Hold the run: a model call under way is still stored, a command is ended. Conflict when finished."""
+    async with resources.unit() as unit:
+        job = await _take_unfinished(unit, job_id, user_id)
+        changes.set_paused(unit, job, True)
+
+
+async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Go on where it was held. Conflict when finished."""
+    async with resources.unit() as unit:
+        job = await _take_unfinished(unit, job_id, user_id)
+        changes.set_paused(unit, job, False)
+        run = await runs.active(unit.session, job.id)
+        if run is not None and run.state == RunState.READY:
+            unit.ring(run.id)
+
+
+async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """End the run at once: without its fence no worker can write any more. Conflict when finished."""
+    async with resources.unit() as unit:
+        job = await _take_unfinished(unit, job_id, user_id)
+        run = await runs.active(unit.session, job.id)
+        if run is not None:
+            run.state, run.lease_until = RunState.CANCELLED, None
+        await _reopen(unit, job, {TicketStatus.IN_PROGRESS}, "Interrupted.")
+        changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
+
+
+async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Reopen the last run where it failed: stored answers are used again, open tickets get a new attempt.
+    Conflict unless `failed`."""
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        if job.status != Status.FAILED:
+            raise Conflict("Only a failed job can be retried.", code="not_failed")
+        run = await runs.latest(unit.session, job.id)
+        assert run is not None, "a job is made with its first run"
+        run.state, run.lease_until, run.claims = RunState.READY, None, 0
+        run.retries += 1
+        if run.stage == Stage.VERIFYING:
+            run.stage = Stage.BUILDING
+        changes.set_status(unit, job, Status.QUEUED, "Retry queued.")
+        await _reopen(unit, job, {TicketStatus.FAILED, TicketStatus.IN_PROGRESS}, "Open again.")
+        unit.ring(run.id)
+
+
+async def _take_unfinished(unit: Unit, job_id: UUID, user_id: UUID) -> Job:
+    job = await unit.take(job_id, user_id)
+    if job.status in FINISHED:
+        raise Conflict("The job is already finished.", code="job_finished")
+    return job
+
+
+async def _reopen(unit: Unit, job: Job, statuses: set[TicketStatus], message: str) -> None:
+    """Tickets in these statuses are to be done again; with failed ones also what was skipped for them."""
+    rows = await unit.session.scalars(select(Ticket).where(Ticket.job_id == job.id).order_by(Ticket.order))
+    tickets = rows.all()
+    for ticket in tickets:
+        waits = ticket.blocked and TicketStatus.FAILED in statuses
+        if ticket.type != TicketType.EPIC and (ticket.status in statuses or waits):
+            ticket.reason, ticket.blocked = "", False
+            changes.move_ticket(unit, job, ticket, TicketStatus.TODO, message)
+    changes.follow_children(unit, job, tickets)

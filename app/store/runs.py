@@ -1,0 +1,99 @@
+"""The rows of runs as workers see them: claiming, renewing, letting go. All times are the database's.
+
+A claim locks only the run's row, and a unit locks the job's row first, so the two never wait in a circle.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.domain.stages import ACTIVE, RunState
+from app.store.tables import FENCES, Job, Run
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that is ours until `LEASE_S` from now, under `fence`."""
+
+    run_id: UUID
+    job_id: UUID
+    fence: int
+    claims: int
+
+
+def _claimable() -> Any:
+    return (
+        Run.state == RunState.READY,
+        Job.is_paused.is_(False),
+        or_(Run.lease_until.is_(None), Run.lease_until < func.clock_timestamp()),
+    )
+
+
+async def claim(
+    connection: AsyncConnection, worker: str, lease_s: float, run_id: UUID | None = None
+) -> Claim | None:
+    """Claim the given run, or the one that waits longest; None when there is nothing to claim."""
+    candidate = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
+    if run_id is not None:
+        candidate = candidate.where(Run.id == run_id)
+    candidate = candidate.order_by(Run.updated_at).limit(1).with_for_update(of=Run, skip_locked=True)
+    row = (
+        await connection.execute(
+            update(Run)
+            .where(Run.id == candidate.scalar_subquery())
+            .values(
+                fence=FENCES.next_value(),
+                worker=worker,
+                lease_until=func.clock_timestamp() + timedelta(seconds=lease_s),
+                claims=Run.claims + 1,
+                updated_at=func.clock_timestamp(),
+            )
+            .returning(Run.id, Run.job_id, Run.fence, Run.claims)
+        )
+    ).one_or_none()
+    return None if row is None else Claim(row.id, row.job_id, row.fence, row.claims)
+
+
+async def renew(
+    connection: AsyncConnection, held: Collection[tuple[UUID, int]], lease_s: float
+) -> Mapping[UUID, bool]:
+    """Renew the leases of (run, fence); returns whether each is paused. Those missing are no longer ours."""
+    rows = await connection.execute(
+        update(Run)
+        .where(tuple_(Run.id, Run.fence).in_(list(held)), Run.state == RunState.READY, Job.id == Run.job_id)
+        .values(lease_until=func.clock_timestamp() + timedelta(seconds=lease_s))
+        .returning(Run.id, Job.is_paused)
+    )
+    return {row.id: row.is_paused for row in rows}
+
+
+async def release(connection: AsyncConnection, run_id: UUID, fence: int) -> None:
+    """Let go of a run that is still ours, so that anybody may claim it at once."""
+    await connection.execute(
+        update(Run).where(Run.id == run_id, Run.fence == fence).values(lease_until=None, worker="")
+    )
+
+
+async def active(session: AsyncSession, job_id: UUID) -> Run | None:
+    """The run under way, locked; the job's row is locked before."""
+    run: Run | None = await session.scalar(
+        select(Run).where(Run.job_id == job_id, Run.state.in_(ACTIVE)).with_for_update(key_share=True)
+    )
+    return run
+
+
+async def latest(session: AsyncSession, job_id: UUID) -> Run | None:
+    """The job's last run, over or not, locked."""
+    run: Run | None = await session.scalar(
+        select(Run)
+        .where(Run.job_id == job_id)
+        .order_by(Run.number.desc())
+        .limit(1)
+        .with_for_update(key_share=True)
+    )
+    return run

@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     data_dir: Path = Path(".boardroom")
+    postgres_bin: Path | None = None
+    """The folder of the embedded PostgreSQL's programs, instead of the wheel's."""
+    valkey_bin: Path | None = None
+    """The embedded Valkey's program, instead of the wheel's."""
     secret_key: SecretStr = SecretStr("")
     registration: Literal["open", "first", "closed"] | None = None
     allow_ws_token_query: bool | None = None

@@ -54,9 +54,10 @@ def cluster_folder(data_dir: Path, major: int, programs: Path) -> Path:
 def _how_to_move(old: Path, new: Path, programs: Path) -> str:
     then, now = old.name.removeprefix("pg"), new.name.removeprefix("pg")
     theirs = f"/usr/lib/postgresql/{then}/bin"
+    draft = _draft(new)
     password_file = new.parent / PASSWORD_FILE
-    make = initdb_command(programs, new, int(now), password_file)
-    move = f"-b {theirs} -B {_q(programs)} -d {old.name} -D {new.name}"
+    make = initdb_command(programs, draft, int(now), password_file)
+    move = f"-b {theirs} -B {_q(programs)} -d {old.name} -D {draft.name} && mv {draft.name} {new.name}"
     as_user = "unshare -U --map-user=65534 --map-group=65534 " if os.geteuid() == 0 else ""
     return (
         f"The data in {old} was made by PostgreSQL {then}; this is {now}. Nothing was touched.\n"
@@ -64,7 +65,7 @@ def _how_to_move(old: Path, new: Path, programs: Path) -> str:
         "To move, run these two commands, then start again:\n"
         f"  {as_user}{' '.join(map(_q, make))}\n"
         f'  cd {_q(new.parent)} && PGPASSWORD="$(cat {PASSWORD_FILE})" '
-        f"{as_user}{_q(programs / 'pg_upgrade')} -U {USER} {move}"
+        f"{as_user}{_q(programs / 'pg_upgrade')} -U {USER} -s /tmp {move}"
     )
 
 
@@ -76,7 +77,7 @@ def make_cluster(
     folder: Path, *, programs: Path, major: int, password_file: Path, identity: Identity, durable: bool
 ) -> None:
     """Make the data folder with our user and database in it, whole or not at all. StackProblem."""
-    draft = folder.with_name(f"{folder.name}.new")
+    draft = _draft(folder)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     if identity == "nobody":
@@ -88,12 +89,22 @@ def make_cluster(
     draft.rename(folder)
 
 
+def _draft(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.new")
+
+
 def initdb_command(programs: Path, folder: Path, major: int, password_file: Path) -> list[str | Path]:
     if major >= BUILTIN_LOCALE_MAJOR:
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     else:
         locale = ["--locale=C.UTF-8"]
-    access = ["--encoding=UTF8", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={password_file}"]
+    access = [
+        "--encoding=UTF8",
+        "--data-checksums",
+        "--auth=scram-sha-256",
+        f"--username={USER}",
+        f"--pwfile={password_file}",
+    ]
     return [programs / "initdb", "-D", folder, *locale, *access]
 
 

@@ -13,6 +13,13 @@ from app.embedded.binaries import find_postgres
 from app.embedded.datadir import DataDir
 from app.embedded.server import Server, free_port
 
+SETTINGS = (
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "log_checkpoints=off",
+)
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -38,7 +45,7 @@ class Postgres(Server):
                 durable=durable,
             )
         cluster.clear_leftover(self._folder)
-        self._settings = () if durable else NOT_DURABLE
+        self._durable = durable
         super().__init__(
             cwd=self._folder,
             log=home.path / "postgres.log",
@@ -51,13 +58,8 @@ class Postgres(Server):
         return f"postgresql://{cluster.USER}:{self._password}@127.0.0.1:{self.port}/{cluster.DATABASE}"
 
     def command(self) -> Sequence[str | Path]:
-        settings = [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "timezone=UTC",
-            "log_timezone=UTC",
-        ]
-        words = [word for setting in (*settings, *self._settings) for word in ("-c", setting)]
+        settings = (*SETTINGS, *(() if self._durable else NOT_DURABLE))
+        words = [word for setting in settings for word in ("-c", setting)]
         return [self._programs / "postgres", "-D", self._folder, "-p", str(self.port), *words]
 
     def answers(self, pid: int) -> bool:

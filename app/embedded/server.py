@@ -52,14 +52,16 @@ class Server(ABC):
     def start(self, *, may_move: bool) -> None:
         """Start and wait for an answer, on another port if `may_move` and this one is taken. StackProblem."""
         said = ""
-        for _ in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             mark = self.log.stat().st_size if self.log.exists() else 0
             if self._comes_up():
                 return
             said = self.log.read_bytes()[mark:].decode(errors="replace").strip()
-            if not (may_move and "Address already in use" in said):
+            if "in use" not in said:  # an address, or the shared memory of a predecessor that is still ending
                 break
-            self.port = free_port()
+            if may_move and "Address already in use" in said:
+                self.port = free_port()
+            time.sleep(0.1 * attempt)
         raise StackProblem(f"{self.name} did not start. The end of {self.log}:\n{said[-LOG_TAIL_CHARS:]}")
 
     def alive(self) -> bool:
@@ -129,9 +131,14 @@ def launch(
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals, within_s: float) -> None:
-    """Signal a process that leads its group, wait, and kill the group when the time is over."""
+    """Signal a process that leads its group and see to it that it ends within that time."""
     if process.poll() is None:
         process.send_signal(how)
+    await_end(process, within_s)
+
+
+def await_end(process: subprocess.Popen[bytes], within_s: float) -> None:
+    """Wait for a process that was asked to end; kill its group when the time is over."""
     try:
         process.wait(within_s)
     except subprocess.TimeoutExpired:

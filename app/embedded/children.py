@@ -1,0 +1,99 @@
+"""Our own processes below the supervisor: started by module name, started again, stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.embedded.errors import StackProblem
+from app.embedded.lifeline import VARIABLE
+from app.embedded.server import await_end
+
+STOP_TIMEOUT_S = 15.0
+DEATHS_ALLOWED, DEATHS_WITHIN_S = 5, 60.0
+FIRST_PAUSE_S = 0.2
+
+
+class KeepsDying(StackProblem):
+    """A child died too often to be started again."""
+
+
+@dataclass
+class Child:
+    """One process: `python -m module args`. `descriptors` are inherited under their own numbers."""
+
+    name: str
+    module: str
+    args: Sequence[str] = ()
+    descriptors: Sequence[int] = ()
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    deaths: list[float] = field(default_factory=list, init=False)
+    due: float = field(default=0.0, init=False)
+
+
+class Children:
+    def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
+        self._children = children
+        self._environment = environment
+        self._lifeline, self._ours = os.pipe()
+
+    def tend(self) -> list[str]:
+        """Start what is due; returns a line for each that was found dead. KeepsDying."""
+        now = time.monotonic()
+        lines = [self._bury(child, now) for child in self._children if _died(child)]
+        for child in self._children:
+            if child.process is None and child.due <= now:
+                self._start(child)
+        return lines
+
+    def stop(self) -> None:
+        """All are asked at once; who has not ended in time is killed with its group. Idempotent."""
+        alive = [child.process for child in self._children if child.process]
+        for process in alive:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in alive:
+            await_end(process, max(0.0, deadline - time.monotonic()))
+        for child in self._children:
+            child.process = None
+
+    def close(self) -> None:
+        self.stop()
+        os.close(self._lifeline)
+        os.close(self._ours)
+
+    def _start(self, child: Child) -> None:
+        child.process = subprocess.Popen(
+            [sys.executable, "-m", child.module, *child.args],
+            env={**self._environment, VARIABLE: str(self._lifeline)},
+            pass_fds=(self._lifeline, *child.descriptors),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _bury(self, child: Child, now: float) -> str:
+        assert child.process
+        how = _in_words(child.process.returncode)
+        child.process = None
+        child.deaths = [*(death for death in child.deaths if now - death < DEATHS_WITHIN_S), now]
+        if len(child.deaths) >= DEATHS_ALLOWED:
+            raise KeepsDying(
+                f"The {child.name} process {how}, the {DEATHS_ALLOWED}th time within a minute: stopping. "
+                "Its own words are above."
+            )
+        child.due = now + FIRST_PAUSE_S * 2 ** (len(child.deaths) - 1)
+        return f"The {child.name} process {how}; it is started again."
+
+
+def _died(child: Child) -> bool:
+    return child.process is not None and child.process.poll() is not None
+
+
+def _in_words(returncode: int) -> str:
+    if returncode < 0:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    return f"ended with code {returncode}"

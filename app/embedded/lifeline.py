@@ -1,0 +1,33 @@
+"""A child process ends when its supervisor does, however that one dies.
+
+The supervisor alone holds the writing end of a pipe; each child inherits the reading end and finds the end
+of file there when the supervisor is gone.
+"""
+
+import os
+import signal
+import threading
+import time
+
+VARIABLE = "BOARDROOM_LIFELINE"
+"""Names the inherited descriptor to the child."""
+
+GRACE_S = 20.0
+"""How long a child may take to stop by itself before it is ended."""
+
+
+def watch_parent() -> None:
+    """Stop this process (SIGTERM, then force) once its supervisor is gone; without one, do nothing.
+    Call it first in a child's `main`."""
+    descriptor = os.environ.pop(VARIABLE, "")
+    if descriptor:
+        os.set_inheritable(int(descriptor), False)
+        threading.Thread(target=_watch, args=(int(descriptor),), name="lifeline", daemon=True).start()
+
+
+def _watch(descriptor: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os._exit(1)

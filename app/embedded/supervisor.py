@@ -1,0 +1,161 @@
+"""`boardroom up`: everything that one machine runs, started in order, watched, stopped in order.
+
+What it needs from other rooms (migrations, boxes) comes as functions, so that this room stays below them.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from app.embedded.children import Child, Children
+from app.embedded.datadir import DataDir
+from app.embedded.errors import StackProblem
+from app.embedded.stack import Stack
+from app.settings import Settings
+
+SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
+TICK_S = 0.2
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what they mean to a client here
+
+
+class PortTaken(StackProblem):
+    """Another program listens on HOST:PORT."""
+
+
+class Stopped(BaseException):
+    """We were asked to stop; everything unwinds in order."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What the supervisor asks of other rooms."""
+
+    migrate: Callable[[str], None]
+    """Bring the database at this address up to date."""
+    describe: Callable[[], list[str]]
+    """What runs here and what this machine can do, a line each."""
+    stop_boxes: Callable[[], None]
+    say: Callable[[str], None]
+
+
+def supervise(settings: Settings, neighbours: Neighbours) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP, then stop everything: API and workers, boxes, Valkey, PostgreSQL.
+    StackProblem when it cannot start or go on."""
+    with stops_on_signal(), ExitStack() as later:
+        began = time.monotonic()
+        home = DataDir(settings.data_dir)
+        later.enter_context(home.locked())
+        listener = later.enter_context(listen(settings.host, settings.port))
+        port = listener.getsockname()[1]
+        url = _url(settings.host, port)
+        home.note(replace(home.last(), pid=os.getpid(), url=url))
+        neighbours.say(f"Boardroom: {url} (its API to try out: {url}/docs). Stop it with Ctrl-C.")
+        stack = Stack(
+            home,
+            database_url=settings.database_url,
+            redis_url=settings.redis_url,
+            postgres_bin=settings.postgres_bin,
+            valkey_bin=settings.valkey_bin,
+        )
+        later.callback(stack.stop)
+        neighbours.migrate(stack.database_url)
+        later.callback(neighbours.stop_boxes)
+        children = Children(_children(settings, listener), environment(settings, home, stack, port))
+        later.callback(children.close)
+        children.tend()
+        for line in neighbours.describe():
+            neighbours.say(f"  {line}")
+        _watch(children, stack, url, began, neighbours.say)
+
+
+def environment(settings: Settings, home: DataDir, stack: Stack, port: int) -> Mapping[str, str]:
+    """What our processes read: this environment with the facts of this start."""
+    return {
+        **os.environ,
+        "DATABASE_URL": stack.database_url,
+        "REDIS_URL": stack.redis_url,
+        "DATA_DIR": str(home.path),
+        "SECRET_KEY": settings.secret_key.get_secret_value() or home.secret(SECRET_FILE),
+        "PORT": str(port),
+    }
+
+
+@contextmanager
+def stops_on_signal() -> Iterator[None]:
+    """The first signal raises `Stopped` in the main thread; further ones change nothing, since stopping is
+    bounded. `Stopped` ends here."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped
+
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        yield
+    except Stopped:
+        pass
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket all API processes share; connections wait in it while one of them is started again."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise PortTaken(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another: PORT={port + 1}"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _children(settings: Settings, listener: socket.socket) -> list[Child]:
+    descriptor = listener.fileno()
+    api = [
+        Child("API", "app.main", args=("--fd", str(descriptor)), descriptors=(descriptor,))
+        for _ in range(settings.api_processes)
+    ]
+    return [*api, *(Child("worker", "workers.main") for _ in range(settings.workers))]
+
+
+def _watch(children: Children, stack: Stack, url: str, began: float, say: Callable[[str], None]) -> None:
+    ready = False
+    while True:
+        for line in children.tend():
+            say(line)
+        for name in stack.revive():
+            say(f"{name} had died and runs again.")
+        if not ready and is_healthy(url):
+            ready = True
+            say(f"Ready after {time.monotonic() - began:.1f} s.")
+        time.sleep(TICK_S)
+
+
+def is_healthy(url: str) -> bool:
+    """Whether the API at this address answers its health check within a second."""
+    host, port = url.removeprefix("http://").rsplit(":", 1)
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _url(host: str, port: int) -> str:
+    reachable = ANYWHERE.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

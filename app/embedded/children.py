@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.embedded.errors import StackProblem
@@ -35,9 +35,13 @@ class Child:
 
 
 class Children:
-    def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, children: Sequence[Child], environment: Mapping[str, str], forget: Callable[[int], None]
+    ) -> None:
+        """`forget` is told the pid of each that died."""
         self._children = children
         self._environment = environment
+        self._forget = forget
         self._lifeline, self._ours = os.pipe()
 
     def tend(self) -> list[str]:
@@ -77,6 +81,7 @@ class Children:
 
     def _bury(self, child: Child, now: float) -> str:
         assert child.process
+        self._forget(child.process.pid)
         how = _in_words(child.process.returncode)
         child.process = None
         child.deaths = [*(death for death in child.deaths if now - death < DEATHS_WITHIN_S), now]

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 
+from app import metrics
 from app.embedded.children import Child, Children
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem
@@ -66,7 +68,9 @@ def supervise(settings: Settings, neighbours: Neighbours) -> None:
         later.callback(stack.stop)
         neighbours.migrate(stack.database_url)
         later.callback(neighbours.stop_boxes)
-        children = Children(_children(settings, listener), environment(settings, home, stack, port))
+        figures = home.path / "metrics"
+        env = {**environment(settings, home, stack, port), **metrics.share_figures(figures)}
+        children = Children(_children(settings, listener), env, partial(metrics.forget_process, figures))
         later.callback(children.close)
         children.tend()
         for line in neighbours.describe():

@@ -1,0 +1,61 @@
+"""What is counted, in one place. With PROMETHEUS_MULTIPROC_DIR set (the supervisor sets it) the figures of
+all processes, workers included, are read from any of them."""
+
+import os
+import shutil
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+requests = Counter("boardroom_requests", "Answered HTTP requests.", ["method", "route", "status"])
+request_seconds = Histogram("boardroom_request_seconds", "Time to an answer.", ["route"], buckets=SECONDS)
+
+sockets = Gauge("boardroom_sockets", "Open sockets.", multiprocess_mode="livesum")
+sockets_closed = Counter("boardroom_sockets_closed", "Sockets closed by us.", ["code"])
+events_delivered = Counter("boardroom_events_delivered", "Events sent to sockets, live and replayed.")
+
+runs_claimed = Counter("boardroom_runs_claimed", "Runs taken by a worker.")
+runs_ended = Counter("boardroom_runs_ended", "Runs that left a worker.", ["outcome"])
+leases_lost = Counter("boardroom_leases_lost", "Runs that were taken away from a working worker.")
+
+model_calls = Counter("boardroom_model_calls", "Calls to a model.", ["model", "outcome"])
+model_tokens = Counter("boardroom_model_tokens", "Tokens in and out.", ["model", "direction"])
+model_seconds = Histogram("boardroom_model_seconds", "Time of a model call.", ["model"], buckets=SECONDS)
+
+box_starts = Counter("boardroom_box_starts", "Boxes made or woken.", ["kind", "outcome"])
+box_start_seconds = Histogram("boardroom_box_start_seconds", "Time to a box's first answer.", buckets=SECONDS)
+checks = Counter("boardroom_checks", "Checks run by the service.", ["kind", "passed"])
+
+
+def render() -> bytes:
+    """The exposition text of all processes that share figures with this one."""
+    if FOLDER_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def share_figures(folder: Path) -> dict[str, str]:
+    """The environment under which child processes keep their figures together, in an emptied `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return {FOLDER_VARIABLE: str(folder)}
+
+
+def forget_process(folder: Path, pid: int) -> None:
+    """Take what a dead process had open out of the gauges."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

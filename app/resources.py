@@ -3,12 +3,12 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import read
+from app.store.database import look, read
 from app.unit import Unit, open_unit
 
 
@@ -28,3 +28,7 @@ class Resources:
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """One snapshot, read-only."""
         return read(self.engine)
+
+    def look(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """One snapshot, read-only, for rows as instances."""
+        return look(self.engine)

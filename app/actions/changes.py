@@ -185,3 +185,24 @@ def follow_children(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
         status = epic_status(TicketStatus(t.status) for t in tickets if t.parent_id == epic.id)
         if status != epic.status:
             move_ticket(unit, job, epic, status)
+
+
+def interrupt_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
+    """The run ended with these under way: they are to be done again."""
+    _reopen(unit, job, tickets, [t for t in tickets if t.status == TicketStatus.IN_PROGRESS])
+
+
+def reopen_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
+    """What failed gets a new attempt, and what was skipped only because of it, too."""
+    _reopen(unit, job, tickets, [t for t in tickets if t.status in _OPEN_AGAIN or t.blocked])
+
+
+_OPEN_AGAIN = (TicketStatus.FAILED, TicketStatus.IN_PROGRESS)
+
+
+def _reopen(unit: Unit, job: Job, tickets: Sequence[Ticket], chosen: Sequence[Ticket]) -> None:
+    for ticket in chosen:
+        if ticket.type != TicketType.EPIC:
+            ticket.reason, ticket.blocked = "", False
+            move_ticket(unit, job, ticket, TicketStatus.TODO)
+    follow_children(unit, job, tickets)

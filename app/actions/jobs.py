@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
@@ -11,13 +10,14 @@ from app.domain.errors import Conflict
 from app.domain.job import Status
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
-from app.store.tables import Job, Removal, Run
+from app.store import rows
+from app.store.tables import Job, Run
 
 
 async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: str) -> UUID:
     """A new job with its first run. The idea is the first message of the chat; its answer is on its way."""
     async with resources.unit() as unit:
-        now = await unit.session.scalar(select(func.clock_timestamp()))
+        now = await rows.now(unit.session)
         job = Job(
             id=uuid7(),
             user_id=user_id,
@@ -58,15 +58,14 @@ async def delete_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
     """The job and all it has go now; its box goes in the background until it is gone (see `removals`)."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
-        unit.session.add(Removal(job_id=job.id))
-        await unit.session.execute(delete(Job).where(Job.id == job.id))
+        await rows.remove_job(unit.session, job.id)
         unit.nudge()
 
 
 async def purge_jobs(resources: Resources, user_id: UUID) -> int:
     """Delete all jobs of one user; how many there were."""
     async with resources.unit() as unit:
-        ids = (await unit.session.scalars(select(Job.id).where(Job.user_id == user_id))).all()
+        ids = await rows.job_ids(unit.session, user_id)
     for job_id in ids:
         await delete_job(resources, user_id, job_id)
     return len(ids)

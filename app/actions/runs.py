@@ -5,7 +5,6 @@ None of these needs a worker to be alive: they change rows, and a worker that wa
 
 from uuid import UUID
 
-from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
@@ -13,10 +12,9 @@ from app.actions.chat import count_client_message, wake_run
 from app.domain.errors import Conflict
 from app.domain.job import FINISHED, FailureCode, Status
 from app.domain.stages import RunState, Stage
-from app.domain.ticket import TicketStatus, TicketType
 from app.resources import Resources
-from app.store import runs
-from app.store.tables import Job, Run, Ticket
+from app.store import rows, runs
+from app.store.tables import Job, Run
 from app.unit import Unit
 
 
@@ -85,7 +83,7 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
         run = await runs.active(unit.session, job.id)
         if run is not None:
             run.state, run.lease_until = RunState.CANCELLED, None
-        await _reopen(unit, job, {TicketStatus.IN_PROGRESS}, "Interrupted.")
+        changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
 
 
@@ -103,7 +101,7 @@ async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
         if run.stage == Stage.VERIFYING:
             run.stage = Stage.BUILDING
         changes.set_status(unit, job, Status.QUEUED, "Retry queued.")
-        await _reopen(unit, job, {TicketStatus.FAILED, TicketStatus.IN_PROGRESS}, "Open again.")
+        changes.reopen_tickets(unit, job, await rows.tickets(unit.session, job.id))
         unit.ring(run.id)
 
 
@@ -112,15 +110,3 @@ async def _take_unfinished(unit: Unit, job_id: UUID, user_id: UUID) -> Job:
     if job.status in FINISHED:
         raise Conflict("The job is already finished.", code="job_finished")
     return job
-
-
-async def _reopen(unit: Unit, job: Job, statuses: set[TicketStatus], message: str) -> None:
-    """Tickets in these statuses are to be done again; with failed ones also what was skipped for them."""
-    rows = await unit.session.scalars(select(Ticket).where(Ticket.job_id == job.id).order_by(Ticket.order))
-    tickets = rows.all()
-    for ticket in tickets:
-        waits = ticket.blocked and TicketStatus.FAILED in statuses
-        if ticket.type != TicketType.EPIC and (ticket.status in statuses or waits):
-            ticket.reason, ticket.blocked = "", False
-            changes.move_ticket(unit, job, ticket, TicketStatus.TODO, message)
-    changes.follow_children(unit, job, tickets)

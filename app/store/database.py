@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from app.domain.errors import Unavailable
 
@@ -74,3 +74,10 @@ async def read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with absence_is_unavailable(), engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield connection
+
+
+@asynccontextmanager
+async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """`read` for rows as instances, which stay readable afterwards."""
+    async with read(engine) as connection, AsyncSession(connection, expire_on_commit=False) as session:
+        yield session

@@ -73,9 +73,12 @@ async def renew(
 
 
 async def release(connection: AsyncConnection, run_id: UUID, fence: int) -> None:
-    """Let go of a run that is still ours, so that anybody may claim it at once."""
+    """Let go of a run that is still ours, in good order: anybody may claim it at once, and this claim does
+    not count among those that came to nothing."""
     await connection.execute(
-        update(Run).where(Run.id == run_id, Run.fence == fence).values(lease_until=None, worker="")
+        update(Run)
+        .where(Run.id == run_id, Run.fence == fence)
+        .values(lease_until=None, worker="", claims=func.greatest(Run.claims - 1, 0))
     )
 
 

@@ -271,8 +271,8 @@ class Ticket(Base):
 
 class Run(Base):
     """One pass of the pipeline, and the lease on it. `fence` is of the last claim; `claims` counts claims
-    since the last stored step; `requirements` is the client's new wish on a continuation; `status_from` is
-    the status a retry continues at."""
+    since the last stored step; `requirements` is the client's new wish on a continuation; `described` names
+    the stage that was last announced to people."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -300,6 +300,7 @@ class Run(Base):
     lease_until: Mapped[datetime | None]
     claims: Mapped[int] = mapped_column(server_default="0")
     retries: Mapped[int] = mapped_column(server_default="0")
+    described: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
 

@@ -199,6 +199,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claims", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("retries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("described", sa.Text(), server_default="", nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),

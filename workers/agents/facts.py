@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from app.domain.ticket import Check, TicketStatus, TicketType
 from workers.agents.outputs import DecisionRecord, Prd, Requirement
 
+SUM_UP = "[The client asks to start now: ask nothing more and sum up with what you know.]"
+"""The last user turn when Client Relations has to end the conversation."""
+
 
 class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,151 @@
+"""Rows as instances: what verbs and stages look up before they change or judge something.
+
+The reads behind the API's answers are elsewhere, one file a noun; they never make instances.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.conversation import STAGE_REQUIREMENTS
+from app.store.tables import App, Evidence, Job, Message, Removal, Run, RunStep, Step, Ticket
+
+
+async def now(session: AsyncSession) -> datetime:
+    """The database's clock."""
+    moment: datetime | None = await session.scalar(select(func.clock_timestamp()))
+    assert moment is not None
+    return moment
+
+
+async def job_ids(session: AsyncSession, user_id: UUID) -> Sequence[UUID]:
+    return (await session.scalars(select(Job.id).where(Job.user_id == user_id))).all()
+
+
+async def job_and_run(session: AsyncSession, run_id: UUID) -> tuple[Job, Run] | None:
+    """A run with its job, or None when they are gone."""
+    row = (
+        await session.execute(select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == run_id))
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def remove_job(session: AsyncSession, job_id: UUID) -> None:
+    """Delete the job with all its rows, and remember that its box has to go too."""
+    session.add(Removal(job_id=job_id))
+    await session.execute(delete(Job).where(Job.id == job_id))
+
+
+async def removals(session: AsyncSession) -> Sequence[UUID]:
+    """Deleted jobs whose boxes may still be there."""
+    return (await session.scalars(select(Removal.job_id).order_by(Removal.not_before).limit(20))).all()
+
+
+async def removed(session: AsyncSession, job_id: UUID) -> None:
+    """The box of a deleted job is gone."""
+    await session.execute(delete(Removal).where(Removal.job_id == job_id))
+
+
+async def tickets(session: AsyncSession, job_id: UUID) -> Sequence[Ticket]:
+    """The backlog in its order."""
+    return (await session.scalars(select(Ticket).where(Ticket.job_id == job_id).order_by(Ticket.order))).all()
+
+
+async def ticket(session: AsyncSession, ticket_id: UUID) -> Ticket:
+    return await session.get_one(Ticket, ticket_id)
+
+
+async def delete_tickets(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    await session.execute(delete(Ticket).where(Ticket.id.in_(ids)))
+
+
+async def app(session: AsyncSession, job_id: UUID) -> App | None:
+    return (await session.scalars(select(App).where(App.job_id == job_id))).one_or_none()
+
+
+async def chat(session: AsyncSession, job_id: UUID) -> Sequence[Message]:
+    """The conversation with Client Relations, oldest first: the client's messages and the replies."""
+    rows = await session.scalars(
+        select(Message)
+        .where(
+            Message.job_id == job_id,
+            Message.role.in_(("user", "agent")),
+            Message.data["stage"].as_string() == STAGE_REQUIREMENTS,
+        )
+        .order_by(Message.position)
+    )
+    return rows.all()
+
+
+async def steps_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Step]:
+    """The turns of this run's discussion so far."""
+    return (await session.scalars(select(Step).where(Step.run_id == run_id).order_by(Step.order))).all()
+
+
+async def run_step(session: AsyncSession, run_id: UUID, key: str) -> RunStep | None:
+    return (
+        await session.scalars(select(RunStep).where(RunStep.run_id == run_id, RunStep.key == key))
+    ).one_or_none()
+
+
+async def replace_run_step(session: AsyncSession, step: RunStep) -> None:
+    """Store a step; one with the same key, of another question, is replaced."""
+    await session.execute(delete(RunStep).where(RunStep.run_id == step.run_id, RunStep.key == step.key))
+    session.add(step)
+
+
+async def forget_run_steps(session: AsyncSession, run_id: UUID, prefix: str) -> None:
+    """Answers that could not be used are not used again by a retry."""
+    await session.execute(
+        delete(RunStep).where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))
+    )
+
+
+async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | None:
+    """The workspace's tree after the last step with one below `prefix`."""
+    tree: str | None = await session.scalar(
+        select(RunStep.tree)
+        .where(
+            RunStep.run_id == run_id,
+            RunStep.key.startswith(prefix, autoescape=True),
+            RunStep.tree.is_not(None),
+        )
+        .order_by(RunStep.id.desc())
+        .limit(1)
+    )
+    return tree
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One check's outcome on one tree."""
+
+    ticket_id: UUID | None
+    phase: str
+    check_digest: str
+    tree: str
+    passed: bool
+    output_tail: str
+    exit_code: int | None
+
+
+async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
+    """All that was checked for this job, oldest first."""
+    rows = await session.execute(
+        select(
+            Evidence.ticket_id,
+            Evidence.phase,
+            Evidence.check_digest,
+            Evidence.tree,
+            Evidence.passed,
+            Evidence.output_tail,
+            Evidence.exit_code,
+        )
+        .where(Evidence.job_id == job_id)
+        .order_by(Evidence.created_at, Evidence.id)
+    )
+    return [Seen(*row) for row in rows]

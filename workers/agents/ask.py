@@ -1,0 +1,126 @@
+"""How an agent is asked: the answer is stored, then read; a wrong one is asked again, twice at most."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from app.domain.values import clip
+from workers.agents.outputs import Output
+from workers.agents.roles import Role
+from workers.context import Context
+from workers.llm.model import Answer, Message, ModelMisbehaved, Question, ToolSpec
+from workers.steps import Result, once
+
+O = TypeVar("O", bound=Output)  # noqa: E741 - the output's type
+
+RE_ASKS = 2
+QUOTED_ERRORS = 8
+
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+
+
+@dataclass(frozen=True)
+class Spoken(Generic[O]):
+    """A usable answer, and the name of the model that gave it."""
+
+    value: O
+    model: str
+
+
+class Unusable(ModelMisbehaved):
+    """`step` is the prefix of the stored answers that a retry must not use again."""
+
+    def __init__(self, step: str, detail: str) -> None:
+        super().__init__(detail)
+        self.step = step
+
+
+async def speak(
+    context: Context,
+    key: str,
+    role: Role,
+    messages: tuple[Message, ...],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    tools: tuple[ToolSpec, ...] = (),
+) -> Answer:
+    """One answer of the model as durable step `key`. Raises ModelUnavailable."""
+    question = Question(
+        agent=role.agent,
+        purpose=role.purpose,
+        instructions=role.instructions,
+        messages=messages,
+        schema=schema,
+        tools=tools,
+        max_tokens=role.max_tokens,
+    )
+    text = orjson.dumps(question).decode()
+
+    async def make() -> Result:
+        answer = await context.model.ask(question)
+        return Result(
+            payload=_ANSWER.dump_json(answer).decode(),
+            agent=role.agent,
+            model=answer.model,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cost_usd=answer.cost_usd,
+        )
+
+    return _ANSWER.validate_json(await once(context, key, "model", text, make))
+
+
+async def ask(
+    context: Context,
+    key: str,
+    role: Role,
+    messages: tuple[Message, ...],
+    shape: type[O],
+    check: Callable[[O], None] = lambda _: None,
+) -> Spoken[O]:
+    """A typed answer. `check` raises ValueError for what the shape cannot know; the model is told either way.
+
+    Raises Unusable after two re-asks, ModelUnavailable.
+    """
+    problems = ""
+    for attempt in range(1 + RE_ASKS):
+        answer = await speak(context, f"{key}.{attempt}", role, messages, schema=shape.model_json_schema())
+        try:
+            value = shape.model_validate_json(_json_of(answer.text))
+            check(value)
+        except ValidationError as error:
+            problems = _quote(error)
+        except ValueError as error:
+            problems = str(error)
+        else:
+            return Spoken(value, answer.model)
+        if answer.finish_reason == "length":
+            problems = "the answer was cut off; give a shorter one"
+        messages = (
+            *messages,
+            Message("assistant", clip(answer.text, 20_000)),
+            Message("user", f"That cannot be used: {problems}\nAnswer again with the corrected JSON only."),
+        )
+    raise Unusable(f"{key}.", f"{role.agent} gave no usable answer ({role.purpose}): {clip(problems, 300)}")
+
+
+def facts(value: BaseModel) -> tuple[Message, ...]:
+    """The first message of a question: what the agent is to know, as JSON."""
+    return (Message("user", value.model_dump_json()),)
+
+
+def _json_of(text: str) -> str:
+    """The JSON object in an answer that may be wrapped in prose or a code fence."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def _quote(error: ValidationError) -> str:
+    lines = [
+        f"{'.'.join(map(str, item['loc'])) or 'answer'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)[:QUOTED_ERRORS]
+    ]
+    return "; ".join(lines)

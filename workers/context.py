@@ -1,0 +1,76 @@
+"""What a stage works with: the run it holds, the ways to read and write, and the ear for a pause."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.resources import Resources
+from app.store.tables import Job, Run
+from app.unit import Unit
+from workers.llm.model import Model
+
+T = TypeVar("T")
+
+
+class Paused(Exception):  # noqa: N818
+    """The client paused the job: let go of the run where it stands."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An open unit of a worker: the job and the run are locked and the run is still ours."""
+
+    unit: Unit
+    job: Job
+    run: Run
+
+    @property
+    def session(self) -> AsyncSession:
+        return self.unit.session
+
+
+@dataclass
+class Context:
+    """One claimed run. `pause` is set by the heartbeat when the client paused the job."""
+
+    resources: Resources
+    model: Model
+    job_id: UUID
+    run_id: UUID
+    fence: int
+    pause: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[Change]:
+        """One change of the world under our fence. Raises LeaseLost when the run is not ours any more."""
+        async with self.resources.unit() as unit:
+            job, run = await unit.take_run(self.run_id, self.fence)
+            yield Change(unit, job, run)
+
+    def look(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A short read of one snapshot."""
+        return self.resources.look()
+
+    def heed_pause(self) -> None:
+        """Raises Paused between two steps."""
+        if self.pause.is_set():
+            raise Paused
+
+    async def unless_paused(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, but end it when the client pauses. Raises Paused."""
+        task = asyncio.ensure_future(work)
+        paused = asyncio.ensure_future(self.pause.wait())
+        try:
+            await asyncio.wait({task, paused}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Paused
+        finally:
+            for future in (task, paused):
+                future.cancel()
+            await asyncio.gather(task, paused, return_exceptions=True)

@@ -1,0 +1,71 @@
+"""ARQ as the doorbell: its tasks only hand a run to the desk and return."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from app.queue import BELL, HAND_OVER, QUEUE, from_json, to_json
+from workers.leases import Desk
+
+log = structlog.get_logger()
+
+POLL_S = 0.5
+"""How often ARQ looks by itself, should the bell not be heard."""
+
+RETRY_S = 1.0
+
+
+class RungWorker(Worker):
+    """ARQ's worker, woken by a pub/sub bell: its own poll alone takes 300 ms to notice a task."""
+
+    async def main(self) -> None:
+        rung = asyncio.Event()
+        listener = asyncio.create_task(self._listen(rung))
+        try:
+            while not listener.done():
+                rung.clear()
+                await self._poll_iteration()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.poll_delay_s):
+                        await rung.wait()
+            listener.result()
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+
+    async def _listen(self, rung: asyncio.Event) -> None:
+        async with self.pool.pubsub() as bell:
+            await bell.subscribe(BELL)
+            async for _ in bell.listen():
+                rung.set()
+
+
+async def answer_the_door(redis: ArqRedis, desk: Desk) -> None:
+    """Hand rung runs to the desk for ever. With Redis away it waits; the desk's own sweep finds the work."""
+
+    async def hand_over(_: dict[Any, Any], run_id: str) -> None:
+        await desk.offer(UUID(run_id))
+
+    while True:
+        worker = RungWorker(
+            [func(hand_over, name=HAND_OVER, keep_result=0, max_tries=1, timeout=10)],
+            redis_pool=redis,
+            queue_name=QUEUE,
+            handle_signals=False,
+            poll_delay=POLL_S,
+            max_jobs=100,
+            job_serializer=to_json,
+            job_deserializer=from_json,
+            log_results=False,
+        )
+        try:
+            await worker.main()
+        except (RedisError, OSError) as error:
+            log.warning("doorbell.away", error=type(error).__name__)
+        await asyncio.sleep(RETRY_S)

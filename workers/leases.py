@@ -1,0 +1,141 @@
+"""The worker's desk: it claims runs, works on them in slots, keeps their leases, and hears what was paused.
+
+Every worker sweeps by itself for runs that may be claimed, so a lost ring, a lost Redis or a dead colleague
+costs one sweep at most: the sweep is the reaper.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from app.actions.removals import remove_boxes
+from app.domain.errors import Unavailable
+from app.resources import Resources
+from app.store import runs
+from app.store.database import absence_is_unavailable
+from app.store.runs import Claim
+from workers.context import Context
+from workers.llm.model import Model
+from workers.pipeline.runner import play
+
+log = structlog.get_logger()
+
+RENEWALS_A_LEASE = 3
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`lease_s`: how long a claim holds without renewal. `sweep_s`: how often free slots look for work."""
+
+    slots: int
+    lease_s: float
+    sweep_s: float
+
+
+@dataclass
+class _Held:
+    claim: Claim
+    context: Context
+    task: asyncio.Task[None]
+
+
+class Desk:
+    """`work()` until it is cancelled, then `close()`; `offer()` at any time."""
+
+    def __init__(self, resources: Resources, model: Model, name: str, terms: Terms) -> None:
+        self._resources = resources
+        self._model = model
+        self._name = name
+        self._terms = terms
+        self._held: dict[UUID, _Held] = {}
+        self._look = asyncio.Event()
+        self._open = True
+
+    async def work(self) -> None:
+        """Sweep and renew for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            group.create_task(self._renew())
+
+    async def offer(self, run_id: UUID) -> None:
+        """Claim this run if there is a free slot and it can be claimed."""
+        if self._has_room() and run_id not in self._held:
+            await self._claim(run_id)
+
+    async def close(self) -> None:
+        """Claim nothing more, stop where we are and let the runs go, so that others can go on at once."""
+        self._open = False
+        held = list(self._held.values())
+        for item in held:
+            item.task.cancel()
+        await asyncio.gather(*(item.task for item in held), return_exceptions=True)
+        for item in held:
+            try:
+                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
+                    await runs.release(connection, item.claim.run_id, item.claim.fence)
+            except Unavailable:
+                log.warning("run.not_released", run=str(item.claim.run_id))
+
+    def _has_room(self) -> bool:
+        return self._open and len(self._held) < self._terms.slots
+
+    async def _claim(self, run_id: UUID | None = None) -> bool:
+        try:
+            async with absence_is_unavailable(), self._resources.engine.begin() as connection:
+                claim = await runs.claim(connection, self._name, self._terms.lease_s, run_id)
+        except Unavailable:
+            return False
+        if claim is None:
+            return False
+        self._start(claim)
+        return True
+
+    def _start(self, claim: Claim) -> None:
+        context = Context(self._resources, self._model, claim.job_id, claim.run_id, claim.fence)
+        task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
+        self._held[claim.run_id] = _Held(claim, context, task)
+        task.add_done_callback(lambda _: self._finished(claim))
+
+    def _finished(self, claim: Claim) -> None:
+        held = self._held.get(claim.run_id)
+        if held is not None and held.claim is claim:
+            del self._held[claim.run_id]
+        self._look.set()
+
+    async def _sweep(self) -> None:
+        """Fill the free slots: every `sweep_s`, and as soon as one becomes free."""
+        while True:
+            self._look.clear()
+            while self._has_room() and await self._claim():
+                pass
+            try:
+                await remove_boxes(self._resources)
+            except Unavailable:
+                log.info("sweep.database_away")
+            try:
+                async with asyncio.timeout(self._terms.sweep_s):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+
+    async def _renew(self) -> None:
+        """Keep all leases in one statement; what is not renewed is not ours any more."""
+        while True:
+            await asyncio.sleep(self._terms.lease_s / RENEWALS_A_LEASE)
+            held = dict(self._held)
+            if not held:
+                continue
+            pairs = [(item.claim.run_id, item.claim.fence) for item in held.values()]
+            try:
+                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
+                    ours = await runs.renew(connection, pairs, self._terms.lease_s)
+            except Unavailable:
+                log.warning("leases.not_renewed", runs=len(pairs))
+                continue
+            for run_id, item in held.items():
+                if run_id not in ours:
+                    item.task.cancel()
+                elif ours[run_id]:
+                    item.context.pause.set()

@@ -1,0 +1,67 @@
+"""The Business Analyst turns what was said into requirements with ids that last."""
+
+from app.domain.conversation import Agent
+from app.domain.stages import Stage
+from app.domain.values import clean
+from app.store import rows
+from app.unit import LeaseLost
+from workers.agents.ask import ask, facts
+from workers.agents.facts import AnalysisFacts, Said
+from workers.agents.outputs import Requirement, Requirements
+from workers.agents.roles import BUSINESS_ANALYST
+from workers.context import Context
+from workers.pipeline import spec as specs
+from workers.pipeline.enter import enter
+from workers.pipeline.outcome import Outcome
+
+
+async def analysis(context: Context) -> Outcome:
+    await enter(
+        context,
+        Stage.ANALYSIS,
+        Agent.BUSINESS_ANALYST,
+        "The Business Analyst is turning the conversation into requirements.",
+    )
+    shown = await _facts(context)
+    spec = await specs.load(context)
+
+    def keeps_known(answer: Requirements) -> None:
+        _keeps_known(shown.known, answer)
+
+    spoken = await ask(context, "analysis", BUSINESS_ANALYST, facts(shown), Requirements, keeps_known)
+    found = spoken.value
+    async with context.change() as change:
+        if shown.continuation:
+            change.job.prompt = change.job.requirements_summary = clean(found.summary)
+        spec.summary, spec.model = found.summary, spoken.model
+        spec.requirement_list, spec.assumptions = found.requirements, found.assumptions
+        spec.requirements = specs.requirements_text(found.requirements)
+        spec.discussion, spec.decision, spec.prd = [], None, None
+        await specs.store(change, spec)
+        change.run.stage = Stage.DISCUSSION
+    return Outcome.NEXT
+
+
+async def _facts(context: Context) -> AnalysisFacts:
+    spec = await specs.load(context)
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+        chat = await rows.chat(session, context.job_id)
+    if found is None:
+        raise LeaseLost
+    job, run = found
+    return AnalysisFacts(
+        idea=job.initial_prompt,
+        summary=job.requirements_summary,
+        conversation=[Said(who=message.sender, text=message.content) for message in chat],
+        continuation=run.requirements,
+        known=spec.requirement_list if run.requirements else [],
+    )
+
+
+def _keeps_known(known: list[Requirement], answer: Requirements) -> None:
+    missing = {item.id for item in known} - {item.id for item in answer.requirements}
+    if missing:
+        raise ValueError(
+            f"requirements: {', '.join(sorted(missing))} of the run before must stay in the list"
+        )

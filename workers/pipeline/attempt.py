@@ -1,0 +1,85 @@
+"""One attempt at a ticket: the Builder's tool loop, each answer and each result a durable step.
+
+A tool call runs on the tree of the step before it. After a call that may change files the tree is recorded in
+the box and stored with the result; a successor restores the last stored tree and repeats the call that has no
+result. So files are changed exactly once, and commands run at least once.
+"""
+
+from uuid import UUID
+
+from app.runtime.workspace import Workspace
+from app.store import rows
+from workers.agents import tools
+from workers.agents.ask import facts, speak
+from workers.agents.facts import BuildingFacts
+from workers.agents.roles import BUILDER
+from workers.context import Context
+from workers.llm.model import Answer, Message, ToolCall
+from workers.pipeline import toolbox
+from workers.steps import Result, once
+
+MAX_TURNS = 40
+MAX_CALLS_A_TURN = 12
+NUDGE = "Use a tool; call `finish` when the ticket is done."
+
+
+class GaveUp(Exception):  # noqa: N818
+    """The attempt ended without `finish`; the message says why."""
+
+
+async def attempt(
+    context: Context, workspace: Workspace, ticket_id: UUID, number: int, shown: BuildingFacts, tree: str
+) -> str:
+    """Let the Builder work until it says it has finished; its summary. `tree` is where the attempt starts.
+
+    Raises GaveUp, ModelUnavailable.
+    """
+    prefix = f"build.{ticket_id}.{number}."
+    async with context.look() as session:
+        await workspace.restore(await rows.last_tree(session, context.run_id, prefix) or tree)
+    messages = facts(shown)
+    for turn in range(MAX_TURNS):
+        key = f"{prefix}{turn}"
+        answer = await speak(context, key, BUILDER, messages, tools=tools.specs())
+        results = [
+            await _carry_out(context, workspace, f"{key}.{place}", call)
+            for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
+        ]
+        finished = _finished(answer)
+        if finished is not None:
+            return finished
+        messages = (*messages, *_turn(answer, results))
+    raise GaveUp(f"No `finish` within {MAX_TURNS} turns.")
+
+
+async def _carry_out(context: Context, workspace: Workspace, key: str, call: ToolCall) -> str:
+    tool = toolbox.parse(call)
+    if isinstance(tool, str):
+        return tool
+    if isinstance(tool, tools.Finish):
+        return "noted"
+
+    async def make() -> Result:
+        said = await context.unless_paused(toolbox.use(workspace, tool))
+        tree = await workspace.checkpoint(str(context.run_id), key) if tool.changes else None
+        return Result(payload=said, agent=BUILDER.agent, tree=tree)
+
+    return await once(context, key, "tool", f"{call.name} {call.arguments}", make)
+
+
+def _finished(answer: Answer) -> str | None:
+    for call in answer.calls[:MAX_CALLS_A_TURN]:
+        tool = toolbox.parse(call)
+        if isinstance(tool, tools.Finish):
+            return tool.summary
+    return None
+
+
+def _turn(answer: Answer, results: list[str]) -> tuple[Message, ...]:
+    """The turn as the model is shown it again: its own words, then the results in the calls' order."""
+    calls = answer.calls[:MAX_CALLS_A_TURN]
+    said = Message("assistant", answer.text, calls)
+    if not calls:
+        return (said, Message("user", NUDGE))
+    pairs = zip(calls, results, strict=True)
+    return (said, *(Message("tool", text, call_id=call.id) for call, text in pairs))

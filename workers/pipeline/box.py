@@ -1,0 +1,30 @@
+"""The worker's attachment to the job's box, under the run's fence."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.domain.job import FailureCode
+from app.runtime.workspace import FenceLost, SandboxUnavailable, Workspace
+from app.unit import LeaseLost
+from workers.context import Context
+from workers.pipeline.outcome import StageFailed
+
+
+@asynccontextmanager
+async def attached(context: Context) -> AsyncIterator[Workspace]:
+    """Attach, making or waking the box; a higher fence than ours means that the run is not ours any more."""
+    async with context.change() as change:
+        change.job.box_stopped = False
+    try:
+        workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
+        try:
+            yield workspace
+        finally:
+            await workspace.close()
+    except SandboxUnavailable as error:
+        raise StageFailed(
+            FailureCode.SANDBOX_UNAVAILABLE,
+            f"No box could be made for the build: {error} `boardroom doctor` says what to do; then retry.",
+        ) from error
+    except FenceLost as error:
+        raise LeaseLost from error

@@ -1,0 +1,133 @@
+"""The Builder works the backlog off, in the box: one commit a ticket, `done` only by passed evidence."""
+
+from uuid import UUID
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.job import FailureCode
+from app.domain.stages import Stage
+from app.domain.ticket import CLOSED, TicketStatus, TicketType
+from app.runtime.workspace import Workspace
+from app.store import rows
+from app.store.tables import Ticket
+from workers.context import Context
+from workers.pipeline import trial
+from workers.pipeline.box import attached
+from workers.pipeline.enter import enter
+from workers.pipeline.outcome import Outcome, StageFailed
+
+MAX_ATTEMPTS = 3
+"""After this many attempts a ticket has failed; a retry by the client gives it one more."""
+
+
+async def building(context: Context) -> Outcome:
+    await enter(context, Stage.BUILDING, Agent.BUILDER, "The Builder is working on the tickets.")
+    async with attached(context) as workspace:
+        while (ticket := await _next(context)) is not None:
+            await _work_off(context, workspace, ticket)
+    async with context.look() as session:
+        tickets = await rows.tickets(session, context.job_id)
+    failed = [t for t in tickets if t.status == TicketStatus.FAILED and t.type != TicketType.EPIC]
+    if failed:
+        titles = ", ".join(f"“{ticket.title}”" for ticket in failed)
+        raise StageFailed(
+            FailureCode.CHECKS_FAILED,
+            f"Checks still fail for {titles}. Look at the tickets' evidence, then retry.",
+        )
+    async with context.change() as change:
+        change.run.stage = Stage.VERIFYING
+    return Outcome.NEXT
+
+
+async def _next(context: Context) -> Ticket | None:
+    """The next ticket that can be worked on. What waits for one that was not done is skipped, and told so."""
+    while True:
+        async with context.look() as session:
+            tickets = await rows.tickets(session, context.job_id)
+        by_id = {str(ticket.id): ticket for ticket in tickets}
+        work = [t for t in tickets if t.type != TicketType.EPIC and t.status not in CLOSED]
+        if not work:
+            return None
+        for ticket in work:
+            before = [by_id[key] for key in ticket.dependencies if key in by_id]
+            lost = next((t for t in before if t.status in (TicketStatus.FAILED, TicketStatus.SKIPPED)), None)
+            if lost is not None:
+                await _skip(context, ticket.id, lost)
+                break
+            if all(t.status == TicketStatus.DONE for t in before):
+                return ticket
+        else:
+            raise StageFailed(FailureCode.INTERNAL, "The backlog's dependencies cannot be worked off. Retry.")
+
+
+async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> None:
+    """Attempt the ticket until its checks pass, or until it has failed for good."""
+    if ticket.status == TicketStatus.TODO:
+        await _begin(context, ticket.id)
+    while True:
+        async with context.look() as session:
+            ticket = await rows.ticket(session, ticket.id)
+        tried = await trial.try_ticket(context, workspace, ticket)
+        if not tried.failures:
+            await _end(context, ticket.id, TicketStatus.DONE, tried)
+            return
+        if ticket.attempts >= MAX_ATTEMPTS:
+            await trial.take_back(workspace, ticket, tried.base)
+            await _end(context, ticket.id, TicketStatus.FAILED, tried)
+            return
+        await _again(context, ticket.id, tried)
+
+
+async def _begin(context: Context, ticket_id: UUID) -> None:
+    async with context.change() as change:
+        ticket = await rows.ticket(change.session, ticket_id)
+        ticket.attempts += 1
+        changes.move_ticket(
+            change.unit, change.job, ticket, TicketStatus.IN_PROGRESS, attempt=ticket.attempts
+        )
+        changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))
+
+
+async def _again(context: Context, ticket_id: UUID, tried: trial.Tried) -> None:
+    """The next attempt begins; it will be shown why this one did not close the ticket."""
+    async with context.change() as change:
+        ticket = await rows.ticket(change.session, ticket_id)
+        ticket.attempts += 1
+        await trial.note_failures(change, ticket, tried.failures)
+        changes.tell_ticket(
+            change.unit,
+            ticket,
+            f"Attempt {ticket.attempts - 1} did not pass: {tried.failures[0].reason}",
+            attempt=ticket.attempts,
+            **tried.shown,
+        )
+
+
+async def _end(context: Context, ticket_id: UUID, status: TicketStatus, tried: trial.Tried) -> None:
+    async with context.change() as change:
+        ticket = await rows.ticket(change.session, ticket_id)
+        if status is TicketStatus.DONE:
+            ticket.commit, ticket.reason = tried.commit.sha, ""
+        else:
+            ticket.reason = tried.failures[0].reason
+        changes.move_ticket(
+            change.unit,
+            change.job,
+            ticket,
+            status,
+            ticket.reason,
+            attempt=ticket.attempts,
+            **tried.shown,
+        )
+        changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))
+
+
+async def _skip(context: Context, ticket_id: UUID, cause: Ticket) -> None:
+    async with context.change() as change:
+        ticket = await rows.ticket(change.session, ticket_id)
+        ticket.reason = f"It depends on “{cause.title}”, which was not done."
+        ticket.blocked = cause.blocked or cause.status == TicketStatus.FAILED
+        changes.move_ticket(
+            change.unit, change.job, ticket, TicketStatus.SKIPPED, ticket.reason, reason=ticket.reason
+        )
+        changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))

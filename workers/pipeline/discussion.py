@@ -1,0 +1,79 @@
+"""The executives argue, in bounded rounds; the Secretary records what was decided.
+
+Each turn is a Step, told as `agentDialogue`; it is never also a message.
+"""
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.stages import Stage
+from app.store import rows
+from app.unit import LeaseLost
+from workers.agents.ask import ask, facts
+from workers.agents.facts import DiscussionFacts, Said
+from workers.agents.outputs import DecisionRecord, Turn
+from workers.agents.roles import CEO, CTO, SECRETARY, Role
+from workers.context import Context
+from workers.pipeline import spec as specs
+from workers.pipeline.enter import enter
+from workers.pipeline.outcome import Outcome
+from workers.pipeline.spec import Contribution, Spec
+
+ROUNDS = 2
+SPEAKERS = (CEO, CTO)
+
+
+async def discussion(context: Context) -> Outcome:
+    await enter(context, Stage.DISCUSSION, Agent.SECRETARY, "The executives are discussing the requirements.")
+    spec = await specs.load(context)
+    while (speaker := next_speaker(spec.discussion)) is not None:
+        number = len(spec.discussion)
+        shown = facts(await _facts(context, spec))
+        turn = await ask(context, f"discussion.{number}", speaker, shown, Turn)
+        await _record(context, spec, speaker, turn.value.message, turn.value.objections)
+    shown = facts(await _facts(context, spec))
+    record = await ask(context, "decision", SECRETARY, shown, DecisionRecord)
+    spec.decision = record.value
+    await _record(context, spec, SECRETARY, record.value.message, record.value.objections, then=Stage.PRD)
+    return Outcome.NEXT
+
+
+def next_speaker(said: list[Contribution]) -> Role | None:
+    """Who speaks next; None when all rounds are over, or one passed without an objection."""
+    full_rounds, place = divmod(len(said), len(SPEAKERS))
+    if full_rounds >= ROUNDS:
+        return None
+    if place == 0 and said and not any(turn.objections for turn in said[-len(SPEAKERS) :]):
+        return None
+    return SPEAKERS[place]
+
+
+async def _facts(context: Context, spec: Spec) -> DiscussionFacts:
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+    if found is None:
+        raise LeaseLost
+    return DiscussionFacts(
+        summary=spec.summary,
+        requirements=spec.requirement_list,
+        assumptions=spec.assumptions,
+        continuation=found[1].requirements,
+        round=len(spec.discussion) // len(SPEAKERS) + 1,
+        said=[Said(who=turn.agent, text=turn.content) for turn in spec.discussion],
+    )
+
+
+async def _record(
+    context: Context,
+    spec: Spec,
+    role: Role,
+    message: str,
+    objections: list[str],
+    then: Stage = Stage.DISCUSSION,
+) -> None:
+    async with context.change() as change:
+        step = changes.add_step(change.unit, change.job, change.run, role.agent, message)
+        spec.discussion.append(
+            Contribution(agent=role.agent, role=role.purpose, content=step.message, objections=objections)
+        )
+        await specs.store(change, spec)
+        change.run.stage = then

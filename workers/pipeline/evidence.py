@@ -1,0 +1,129 @@
+"""Checks, run by the service on commits: what an agent merely says is never evidence.
+
+Evidence is keyed by the check's content and the tree it ran on, so that nothing is run twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from app.domain.ticket import CHECK, CommandCheck, FileCheck, HttpCheck, TicketStatus, TicketType
+from app.domain.values import clean
+from app.runtime.workspace import CheckResult, Commit, Workspace
+from app.store import rows
+from app.store.rows import Seen
+from app.store.tables import Evidence, Ticket
+from workers.agents.facts import Failure
+from workers.context import Context
+from workers.steps import digest
+
+AnyCheck = CommandCheck | HttpCheck | FileCheck
+Phase = Literal["red", "green", "regression", "final"]
+"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end."""
+
+SHOWN_OUTPUT = 2000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check of a ticket on one commit."""
+
+    ticket_id: UUID
+    title: str
+    criterion: str
+    check: AnyCheck
+    passed: bool
+    exit_code: int | None
+    output: str
+
+    def as_failure(self) -> Failure:
+        return Failure(
+            reason=f"A check of “{self.title}” failed.",
+            criterion=self.criterion,
+            check=self.check.model_dump_json(exclude_none=True),
+            output=self.output[-SHOWN_OUTPUT:],
+        )
+
+
+def checks_of(ticket: Ticket) -> list[AnyCheck]:
+    return [CHECK.validate_python(check) for check in ticket.checks]
+
+
+def check_digest(check: AnyCheck) -> str:
+    """What the check does, whatever it is called: the key of its evidence beside the tree."""
+    content = check.model_dump(mode="json", exclude={"id", "criterion"})
+    return digest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def closed_by_checks(tickets: Sequence[Ticket]) -> list[Ticket]:
+    """The tickets whose checks must hold from now on."""
+    return [t for t in tickets if t.status == TicketStatus.DONE and t.type != TicketType.EPIC]
+
+
+async def run_check(
+    context: Context, workspace: Workspace, ticket: Ticket, check: AnyCheck, commit: Commit, phase: Phase
+) -> Finding:
+    """Run one check of `ticket` on `commit`, or read what it came to on the same tree before."""
+    key = check_digest(check)
+    async with context.look() as session:
+        seen = await rows.evidence(session, context.job_id)
+    same = next((item for item in seen if item.check_digest == key and item.tree == commit.tree), None)
+    if same is None or (same.ticket_id, same.phase) != (ticket.id, phase):
+        result = _again(same) if same else await context.unless_paused(workspace.check(commit.sha, check))
+        await _store(context, ticket, check, commit, phase, key, result)
+    else:
+        result = _again(same)
+    return Finding(
+        ticket_id=ticket.id,
+        title=ticket.title,
+        criterion=_criterion(ticket, check),
+        check=check,
+        passed=result.passed,
+        exit_code=result.exit_code,
+        output=result.output_tail,
+    )
+
+
+def _again(seen: Seen) -> CheckResult:
+    """What was seen on this tree stands: it is recorded for this phase without a second run."""
+    return CheckResult(seen.passed, seen.exit_code, seen.output_tail, 0)
+
+
+def _criterion(ticket: Ticket, check: AnyCheck) -> str:
+    criteria = ticket.acceptance_criteria
+    return criteria[check.criterion] if check.criterion < len(criteria) else ""
+
+
+async def _store(
+    context: Context,
+    ticket: Ticket,
+    check: AnyCheck,
+    commit: Commit,
+    phase: Phase,
+    key: str,
+    result: CheckResult,
+) -> None:
+    async with context.change() as change:
+        change.session.add(
+            Evidence(
+                id=uuid7(),
+                job_id=context.job_id,
+                run_id=context.run_id,
+                ticket_id=ticket.id,
+                phase=phase,
+                criterion=check.criterion,
+                check=check.model_dump(mode="json", exclude_none=True),
+                check_digest=key,
+                commit=commit.sha,
+                tree=commit.tree,
+                exit_code=result.exit_code,
+                passed=result.passed,
+                output_tail=clean(result.output_tail),
+                duration_ms=result.duration_ms,
+            )
+        )
+        change.run.claims = 0

@@ -1,0 +1,119 @@
+"""Client Relations talks with the client until the idea is clear, then sums up.
+
+Every message of the client's gets exactly one reply, in order, and turn k sees all that came before it. Once
+Client Relations is done, what is still unanswered goes into the requirements and gets no reply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.actions import changes
+from app.domain.conversation import MAX_ROUNDS, STAGE_REQUIREMENTS, Agent
+from app.domain.job import Status
+from app.domain.stages import RunState, Stage
+from app.domain.values import clean
+from app.store import rows
+from app.store.tables import Message as Stored
+from app.unit import LeaseLost
+from workers.agents.ask import Spoken, ask
+from workers.agents.facts import SUM_UP
+from workers.agents.outputs import ClientReply
+from workers.agents.roles import CLIENT_RELATIONS
+from workers.context import Change, Context
+from workers.llm.model import Message
+from workers.pipeline.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is to be said next: the reply to `answers`, or a summing-up nobody asked for in words."""
+
+    messages: tuple[Message, ...]
+    answers: UUID | None
+    sum_up: bool
+
+
+async def intake(context: Context) -> Outcome:
+    while True:
+        turn = await _next_turn(context)
+        if turn is None:
+            if await _wait(context):
+                return Outcome.WAIT
+            continue
+        key = f"intake.{turn.answers or 'end'}"
+        spoken = await ask(
+            context, key, CLIENT_RELATIONS, turn.messages, ClientReply, _must_end if turn.sum_up else _any
+        )
+        async with context.change() as change:
+            if await _reply(change, turn, spoken):
+                return Outcome.NEXT
+
+
+async def _next_turn(context: Context) -> Turn | None:
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+        chat = await rows.chat(session, context.job_id)
+    if found is None:
+        raise LeaseLost
+    job, _ = found
+    return next_turn(chat, must_end=job.start_asked or job.status != Status.COLLECTING)
+
+
+def next_turn(chat: Sequence[Stored], *, must_end: bool) -> Turn | None:
+    """The first message without a reply, with what was said before it; None when nothing is to be said."""
+    replies = {message.answers: message for message in chat if message.answers is not None}
+    said: list[Message] = []
+    for message in chat:
+        if message.role != "user":
+            continue
+        said.append(Message("user", message.content))
+        reply = replies.get(message.id)
+        if reply is None:
+            sum_up = must_end or len(replies) >= MAX_ROUNDS
+            return Turn(_with_order(said, sum_up), message.id, sum_up)
+        said.append(Message("assistant", reply.content))
+    return Turn(_with_order(said, True), None, True) if must_end else None
+
+
+def _with_order(said: list[Message], sum_up: bool) -> tuple[Message, ...]:
+    return (*said, Message("user", SUM_UP)) if sum_up else tuple(said)
+
+
+async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply]) -> bool:
+    """Say it; at the end the summary becomes the job's prompt. Returns whether the conversation is over."""
+    job, reply = change.job, spoken.value
+    changes.add_message(
+        change.unit,
+        job,
+        "agent",
+        Agent.CLIENT_RELATIONS,
+        clean(reply.reply),
+        {"stage": STAGE_REQUIREMENTS, "model": spoken.model},
+        answers=turn.answers,
+    )
+    if not reply.done:
+        return False
+    job.prompt = job.requirements_summary = clean(reply.summary)
+    changes.set_status(change.unit, job, Status.QUEUED, "The requirements are clear.")
+    change.run.stage = Stage.ANALYSIS
+    return True
+
+
+async def _wait(context: Context) -> bool:
+    """Wait for the client, unless something came in meanwhile. The job's row is held while it is decided."""
+    async with context.change() as change:
+        chat = await rows.chat(change.session, context.job_id)
+        if next_turn(chat, must_end=change.job.start_asked) is not None:
+            return False
+        change.run.state, change.run.lease_until = RunState.WAITING, None
+    return True
+
+
+def _any(_: ClientReply) -> None:
+    """Asking on and summing up are both fine."""
+
+
+def _must_end(reply: ClientReply) -> None:
+    if not reply.done:
+        raise ValueError("done: must be true now; sum up with what you know")

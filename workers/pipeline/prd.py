@@ -1,0 +1,77 @@
+"""The Project Manager writes the PRD: typed for the machine, Markdown for people."""
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.job import Status
+from app.domain.stages import Stage
+from app.store import rows
+from app.unit import LeaseLost
+from workers.agents.ask import ask, facts
+from workers.agents.facts import PrdFacts
+from workers.agents.outputs import DecisionRecord, Prd
+from workers.agents.roles import PRD_WRITER
+from workers.context import Context
+from workers.pipeline import spec as specs
+from workers.pipeline.enter import enter
+from workers.pipeline.outcome import Outcome
+
+
+async def prd(context: Context) -> Outcome:
+    await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "The Project Manager is writing the PRD.")
+    spec = await specs.load(context)
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+    if found is None or spec.decision is None:
+        raise LeaseLost
+    known = {item.id for item in spec.requirement_list}
+    wanted = {item.id for item in spec.requirement_list if item.priority != "could"}
+
+    def covers(answer: Prd) -> None:
+        _covers(known, wanted, answer)
+
+    shown = PrdFacts(
+        summary=spec.summary,
+        requirements=spec.requirement_list,
+        assumptions=spec.assumptions,
+        continuation=found[1].requirements,
+        decision=spec.decision,
+        profile=spec.profile,
+    )
+    spoken = await ask(context, "prd", PRD_WRITER, facts(shown), Prd, covers)
+    async with context.change() as change:
+        spec.prd = spoken.value
+        app = await specs.store(change, spec)
+        app.prd_markdown = markdown(spoken.value, spec.decision)
+        app.prd_generated_at = change.unit.moment()
+        changes.tell_prd(change.unit, app)
+        changes.set_status(change.unit, change.job, Status.PRD_READY, "The PRD is ready.")
+        change.run.stage = Stage.TICKETING
+    return Outcome.NEXT
+
+
+def _covers(known: set[str], wanted: set[str], answer: Prd) -> None:
+    named = {item.id for item in answer.requirements}
+    if unknown := named - known:
+        raise ValueError(f"requirements: {', '.join(sorted(unknown))} are not among the requirements")
+    if missing := wanted - named:
+        raise ValueError(f"requirements: {', '.join(sorted(missing))} are missing")
+
+
+def markdown(document: Prd, decision: DecisionRecord) -> str:
+    """The PRD for people."""
+    sections = [
+        f"# {document.title}",
+        document.problem,
+        _list("Goals", document.goals),
+        _list("Users", document.users),
+        "## Requirements\n\n"
+        + "\n".join(f"- **{item.id}** ({item.priority}) {item.text}" for item in document.requirements),
+        f"## Decision\n\n{decision.decision}",
+        _list("Out of scope", document.out_of_scope),
+        _list("Open questions", document.open_questions),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _list(title: str, lines: list[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""

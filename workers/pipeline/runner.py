@@ -1,0 +1,93 @@
+"""Playing a claimed run on until it waits, ends, or is not ours any more.
+
+What is not an outcome of the plan is left to the lease: the run is claimed again when it has run out, and
+five claims without a stored step end it.
+"""
+
+import structlog
+
+from app.actions import changes
+from app.domain.errors import Unavailable
+from app.domain.job import FailureCode
+from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, Stage
+from app.runtime.workspace import RuntimeProblem
+from app.store import rows, runs
+from app.store.database import absence_is_unavailable
+from app.store.runs import Claim
+from app.unit import LeaseLost
+from workers.agents.ask import Unusable
+from workers.context import Context, Paused
+from workers.llm.model import ModelUnavailable
+from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.plan import PLAN
+
+log = structlog.get_logger()
+
+
+async def play(context: Context, claim: Claim) -> None:
+    """Whatever happens, the run is over, released, somebody else's, or its lease runs out."""
+    words = log.bind(job=str(context.job_id), run=str(context.run_id), fence=context.fence)
+    try:
+        if claim.claims > MAX_CLAIMS_WITHOUT_PROGRESS:
+            await _fail(
+                context,
+                FailureCode.INTERNAL,
+                "The run stopped its worker several times without getting on. Look at the log, then retry.",
+            )
+            return
+        while await _stage(context) is Outcome.NEXT:
+            context.heed_pause()
+    except LeaseLost:
+        words.info("run.lost")
+    except Paused:
+        words.info("run.paused")
+        await _release(context)
+    except StageFailed as failure:
+        await _end(context, failure.code, failure.detail)
+    except Unusable as error:
+        await _end(
+            context, FailureCode.MODEL_MISBEHAVED, f"{error} Retry, or choose another model.", error.step
+        )
+    except ModelUnavailable as error:
+        await _end(context, FailureCode.MODEL_UNAVAILABLE, f"The model does not answer: {error} Retry later.")
+    except RuntimeProblem as error:
+        words.warning("run.box_lost", error=str(error))
+    except Unavailable as error:
+        words.warning("run.held_up", error=error.detail)
+    # The last net: a fault of ours must not end the worker with its other runs.
+    except Exception:  # noqa: BLE001
+        words.exception("run.fault")
+
+
+async def _stage(context: Context) -> Outcome:
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+    if found is None or found[1].fence != context.fence or found[1].state != RunState.READY:
+        raise LeaseLost
+    return await PLAN[Stage(found[1].stage)](context)
+
+
+async def _end(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
+    try:
+        await _fail(context, code, detail, unusable)
+    except LeaseLost:
+        log.info("run.lost", run=str(context.run_id))
+
+
+async def _fail(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
+    """The job has failed; answers that could not be used are forgotten, so that a retry asks anew."""
+    async with context.change() as change:
+        if unusable:
+            await rows.forget_run_steps(change.session, context.run_id, unusable)
+        changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
+        changes.fail(change.unit, change.job, code, detail)
+        change.run.state, change.run.lease_until = RunState.FAILED, None
+
+
+async def _release(context: Context) -> None:
+    """Let anybody claim the run again at once; should that fail, its lease runs out by itself."""
+    try:
+        async with absence_is_unavailable(), context.resources.engine.begin() as connection:
+            await runs.release(connection, context.run_id, context.fence)
+    except Unavailable:
+        log.warning("run.not_released", run=str(context.run_id))

@@ -1,0 +1,62 @@
+"""`App.spec`: what the company knows of the app, as clients read it and as later stages need it.
+
+`requirements`, `summary` and `discussion` keep the types the contract names; the typed facts stand beside
+them. They are of the last run that got that far.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from uuid_utils.compat import uuid7
+
+from app.store import rows
+from app.store.tables import App
+from workers.agents.outputs import DecisionRecord, Prd, Requirement
+from workers.context import Change, Context
+
+
+class Contribution(BaseModel):
+    """One turn of the discussion, as clients read it."""
+
+    agent: str
+    role: str
+    content: str
+    objections: list[str] = []
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    requirements: str = ""
+    summary: str = ""
+    discussion: list[Contribution] = []
+    model: str = ""
+    profile: str = "python-stdlib"
+    requirement_list: list[Requirement] = []
+    assumptions: list[str] = []
+    decision: DecisionRecord | None = None
+    prd: Prd | None = None
+
+    def dump(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+async def load(context: Context) -> Spec:
+    async with context.look() as session:
+        app = await rows.app(session, context.job_id)
+    return Spec() if app is None else Spec.model_validate(app.spec)
+
+
+async def store(change: Change, spec: Spec) -> App:
+    """Write the specification into the job's app row, making it if need be."""
+    app = await rows.app(change.session, change.job.id)
+    if app is None:
+        app = App(id=uuid7(), job_id=change.job.id, prd_markdown="")
+        change.session.add(app)
+    app.spec = spec.dump()
+    return app
+
+
+def requirements_text(requirements: list[Requirement]) -> str:
+    """The requirements for people, a line each."""
+    return "\n".join(f"- {r.id} ({r.priority}) {r.title}: {r.description}" for r in requirements)

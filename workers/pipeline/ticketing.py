@@ -1,0 +1,147 @@
+"""The Project Manager cuts tickets: an acyclic backlog in which every requirement is covered.
+
+On a continuation finished tickets keep their ids, open ones of before that are taken up again too; the rest
+of the old backlog goes. The new one is written in one unit, `ticketReset` first.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.job import Status
+from app.domain.stages import Stage
+from app.domain.ticket import TicketStatus, TicketType, execution_order
+from app.domain.values import clean, parse_id
+from app.store import rows
+from app.store.tables import Ticket
+from app.unit import LeaseLost
+from workers.agents.ask import ask, facts
+from workers.agents.facts import KnownTicket, TicketingFacts
+from workers.agents.outputs import Backlog, TicketDraft
+from workers.agents.roles import PROJECT_MANAGER
+from workers.context import Change, Context
+from workers.pipeline import spec as specs
+from workers.pipeline.enter import enter
+from workers.pipeline.outcome import Outcome
+
+
+async def ticketing(context: Context) -> Outcome:
+    await enter(context, Stage.TICKETING, Agent.PROJECT_MANAGER, "The Project Manager is cutting tickets.")
+    shown = await _facts(context)
+
+    def fits(backlog: Backlog) -> None:
+        check_backlog(shown, backlog)
+
+    spoken = await ask(context, "ticketing", PROJECT_MANAGER, facts(shown), Backlog, fits)
+    async with context.change() as change:
+        await _replace(change, spoken.value)
+        changes.set_status(change.unit, change.job, Status.TICKETS_READY, "The backlog is ready.")
+        change.run.stage = Stage.BUILDING
+    return Outcome.NEXT
+
+
+async def _facts(context: Context) -> TicketingFacts:
+    spec = await specs.load(context)
+    async with context.look() as session:
+        found = await rows.job_and_run(session, context.run_id)
+        tickets = await rows.tickets(session, context.job_id)
+    if found is None or spec.prd is None or spec.decision is None:
+        raise LeaseLost
+    finished = {rid for t in tickets if t.status == TicketStatus.DONE for rid in t.requirements}
+    return TicketingFacts(
+        prd=spec.prd,
+        requirements=spec.requirement_list,
+        uncovered=[item.id for item in spec.prd.requirements if item.id not in finished],
+        continuation=found[1].requirements,
+        decision=spec.decision,
+        profile=spec.profile,
+        known=[
+            KnownTicket(
+                id=str(t.id),
+                type=TicketType(t.type),
+                title=t.title,
+                status=TicketStatus(t.status),
+                requirements=t.requirements,
+            )
+            for t in tickets
+        ],
+    )
+
+
+def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
+    """The rules the shape cannot know: names that exist, everything covered. Raises ValueError."""
+    done = {t.id for t in shown.known if t.status is TicketStatus.DONE}
+    epics = {t.id for t in shown.known if t.type is TicketType.EPIC}
+    open_before = {t.id for t in shown.known} - done
+    requirements = {item.id for item in shown.requirements}
+    keys = {draft.key for draft in backlog.tickets}
+    for draft in backlog.tickets:
+        if parse_id(draft.key) is not None and draft.key not in open_before:
+            raise ValueError(f"{draft.key}: only an open ticket of the list can be taken up again")
+        if unknown := set(draft.depends_on) - keys - done:
+            raise ValueError(f"{draft.key}: depends_on names unknown tickets: {', '.join(sorted(unknown))}")
+        if draft.parent and draft.parent not in keys | epics:
+            raise ValueError(f"{draft.key}: parent {draft.parent} does not exist")
+        if unknown := set(draft.requirements) - requirements:
+            raise ValueError(f"{draft.key}: unknown requirements: {', '.join(sorted(unknown))}")
+    covered = {rid for d in backlog.tickets if d.type is not TicketType.EPIC for rid in d.requirements}
+    if missing := set(shown.uncovered) - covered:
+        raise ValueError(f"tickets: no ticket covers {', '.join(sorted(missing))}")
+
+
+async def _replace(change: Change, backlog: Backlog) -> None:
+    """Write the new backlog behind what is kept of the old."""
+    old = await rows.tickets(change.session, change.job.id)
+    by_id = {str(ticket.id): ticket for ticket in old}
+    taken_up = {draft.key for draft in backlog.tickets}
+    parents = {draft.parent for draft in backlog.tickets}
+    kept = _kept(old, taken_up, parents)
+    await rows.delete_tickets(change.session, [t.id for t in old if t not in kept])
+    changes.tell_backlog_reset(change.unit)
+    ids: dict[str, UUID] = {key: ticket.id for key, ticket in by_id.items()}
+    ids |= {draft.key: uuid7() for draft in backlog.tickets if draft.key not in ids}
+    order = max((ticket.order for ticket in kept), default=0)
+    written: list[Ticket] = [ticket for ticket in kept if str(ticket.id) not in taken_up]
+    for place, draft in enumerate(_in_order(backlog.tickets), order + 1):
+        ticket = by_id.get(draft.key) or Ticket(id=ids[draft.key], job_id=change.job.id, attempts=0)
+        _fill(ticket, draft, ids, place)
+        ticket.run_id = change.run.id
+        change.session.add(ticket)
+        await change.session.flush()
+        changes.tell_ticket(change.unit, ticket, event="created", **_reason(draft))
+        written.append(ticket)
+    changes.follow_children(change.unit, change.job, written)
+
+
+def _in_order(drafts: list[TicketDraft]) -> list[TicketDraft]:
+    """Epics first, so that parents exist; then what is to be done, each after what it depends on."""
+    by_key = {draft.key: draft for draft in drafts}
+    order = execution_order(
+        list(by_key), {draft.key: [key for key in draft.depends_on if key in by_key] for draft in drafts}
+    )
+    return sorted((by_key[key] for key in order), key=lambda draft: draft.type is not TicketType.EPIC)
+
+
+def _kept(old: Sequence[Ticket], taken_up: set[str], parents: set[str]) -> list[Ticket]:
+    done = [t for t in old if t.status == TicketStatus.DONE and t.type != TicketType.EPIC]
+    needed = {t.parent_id for t in done} | {t.id for t in done}
+    return [t for t in old if t.id in needed or str(t.id) in taken_up | parents]
+
+
+def _fill(ticket: Ticket, draft: TicketDraft, ids: dict[str, UUID], order: int) -> None:
+    ticket.type, ticket.title, ticket.description = draft.type, clean(draft.title), clean(draft.description)
+    ticket.parent_id = ids[draft.parent] if draft.parent else None
+    ticket.dependencies = [str(ids[key]) for key in draft.depends_on]
+    ticket.acceptance_criteria = [clean(text) for text in draft.acceptance_criteria]
+    ticket.checks = [check.model_dump(mode="json", exclude_none=True) for check in draft.checks]
+    ticket.requirements = list(draft.requirements)
+    ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.TODO
+    ticket.reason, ticket.blocked, ticket.order = clean(draft.skip_reason), False, order
+    ticket.assigned_to = Agent.PROJECT_MANAGER if draft.type is TicketType.EPIC else Agent.BUILDER
+
+
+def _reason(draft: TicketDraft) -> dict[str, str]:
+    return {"reason": clean(draft.skip_reason)} if draft.skip_reason else {}

@@ -1,0 +1,108 @@
+"""Carrying out the Builder's tool calls in the box. A refusal is an answer: a sentence after `error:`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from app.domain.errors import Refusal
+from app.domain.values import clip
+from app.domain.workspace import LIST_LIMIT, resolve_path
+from app.runtime.workspace import Node, Workspace
+from workers.agents.tools import (
+    TOOLS,
+    DeleteFile,
+    EditFile,
+    ListFiles,
+    ReadFile,
+    RunCommand,
+    Tool,
+    WriteFile,
+)
+from workers.llm.model import ToolCall
+
+OUTPUT_CHARS = 16_000
+"""What a tool may tell the model at most; commands are cut head and tail by the guest before."""
+
+
+def parse(call: ToolCall) -> Tool | str:
+    """The checked call, or the refusal to be told."""
+    tool = TOOLS.get(call.name)
+    if tool is None:
+        return f"error: there is no tool {call.name[:60]!r}; there are {', '.join(TOOLS)}"
+    try:
+        return tool.model_validate_json(call.arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"error: {'.'.join(map(str, first['loc'])) or 'arguments'}: {first['msg']}"
+
+
+async def use(workspace: Workspace, tool: Tool) -> str:
+    """Do it and say what came of it. Raises BoxDied and FenceLost only."""
+    try:
+        return clip(await _HANDS[type(tool)](workspace, tool), OUTPUT_CHARS)
+    except Refusal as refusal:
+        return f"error: {refusal.detail}"
+
+
+async def files(workspace: Workspace) -> list[str]:
+    """The map of the repository: the files' paths relative to /app."""
+    listing = await workspace.list(resolve_path(""), LIST_LIMIT[1])
+    return sorted(_files(listing.structure))
+
+
+def _files(nodes: list[Node]) -> list[str]:
+    found = []
+    for node in nodes:
+        found += [node.path.removeprefix("/app/")] if node.type == "file" else _files(node.children)
+    return found
+
+
+async def _list(workspace: Workspace, tool: ListFiles) -> str:
+    listing = await workspace.list(resolve_path(tool.path), LIST_LIMIT[1])
+    lines = sorted(_files(listing.structure))
+    return "\n".join([*lines, "(cut)"] if listing.truncated else lines) or "(empty)"
+
+
+async def _read(workspace: Workspace, tool: ReadFile) -> str:
+    text = (await workspace.read(resolve_path(tool.path))).content.decode("utf-8", "replace")
+    return "".join(text.splitlines(keepends=True)[tool.first - 1 : tool.last])
+
+
+async def _write(workspace: Workspace, tool: WriteFile) -> str:
+    saved = await workspace.save(resolve_path(tool.path), tool.content.encode())
+    return f"wrote {saved.path} ({saved.size} bytes)"
+
+
+async def _edit(workspace: Workspace, tool: EditFile) -> str:
+    path = resolve_path(tool.path)
+    text = (await workspace.read(path)).content.decode("utf-8", "replace")
+    if (found := text.count(tool.old)) != 1:
+        return f"error: `old` stands {found} times in {path}; it must stand exactly once"
+    saved = await workspace.save(path, text.replace(tool.old, tool.new).encode())
+    return f"edited {saved.path} ({saved.size} bytes)"
+
+
+async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
+    path = resolve_path(tool.path)
+    await workspace.delete(path)
+    return f"deleted {path}"
+
+
+async def _run(workspace: Workspace, tool: RunCommand) -> str:
+    result = await workspace.run(tool.command, timeout_s=tool.timeout_s, output_limit=OUTPUT_CHARS // 2)
+    end = "ended by its time limit" if result.timed_out else f"exit code {result.exit_code}"
+    return f"{end}\n{result.output}"
+
+
+_HANDS = cast(
+    dict[type[Tool], Callable[[Workspace, Any], Awaitable[str]]],
+    {
+        ListFiles: _list,
+        ReadFile: _read,
+        WriteFile: _write,
+        EditFile: _edit,
+        DeleteFile: _delete,
+        RunCommand: _run,
+    },
+)

@@ -1,0 +1,143 @@
+"""The last word: every check of every ticket on the final commit, then the app has to answer.
+
+Only what was seen here is claimed. Nothing an agent says counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.errors import Refusal
+from app.domain.job import FailureCode, Verification
+from app.domain.stages import RunState, Stage
+from app.domain.ticket import TicketStatus, TicketType
+from app.domain.workspace import Manifest, resolve_path
+from app.runtime.workspace import Commit, Workspace
+from app.store import rows
+from app.store.rows import Seen
+from app.store.tables import Ticket
+from workers.context import Context
+from workers.pipeline.box import attached
+from workers.pipeline.enter import enter
+from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.outcome import Outcome, StageFailed
+
+MANIFEST = "boardroom.json"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    verification: Verification
+    message: str
+
+
+async def verifying(context: Context) -> Outcome:
+    await enter(context, Stage.VERIFYING, Agent.BUILDER, "Everything is being checked once more.")
+    async with context.look() as session:
+        tickets = await rows.tickets(session, context.job_id)
+    async with attached(context) as workspace:
+        commit = await workspace.head()
+        if commit is None:
+            raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
+        await workspace.restore(commit.tree)
+        failed = await _check_all(context, workspace, tickets, commit)
+        if failed:
+            await _reopen(context, failed)
+        await _start_app(context, workspace)
+    async with context.look() as session:
+        seen = await rows.evidence(session, context.job_id)
+    verdict = judge(tickets, seen, commit.tree)
+    async with context.change() as change:
+        changes.add_message(
+            change.unit,
+            change.job,
+            "agent",
+            Agent.CLIENT_RELATIONS,
+            verdict.message,
+            {"stage": "verifying", "verification": verdict.verification, "commit": commit.sha},
+        )
+        changes.finish(change.unit, change.job, verdict.verification, "The app is built and answers.")
+        change.run.state, change.run.lease_until = RunState.DONE, None
+    return Outcome.OVER
+
+
+async def _check_all(
+    context: Context, workspace: Workspace, tickets: Sequence[Ticket], commit: Commit
+) -> list[Finding]:
+    findings = [
+        await run_check(context, workspace, ticket, check, commit, "final")
+        for ticket in closed_by_checks(tickets)
+        for check in checks_of(ticket)
+    ]
+    return [finding for finding in findings if not finding.passed]
+
+
+async def _reopen(context: Context, failed: list[Finding]) -> None:
+    """What does not hold on the final commit is not done, whatever was said before."""
+    async with context.change() as change:
+        for ticket_id in dict.fromkeys(finding.ticket_id for finding in failed):
+            ticket = await rows.ticket(change.session, ticket_id)
+            finding = next(item for item in failed if item.ticket_id == ticket_id)
+            ticket.reason = f"On the final commit this does not hold: {finding.criterion}"
+            changes.move_ticket(change.unit, change.job, ticket, TicketStatus.FAILED, ticket.reason)
+        changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))
+    titles = ", ".join(dict.fromkeys(f"“{finding.title}”" for finding in failed))
+    raise StageFailed(
+        FailureCode.CHECKS_FAILED,
+        f"On the final commit checks fail for {titles}. Look at the tickets' evidence, then retry.",
+    )
+
+
+async def _start_app(context: Context, workspace: Workspace) -> None:
+    try:
+        manifest = Manifest.model_validate_json((await workspace.read(resolve_path(MANIFEST))).content)
+    except (Refusal, ValidationError) as error:
+        raise StageFailed(
+            FailureCode.CHECKS_FAILED,
+            "The build has no usable boardroom.json, so the app cannot be started. Retry the build.",
+        ) from error
+    app = await context.unless_paused(workspace.start_app(manifest))
+    if not app.answering:
+        raise StageFailed(
+            FailureCode.CHECKS_FAILED,
+            f"The app does not answer on {manifest.health}. Its last words: {app.log_tail[-500:]}",
+        )
+
+
+def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], tree: str) -> Verdict:
+    """How far the service itself saw it work, and the closing words that name what it did not see.
+
+    A criterion is proven by a check that failed before its ticket and passes on the final tree.
+    """
+    work = [t for t in tickets if t.type != TicketType.EPIC]
+    skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
+    done = closed_by_checks(tickets)
+    red = {(s.ticket_id, s.check_digest) for s in seen if s.phase == "red" and not s.passed}
+    green = {s.check_digest for s in seen if s.tree == tree and s.passed}
+    unproven = [
+        f"{ticket.title}: {criterion}"
+        for ticket in done
+        for place, criterion in enumerate(ticket.acceptance_criteria)
+        if not any(
+            check.criterion == place
+            and check_digest(check) in green
+            and (ticket.id, check_digest(check)) in red
+            for check in checks_of(ticket)
+        )
+    ]
+    criteria = sum(len(ticket.acceptance_criteria) for ticket in done)
+    lines = [
+        f"Your app is built and answers. I saw {criteria - len(unproven)} of {criteria} criteria of "
+        f"{len(done)} tickets hold, each by a check that failed before its ticket was done."
+    ]
+    if unproven:
+        lines += ["", "Not proven by a check:", *(f"- {line}" for line in unproven)]
+    if skipped:
+        lines += ["", "Left out:", *(f"- {ticket.title}: {ticket.reason}" for ticket in skipped)]
+    if criteria == 0:
+        return Verdict(Verification.UNVERIFIED, "\n".join(lines))
+    whole = not unproven and not skipped
+    return Verdict(Verification.VERIFIED if whole else Verification.PARTLY, "\n".join(lines))

@@ -1,0 +1,70 @@
+"""Durable steps: what was paid for or done is stored before it is acted on, and read again afterwards."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.domain.values import clean
+from app.store import rows
+from app.store.tables import RunStep
+from workers.context import Change, Context
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step came to. `tree` is the workspace after a tool call that may change files."""
+
+    payload: str
+    agent: str = ""
+    model: str = ""
+    tree: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+async def once(
+    context: Context, key: str, kind: str, question: str, make: Callable[[], Awaitable[Result]]
+) -> str:
+    """The payload of step `key`: stored if this very question was already answered in this run, else made
+    now and committed before it is returned. `kind` is `model` or `tool`."""
+    asked = digest(question)
+    async with context.look() as session:
+        stored = await rows.run_step(session, context.run_id, key)
+    if stored is not None and stored.digest == asked:
+        return stored.payload
+    context.heed_pause()
+    result = await make()
+    payload = clean(result.payload)
+    async with context.change() as change:
+        step = RunStep(
+            run_id=context.run_id,
+            key=key,
+            kind=kind,
+            agent=result.agent,
+            model=result.model,
+            digest=asked,
+            payload=payload,
+            tree=result.tree,
+            input_tokens=result.input_tokens,
+            output_tokens=result.output_tokens,
+            cost_usd=result.cost_usd,
+        )
+        await rows.replace_run_step(change.session, step)
+        change.run.claims = 0
+        if kind == "model":
+            change.job.model_calls += 1
+            change.job.input_tokens += result.input_tokens
+            change.job.output_tokens += result.output_tokens
+            change.job.cost_usd += result.cost_usd
+    return payload
+
+
+async def note(change: Change, key: str, payload: str) -> None:
+    """Store something a later step will need, in the unit that decides it."""
+    step = RunStep(run_id=change.run.id, key=key, kind="note", digest="", payload=clean(payload))
+    await rows.replace_run_step(change.session, step)

@@ -20,7 +20,7 @@ SETTINGS = (
     "log_timezone=UTC",
     "log_checkpoints=off",
 )
-NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 
 
 class Postgres(Server):

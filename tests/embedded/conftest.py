@@ -1,0 +1,71 @@
+"""Data folders that are checked for leftovers, and ways to look at processes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Who works in the folder or names it in its command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes()
+            place = os.readlink(entry / "cwd")
+        except OSError:
+            continue
+        if os.fsencode(folder) in line or f"{place}/".startswith(f"{folder}/"):
+            found.append(int(entry.name))
+    return found
+
+
+def wait_for(true: Callable[[], object], within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"still not so after {within_s} s"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder that an ordinary user could be given too (pytest's own are root's); nothing may work there
+    afterwards."""
+    with tempfile.TemporaryDirectory(prefix="boardroom-") as folder:
+        yield Path(folder) / "data"
+        wait_for(lambda: not processes_of(Path(folder)))
+
+
+Hold = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def hold() -> Iterator[Hold]:
+    """Start a stack in a process of its own (which leads its session, so that it can be killed alone)."""
+    held: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path, *prefix: str, python: str = sys.executable) -> "subprocess.Popen[str]":
+        packages = next(path for path in sys.path if path.endswith("site-packages"))
+        process = subprocess.Popen(
+            [*prefix, python, str(Path(__file__).with_name("hold.py")), str(folder)],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}", "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        held.append(process)
+        return process
+
+    yield start
+    for process in held:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,19 @@
+"""A child of the supervisor: says its pid, then does as told: `wait`, `die`, `stubborn`."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from app.embedded import lifeline
+
+folder, manner = Path(sys.argv[1]), sys.argv[2]
+lifeline.GRACE_S = 0.2
+lifeline.watch_parent()
+if manner == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+(folder / str(os.getpid())).touch()
+if manner == "die":
+    sys.exit(3)
+time.sleep(60)

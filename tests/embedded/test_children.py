@@ -1,0 +1,98 @@
+"""Our own processes below the supervisor, with real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded import children as room
+from app.embedded.children import Child, Children, KeepsDying
+from tests.embedded.conftest import ROOT, wait_for
+
+MODULE = "tests.embedded.stand_in"
+Start = Callable[..., Children]
+
+
+def seen(folder: Path) -> set[int]:
+    return {int(path.name) for path in folder.iterdir()}
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def forgotten() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def start(tmp_path: Path, forgotten: list[int]) -> Iterator[Start]:
+    made: list[Children] = []
+
+    def with_manners(*manners: str) -> Children:
+        children = [Child(manner, MODULE, (str(tmp_path), manner)) for manner in manners]
+        made.append(Children(children, {**os.environ, "PYTHONPATH": str(ROOT)}, forgotten.append))
+        return made[-1]
+
+    yield with_manners
+    for children in made:
+        children.close()
+
+
+def test_who_dies_is_started_again(start: Start, tmp_path: Path, forgotten: list[int]) -> None:
+    children = start("wait")
+    assert children.tend() == []
+    wait_for(lambda: seen(tmp_path))
+    (first,) = seen(tmp_path)
+    os.kill(first, signal.SIGKILL)
+    lines: list[str] = []
+    wait_for(lambda: lines.extend(children.tend()) or len(seen(tmp_path)) == 2)
+    assert lines == ["The wait process was ended by SIGKILL; it is started again."]
+    assert forgotten == [first]
+
+
+def test_who_keeps_dying_ends_it_all(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FIRST_PAUSE_S", 0.01)
+    children = start("die")
+    with pytest.raises(KeepsDying, match="ended with code 3, the 5th time within a minute"):
+        wait_for(lambda: children.tend() and False)
+
+
+def test_stopping_leaves_nobody(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "STOP_TIMEOUT_S", 0.5)
+    children = start("wait", "stubborn")
+    children.tend()
+    wait_for(lambda: len(seen(tmp_path)) == 2)
+    began = time.monotonic()
+    children.stop()
+    assert time.monotonic() - began < 3
+    assert all(gone(pid) for pid in seen(tmp_path))
+
+
+@pytest.mark.parametrize("manner", ["wait", "stubborn"])
+def test_children_end_with_a_killed_supervisor(tmp_path: Path, manner: str) -> None:
+    program = (
+        "import os, time\n"
+        "from app.embedded.children import Child, Children\n"
+        f"children = Children([Child('x', {MODULE!r}, ({str(tmp_path)!r}, {manner!r}))], os.environ, print)\n"
+        "children.tend()\n"
+        "time.sleep(60)\n"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    try:
+        wait_for(lambda: seen(tmp_path))
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+    wait_for(lambda: all(gone(pid) for pid in seen(tmp_path)))

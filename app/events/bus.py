@@ -21,6 +21,6 @@ class Bus(Protocol):
     """Implementations never raise out of `tell` and never take longer than 200 ms."""
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
-        """Hint that these events were committed."""
+        """Hint that these events were committed; none at all means "look now": the job was deleted."""
 
     async def close(self) -> None: ...

@@ -1,0 +1,35 @@
+"""Why a socket is closed."""
+
+from enum import IntEnum
+
+from app.domain.errors import Forbidden, NotFound, Refusal, Unauthorized, Unavailable
+
+
+class Close(IntEnum):
+    """The contract's close codes that we send; uvicorn adds 1009 (a frame over 64 KiB) and 1012 (restart).
+    Clients take 4001, 4003 and 1008 for "log in again": they mean nothing else."""
+
+    GONE = 1000
+    FOREIGN_ORIGIN = 1008
+    OUR_FAULT = 1011
+    UNAVAILABLE = 1013
+    UNAUTHORIZED = 4001
+    NOT_YOURS = 4003
+    TOO_SLOW = 4408
+    TOO_MANY_MESSAGES = 4429
+
+
+CLOSE_FOR: dict[type[Refusal], Close] = {
+    Unauthorized: Close.UNAUTHORIZED,
+    Forbidden: Close.FOREIGN_ORIGIN,
+    NotFound: Close.NOT_YOURS,
+    Unavailable: Close.UNAVAILABLE,
+}
+"""How a refusal to let somebody in is told on a socket."""
+
+
+def close_for(refusal: Refusal) -> Close:
+    for kind, code in CLOSE_FOR.items():
+        if isinstance(refusal, kind):
+            return code
+    return Close.OUR_FAULT

@@ -1,0 +1,61 @@
+"""What travels on a socket besides the log's events."""
+
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from app.domain.errors import Invalid, Refusal
+from app.domain.values import Prompt
+
+
+class Chat(BaseModel):
+    """Said to Client Relations; ignored once requirements are no longer collected."""
+
+    kind: Literal["chat"]
+    content: Prompt
+
+
+class Ping(BaseModel):
+    kind: Literal["ping"]
+
+
+FRAMES: dict[str, type[Chat] | type[Ping]] = {"chat": Chat, "ping": Ping}
+"""The kinds a client may send."""
+
+PONG = '{"kind":"pong"}'
+
+
+def read_frame(text: str | None) -> Chat | Ping:
+    """A client's frame; None is a binary one. Invalid when it is nothing we know."""
+    try:
+        body = orjson.loads(text or "")
+    except orjson.JSONDecodeError:
+        raise Invalid("A message must be JSON in a text frame.", code="invalid_json") from None
+    if not isinstance(body, dict):
+        raise Invalid("A message must be a JSON object.", code="not_an_object")
+    kind = body.get("kind")
+    if not isinstance(kind, str) or kind not in FRAMES:
+        raise Invalid('A message\'s "kind" must be "chat" or "ping".', code="unknown_kind")
+    try:
+        return FRAMES[kind].model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise Invalid(
+            f"This message cannot be taken: {field}: {first['msg']}.", code="invalid_message"
+        ) from None
+
+
+def error_frame(refusal: Refusal, **fields: Any) -> str:
+    """An `error`: about this socket's own payload, never stored and without a number."""
+    return _frame(kind="error", message=refusal.detail, code=refusal.code, **fields)
+
+
+def synced_frame(job_id: str, last_seq: int) -> str:
+    """The replay ends here; what follows is live."""
+    return _frame(kind="synced", jobId=job_id, lastSeq=last_seq)
+
+
+def _frame(**fields: Any) -> str:
+    return orjson.dumps(fields).decode()

@@ -1,0 +1,103 @@
+"""How uvicorn speaks WebSocket for us: its own sans-I/O protocol, made to close politely and to keep quiet.
+
+`websockets.ServerProtocol` answers an empty Close frame with an empty one; browsers then report 1005, and
+existing clients take that for an accident and reconnect for ever. `tests/sockets/test_closing.py` holds each
+of the differences against a raw socket.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.server import ServerProtocol
+
+MAX_FRAME_BYTES = 64 * 1024
+"""A longer message from a client is answered with 1009."""
+
+PING_S = 20.0
+"""Between two pings, and for the answer: a peer silent for twice as long is dropped."""
+
+LINGER_S = 2.0
+"""How long a closed connection waits for the peer to take note."""
+
+_quiet = logging.getLogger("uvicorn.error.sockets")
+_quiet.setLevel(logging.WARNING)  # at INFO uvicorn logs a socket's query, which may hold a token
+
+_GOODBYE = Close(CloseCode.NORMAL_CLOSURE, "").serialize()
+
+
+class _Peer(ServerProtocol):
+    """The protocol's state machine, which never sends an empty Close frame."""
+
+    def send_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE and not frame.data:
+            frame = Frame(Opcode.CLOSE, _GOODBYE)
+        super().send_frame(frame)
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """For `uvicorn.Config(ws=…)`, together with the rest of `SOCKET_OPTIONS`."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = _quiet
+        self.conn = _Peer(max_size=config.ws_max_size, logger=_quiet)
+        self.close_timeout = LINGER_S
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.parser_exc is None:
+            super().data_received(data)
+        # What follows a refused frame is read and thrown away: closing with unread bytes resets the
+        # connection, and the peer might never see the Close frame.
+
+    def handle_parser_exception(self) -> None:
+        assert self.conn.close_sent is not None
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": self.conn.close_sent.code, "reason": ""}
+        )
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self._abort_later()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()  # close() would wait for a silent peer to read what is still unsent
+
+    async def send(self, message: Any) -> None:
+        if self.close_sent:
+            raise ClientDisconnected
+        if message["type"] != "websocket.close":
+            await super().send(message)
+            return
+        self.writable.set()  # a Close frame does not wait behind a reader that was too slow
+        await super().send(message)
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+SOCKET_OPTIONS: dict[str, Any] = {
+    "ws": SocketProtocol,
+    "ws_max_size": MAX_FRAME_BYTES,
+    "ws_ping_interval": PING_S,
+    "ws_ping_timeout": PING_S,
+    "ws_per_message_deflate": False,
+}
+"""What the web process gives to `uvicorn.Config`."""

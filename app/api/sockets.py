@@ -1,0 +1,198 @@
+"""The stream of a job: `/ws/jobs/<job_id>/`.
+
+A refused socket is accepted, then closed: a browser cannot see the code of a refused handshake. One that is
+let in is accepted only when the hub listens for its job, so that everything stored from then on arrives.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from uuid import UUID, uuid4
+
+import structlog
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketState
+
+from app import metrics
+from app.api.socket_codes import Close, close_for
+from app.api.socket_conversation import Conversation
+from app.api.socket_credentials import SUBPROTOCOL, identify
+from app.auth.tokens import Tokens
+from app.domain.errors import NOT_FOUND, NotFound, Refusal, Unauthorized, Unavailable
+from app.domain.values import parse_id
+from app.events.hub import Hub
+from app.logs import log_request
+from app.resources import Resources
+from app.store.sockets import owns_job
+from app.store.users import SignedIn, live_sessions, signed_in
+
+MAX_SOCKETS = 5000
+"""Per process."""
+
+MAX_SOCKETS_PER_USER = 200
+"""Per process: tabs times jobs, with room."""
+
+SESSION_CHECK_S = 2.0
+"""How often the sessions of open sockets are looked at: a logout closes them within 5 s."""
+
+log = structlog.get_logger()
+router = APIRouter()
+
+
+@router.websocket("/ws/jobs/{job_id}/")
+@router.websocket("/ws/jobs/{job_id}")
+async def job_socket(websocket: WebSocket, job_id: str) -> None:
+    door: SocketDoor = websocket.app.state.sockets
+    await door.serve(websocket, job_id)
+
+
+class SocketDoor:
+    """Lets sockets in and shows them out: `app.state.sockets`, open while the process serves."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        tokens: Tokens,
+        hub: Hub,
+        *,
+        token_query: bool,
+        origins: frozenset[str] | None,
+        max_sockets: int = MAX_SOCKETS,
+    ) -> None:
+        """`token_query` is ALLOW_WS_TOKEN_QUERY, `origins` the listed CORS_ORIGINS."""
+        self._resources = resources
+        self._tokens = tokens
+        self._hub = hub
+        self._token_query = token_query
+        self._origins = origins
+        self._max_sockets = max_sockets
+        self._conversations: set[Conversation] = set()
+        self._per_user: Counter[UUID] = Counter()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run what all sockets need."""
+        tasks = [
+            asyncio.create_task(self._hub.run(), name="hub"),
+            asyncio.create_task(self._watch_sessions(), name="session watch"),
+        ]
+        for task in tasks:
+            task.add_done_callback(_report)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def serve(self, websocket: WebSocket, job_id: str) -> None:
+        """From the handshake to the Close frame."""
+        began, request_id = time.monotonic(), uuid4().hex
+        code: int = Close.OUR_FAULT
+        reason = ""
+        try:
+            code = await self._converse(websocket, parse_id(job_id))
+        except Refusal as refusal:
+            code, reason = close_for(refusal), refusal.code
+        except WebSocketDisconnect as left:
+            code = left.code
+        finally:
+            await _close(websocket, code, reason)
+            metrics.sockets_closed.labels(code=str(int(code))).inc()
+            log_request("WS", websocket.url.path, int(code), (time.monotonic() - began) * 1000, request_id)
+
+    async def _converse(self, websocket: WebSocket, job_id: UUID | None) -> Close:
+        """Let the visitor in, or refuse; then why the conversation was ended by us."""
+        visitor = await self._identify(websocket)
+        if len(self._conversations) >= self._max_sockets or (
+            self._per_user[visitor.user_id] >= MAX_SOCKETS_PER_USER
+        ):
+            raise Unavailable("There are too many sockets open.", code="too_many_sockets")
+        if job_id is None or not await self._owns(visitor, job_id):
+            raise NotFound(NOT_FOUND)
+        async with self._hub.follow(job_id) as (pump, head):
+            await _accept(websocket)
+            with self._seated(Conversation(websocket, self._resources, visitor, job_id)) as conversation:
+                code = await conversation.run(pump, head)
+        if code is Close.GONE and not await self._in_session(visitor):
+            return Close.UNAUTHORIZED  # it was the user who was deleted, and the job with them
+        return code
+
+    async def _identify(self, websocket: WebSocket) -> SignedIn:
+        user_id, session_id = await identify(
+            websocket,
+            self._resources,
+            self._tokens,
+            token_query=self._token_query,
+            origins=self._origins,
+        )
+        async with self._resources.read() as connection:
+            visitor = await signed_in(connection, user_id, session_id)
+        if visitor is None:
+            raise Unauthorized("This session is over: log in again.", code="session_over")
+        return visitor
+
+    async def _owns(self, visitor: SignedIn, job_id: UUID) -> bool:
+        async with self._resources.read() as connection:
+            return await owns_job(connection, visitor.user_id, job_id)
+
+    async def _in_session(self, visitor: SignedIn) -> bool:
+        async with self._resources.read() as connection:
+            return bool(await live_sessions(connection, [visitor.session_id]))
+
+    @contextmanager
+    def _seated(self, conversation: Conversation) -> Iterator[Conversation]:
+        user_id = conversation.visitor.user_id
+        self._conversations.add(conversation)
+        self._per_user[user_id] += 1
+        metrics.sockets.inc()
+        try:
+            yield conversation
+        finally:
+            metrics.sockets.dec()
+            self._conversations.discard(conversation)
+            self._per_user[user_id] -= 1
+            if not self._per_user[user_id]:
+                del self._per_user[user_id]
+
+    async def _watch_sessions(self) -> None:
+        """Close the sockets of sessions that were revoked or whose user is gone."""
+        while True:
+            await asyncio.sleep(SESSION_CHECK_S)
+            sessions = {conversation.visitor.session_id for conversation in self._conversations}
+            if not sessions:
+                continue
+            try:
+                async with self._resources.read() as connection:
+                    over = sessions - await live_sessions(connection, sessions)
+            except Unavailable:
+                continue  # nobody can log out either
+            for conversation in self._conversations:
+                if conversation.visitor.session_id in over:
+                    conversation.end(Close.UNAUTHORIZED)
+
+
+async def _accept(websocket: WebSocket) -> None:
+    """Answer `bearer` to whoever offers it: a browser gives up a socket whose offer is not answered."""
+    offered = websocket.scope["subprotocols"]
+    try:
+        await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    except OSError:
+        raise WebSocketDisconnect(1006) from None
+
+
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Close with this code, also a socket that was not let in; nothing when the client has left."""
+    with suppress(WebSocketDisconnect):
+        if websocket.application_state is WebSocketState.CONNECTING:
+            await _accept(websocket)
+        here = websocket.client_state is WebSocketState.CONNECTED
+        if here and websocket.application_state is WebSocketState.CONNECTED:
+            await websocket.close(code, reason)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("sockets.broken", task=task.get_name(), exc_info=error)

@@ -1,0 +1,160 @@
+"""The bell of the event log on Redis or Valkey: one channel per job.
+
+A message is the event's number and, after a space, its text when that is short enough to travel along; an
+empty message means "look now". Nothing here is trusted to arrive: the log is the truth, the hub sweeps.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import RedisError
+
+from app.domain.events import HINT_BYTES
+from app.events.bus import Numbered
+from app.events.hub import Listener
+
+TELL_TIMEOUT_S = 0.2
+ACK_TIMEOUT_S = 1.0
+"""How long a socket waits for its SUBSCRIBE: without the acknowledgement the sweep serves it."""
+
+CONNECT_TIMEOUT_S = 3.0
+IDLE_S = 10.0
+"""A silent connection is pinged after this time and given up after as much again."""
+
+BACKOFF_S = (0.1, 2.0)
+"""The first and the longest pause before connecting again."""
+
+BURST = 100
+"""Messages handled before other tasks get their turn."""
+
+CHANNEL = "boardroom:job:"
+
+log = structlog.get_logger()
+
+
+def _message(event: Numbered) -> str:
+    if len(event.payload) <= HINT_BYTES and len(event.payload.encode()) <= HINT_BYTES:
+        return f"{event.seq} {event.payload}"
+    return str(event.seq)
+
+
+def _job_of(channel: bytes) -> UUID:
+    return UUID(channel.decode().removeprefix(CHANNEL))
+
+
+class RedisBus:
+    """`app.events.bus.Bus`."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
+        try:
+            async with asyncio.timeout(TELL_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
+                for message in [_message(event) for event in events] or [""]:
+                    pipe.publish(f"{CHANNEL}{job_id}", message)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            log.warning("hint.lost", job=str(job_id), error=type(error).__name__)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+class RedisHints:
+    """`app.events.hub.Hints` on a single connection, made again whenever it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._pool: ConnectionPool = ConnectionPool.from_url(
+            url, socket_connect_timeout=CONNECT_TIMEOUT_S, decode_responses=False
+        )
+        self._acks: dict[UUID, asyncio.Event] = {}
+        """The jobs listened to; set while the present connection has acknowledged it."""
+        self._connection: AbstractConnection | None = None
+
+    async def subscribe(self, job_id: UUID) -> None:
+        """Hear of this job; returns when Redis has acknowledged it, or could not in ACK_TIMEOUT_S."""
+        ack = self._acks.get(job_id)
+        if ack is None:
+            ack = self._acks[job_id] = asyncio.Event()
+            await self._send("SUBSCRIBE", f"{CHANNEL}{job_id}")
+        if self._connection is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ACK_TIMEOUT_S):
+                    await ack.wait()
+
+    async def unsubscribe(self, job_id: UUID) -> None:
+        if self._acks.pop(job_id, None) is not None:
+            await self._send("UNSUBSCRIBE", f"{CHANNEL}{job_id}")
+
+    async def run(self, listener: Listener) -> None:
+        """Tell `listener` what is heard, for ever; after each (re)connect, to look at everything."""
+        pause = BACKOFF_S[0]
+        while True:
+            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+                self._connection = connection
+                pause = BACKOFF_S[0]
+                if self._acks:
+                    await self._send("SUBSCRIBE", *(f"{CHANNEL}{job_id}" for job_id in self._acks))
+                await self._send("PING")
+                await self._listen(connection, listener)
+            except (RedisError, OSError) as error:
+                log.warning("hints.lost", error=type(error).__name__)
+            finally:
+                self._connection = None
+                for ack in self._acks.values():
+                    ack.clear()
+                await connection.disconnect(nowait=True)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads reconnects
+            pause = min(2 * pause, BACKOFF_S[1])
+
+    async def _send(self, *command: str) -> None:
+        """Write a command; its answer is read by `_listen`. A failure ends both."""
+        connection = self._connection
+        # The library would connect again by itself here, behind the reader's back.
+        if connection is None or not connection.is_connected:
+            return
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                await connection.send_command(*command)
+
+    async def _listen(self, connection: AbstractConnection, listener: Listener) -> None:
+        pinged, count = False, 0
+        while True:
+            answer = await connection.read_response(timeout=IDLE_S)
+            if answer is None:
+                if pinged:
+                    raise TimeoutError("Redis does not answer")
+                await self._send("PING")
+            pinged = answer is None
+            try:
+                self._take(answer, listener)
+            except ValueError:
+                log.warning("hint.unreadable")
+                listener.look()
+            count += 1
+            if count % BURST == 0:
+                await asyncio.sleep(0)
+
+    def _take(self, answer: Any, listener: Listener) -> None:
+        match answer:
+            case [b"message", channel, b""]:
+                listener.look()
+            case [b"message", channel, body]:
+                seq, _, payload = body.decode().partition(" ")
+                listener.heard(_job_of(channel), int(seq), payload)
+            case [b"subscribe", channel, _]:
+                if (ack := self._acks.get(_job_of(channel))) is not None:
+                    ack.set()
+            case [b"pong", _] | b"PONG":
+                # Answers come in order: every SUBSCRIBE before this PING is in force.
+                listener.look()

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from app.store.tables import Base
+from app.store import tables  # noqa: F401 - declares them
+from app.store.base import Base
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)

@@ -9,8 +9,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from app.store import tables  # noqa: F401 - declares them
+from app.store.base import Base
 from app.store.database import async_url
-from app.store.tables import Base
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 7_022_026

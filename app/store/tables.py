@@ -9,68 +9,24 @@ from uuid import UUID
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    DateTime,
-    Double,
     ForeignKey,
     Identity,
     Index,
-    LargeBinary,
-    MetaData,
     Sequence,
     SmallInteger,
-    Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.job import Status
 from app.domain.stages import ACTIVE, RunState, Stage
 from app.domain.ticket import TicketStatus, TicketType
-
-CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-def _one_of(column: str, values: type) -> CheckConstraint:
-    words = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
-    return CheckConstraint(f"{column} in ({words})", name=f"known_{column}")
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=CONVENTION)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
-        datetime: DateTime(timezone=True),
-        str: Text(),
-        int: BigInteger(),
-        float: Double(),
-        bool: Boolean(),
-        dict[str, Any]: JSON(),
-        list[str]: JSON(),
-        list[dict[str, Any]]: JSON(),
-        bytes: LargeBinary(),
-    }
-
+from app.store.base import Base, job_column, now_column, one_of
 
 FENCES = Sequence("fences", metadata=Base.metadata)
 """One sequence for all runs: a later claim has the higher fence, in the database and in the box."""
-
-
-def _now() -> Mapped[datetime]:
-    return mapped_column(server_default=func.clock_timestamp())
-
-
-def _job() -> Mapped[UUID]:
-    return mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
 
 
 class User(Base):
@@ -81,7 +37,7 @@ class User(Base):
     email: Mapped[str]
     name: Mapped[str]
     password_hash: Mapped[str]
-    date_joined: Mapped[datetime] = _now()
+    date_joined: Mapped[datetime] = now_column()
 
 
 class RefreshFamily(Base):
@@ -92,7 +48,7 @@ class RefreshFamily(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     revoked_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
 
 
 class RefreshToken(Base):
@@ -151,7 +107,7 @@ class Job(Base):
     `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box."""
 
     __tablename__ = "jobs"
-    __table_args__ = (_one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
+    __table_args__ = (one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -197,7 +153,7 @@ class Message(Base):
     __table_args__ = (UniqueConstraint("job_id", "position"), UniqueConstraint("answers"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     position: Mapped[int]
     role: Mapped[str]
     sender: Mapped[str]
@@ -215,7 +171,7 @@ class Step(Base):
     __table_args__ = (UniqueConstraint("job_id", "order"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     agent_name: Mapped[str]
     message: Mapped[str]
@@ -228,12 +184,12 @@ class App(Base):
     __table_args__ = (UniqueConstraint("job_id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     spec: Mapped[dict[str, Any]]
     prd_markdown: Mapped[str]
     prd_generated_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
+    updated_at: Mapped[datetime] = now_column()
 
 
 class Ticket(Base):
@@ -242,13 +198,13 @@ class Ticket(Base):
 
     __tablename__ = "tickets"
     __table_args__ = (
-        _one_of("type", TicketType),
-        _one_of("status", TicketStatus),
+        one_of("type", TicketType),
+        one_of("status", TicketStatus),
         Index("ix_tickets_job_id_order", "job_id", "order"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     run_id: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id", ondelete="SET NULL"))
     type: Mapped[str]
@@ -265,8 +221,8 @@ class Ticket(Base):
     order: Mapped[int]
     attempts: Mapped[int] = mapped_column(server_default="0")
     commit: Mapped[str | None]
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
+    updated_at: Mapped[datetime] = now_column()
 
 
 class Run(Base):
@@ -276,8 +232,8 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        _one_of("state", RunState),
-        _one_of("stage", Stage),
+        one_of("state", RunState),
+        one_of("stage", Stage),
         UniqueConstraint("job_id", "number"),
         Index(
             "uq_runs_active_job_id",
@@ -289,7 +245,7 @@ class Run(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     number: Mapped[int]
     kind: Mapped[str]
     state: Mapped[str]
@@ -301,8 +257,8 @@ class Run(Base):
     claims: Mapped[int] = mapped_column(server_default="0")
     retries: Mapped[int] = mapped_column(server_default="0")
     described: Mapped[str] = mapped_column(server_default="")
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
+    updated_at: Mapped[datetime] = now_column()
 
 
 class RunStep(Base):
@@ -327,7 +283,7 @@ class RunStep(Base):
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")
     cost_usd: Mapped[float] = mapped_column(server_default="0")
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
 
 
 class Evidence(Base):
@@ -341,7 +297,7 @@ class Evidence(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    job_id: Mapped[UUID] = _job()
+    job_id: Mapped[UUID] = job_column()
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     ticket_id: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id", ondelete="SET NULL"))
     phase: Mapped[str]
@@ -354,7 +310,7 @@ class Evidence(Base):
     passed: Mapped[bool]
     output_tail: Mapped[str]
     duration_ms: Mapped[int]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now_column()
 
 
 class Removal(Base):
@@ -363,4 +319,4 @@ class Removal(Base):
     __tablename__ = "removals"
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
-    not_before: Mapped[datetime] = _now()
+    not_before: Mapped[datetime] = now_column()

@@ -1,0 +1,70 @@
+"""Real parts for every test: PostgreSQL and Valkey of our own, one set per test process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.embedded import stack as embedded
+from app.store.database import async_url
+from app.store.migrate import migrate
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the real parts of this test process answer; `template` is a migrated, empty database."""
+
+    database_url: str
+    redis_url: str
+    template: str
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """A PostgreSQL and a Valkey on free ports, and a migrated database to copy from."""
+    stack = embedded.start(tmp_path_factory.mktemp("stack"), durable=False)
+    try:
+        name = "template_boardroom"
+        asyncio.run(_make_template(stack.database_url, name))
+        yield Parts(stack.database_url, stack.redis_url, name)
+    finally:
+        stack.stop()
+
+
+async def _make_template(url: str, name: str) -> None:
+    await _admin(url, f"create database {name}")
+    await migrate(make_url(url).set(database=name).render_as_string(hide_password=False))
+
+
+async def _admin(url: str, statement: str) -> None:
+    engine = create_async_engine(async_url(url), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture
+async def database_url(parts: Parts) -> AsyncIterator[str]:
+    """A fresh, migrated database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    await _admin(parts.database_url, f"create database {name} template {parts.template}")
+    yield make_url(parts.database_url).set(database=name).render_as_string(hide_password=False)
+    await _admin(parts.database_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def redis_url(parts: Parts) -> str:
+    return parts.redis_url
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"

@@ -1,0 +1,235 @@
+"""The rules of the stages that need no parts: whose turn it is, what a backlog may say, what was proven."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.domain.conversation import MAX_ROUNDS
+from app.domain.job import Verification
+from app.domain.stages import Stage
+from app.domain.ticket import CommandCheck, TicketStatus, TicketType
+from app.store.rows import Seen
+from app.store.tables import Message, Ticket
+from workers.agents.facts import SUM_UP, KnownTicket, TicketingFacts
+from workers.agents.outputs import (
+    Backlog,
+    DecisionRecord,
+    Option,
+    Prd,
+    PrdRequirement,
+    Requirement,
+    TicketDraft,
+)
+from workers.agents.roles import CEO, CTO
+from workers.pipeline.discussion import ROUNDS, next_speaker
+from workers.pipeline.evidence import check_digest
+from workers.pipeline.intake import next_turn
+from workers.pipeline.plan import PLAN
+from workers.pipeline.spec import Contribution
+from workers.pipeline.ticketing import check_backlog
+from workers.pipeline.verifying import judge
+
+
+def test_every_stage_is_planned() -> None:
+    assert set(PLAN) == set(Stage)
+
+
+def said(role: str, content: str, answers: UUID | None = None) -> Message:
+    return Message(id=uuid4(), role=role, content=content, answers=answers)
+
+
+def test_each_message_is_answered_in_order_and_sees_all_before_it() -> None:
+    first, second, third = (said("user", text) for text in "abc")
+    reply = said("agent", "A", answers=first.id)
+    turn = next_turn([first, second, reply, third], must_end=False)
+    assert turn is not None
+    assert turn.answers == second.id
+    assert [m.text for m in turn.messages] == ["a", "A", "b"]
+    assert not turn.sum_up
+
+
+def test_nothing_is_said_when_all_is_answered_unless_it_must_end() -> None:
+    first = said("user", "a")
+    chat = [first, said("agent", "A", answers=first.id)]
+    assert next_turn(chat, must_end=False) is None
+    turn = next_turn(chat, must_end=True)
+    assert turn is not None
+    assert turn.answers is None
+    assert turn.messages[-1].text == SUM_UP
+
+
+def test_after_six_rounds_it_sums_up() -> None:
+    chat: list[Message] = []
+    for _ in range(MAX_ROUNDS):
+        message = said("user", "more")
+        chat += [message, said("agent", "?", answers=message.id)]
+    last = said("user", "and more")
+    turn = next_turn([*chat, last], must_end=False)
+    assert turn is not None
+    assert turn.sum_up
+    assert turn.answers == last.id
+
+
+def turns(objections: Sequence[bool]) -> list[Contribution]:
+    return [
+        Contribution(agent="x", role="discussion", content="…", objections=["no"] if objects else [])
+        for objects in objections
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objections", "speaker"),
+    [
+        ([], CEO),
+        ([False], CTO),
+        ([False, False], None),
+        ([True, False], CEO),
+        ([False, True], CEO),
+        ([True, False, True], CTO),
+        ([True, True] * ROUNDS, None),
+    ],
+)
+def test_the_discussion_is_bounded(objections: list[bool], speaker: Any) -> None:
+    assert next_speaker(turns(objections)) is speaker
+
+
+CHECK = {"id": "c1", "criterion": 0, "kind": "command", "run": "true"}
+
+
+def draft(key: str, **changes: Any) -> TicketDraft:
+    values: dict[str, Any] = {
+        "key": key,
+        "type": "story",
+        "title": key,
+        "requirements": ["R1"],
+        "acceptance_criteria": ["It works."],
+        "checks": [CHECK],
+    }
+    return TicketDraft.model_validate(values | changes)
+
+
+DONE_ID, OPEN_ID = str(uuid4()), str(uuid4())
+
+
+def shown() -> TicketingFacts:
+    requirement = Requirement(id="R1", title="t", description="d", priority="must")
+    return TicketingFacts(
+        prd=Prd(
+            title="t",
+            problem="p",
+            goals=["g"],
+            users=["u"],
+            requirements=[PrdRequirement(id="R1", text="t", priority="must")],
+        ),
+        requirements=[requirement],
+        uncovered=["R1"],
+        continuation="",
+        decision=DecisionRecord(
+            message="m", options=[Option(name="o", in_favour="f", against="a")], decision="d"
+        ),
+        profile="python-stdlib",
+        known=[
+            KnownTicket(
+                id=DONE_ID, type=TicketType.STORY, title="t", status=TicketStatus.DONE, requirements=[]
+            ),
+            KnownTicket(
+                id=OPEN_ID, type=TicketType.STORY, title="t", status=TicketStatus.FAILED, requirements=[]
+            ),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "tickets",
+    [
+        [draft("T1")],
+        [draft("T1", depends_on=[DONE_ID])],
+        [draft(OPEN_ID)],
+        [draft("T1", acceptance_criteria=[], checks=[], skip_reason="cannot be done here")],
+    ],
+)
+def test_a_backlog_that_fits(tickets: list[TicketDraft]) -> None:
+    check_backlog(shown(), Backlog(tickets=tickets))
+
+
+@pytest.mark.parametrize(
+    ("tickets", "words"),
+    [
+        ([draft("T1", requirements=[])], "no ticket covers R1"),
+        ([draft("T1", depends_on=["T9"])], "unknown tickets"),
+        ([draft("T1", depends_on=[OPEN_ID])], "unknown tickets"),
+        ([draft(DONE_ID)], "taken up again"),
+        ([draft("T1", parent="T9")], "does not exist"),
+        ([draft("T1", requirements=["R1", "R9"])], "unknown requirements: R9"),
+    ],
+)
+def test_a_backlog_that_does_not_fit(tickets: list[TicketDraft], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        check_backlog(shown(), Backlog(tickets=tickets))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checks": []},
+        {"acceptance_criteria": []},
+        {"checks": [{**CHECK, "criterion": 1}]},
+        {"type": "epic"},
+        {"depends_on": ["T1"]},
+    ],
+)
+def test_a_draft_without_checks_or_with_a_cycle_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"T1|cycle"):
+        Backlog(tickets=[draft("T1", **changes)])
+
+
+TREE = "a" * 40
+
+
+def ticket(status: TicketStatus = TicketStatus.DONE, **changes: Any) -> Ticket:
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "type": TicketType.STORY,
+        "title": "Add a book",
+        "status": status,
+        "reason": "",
+        "acceptance_criteria": ["It works."],
+        "checks": [CHECK],
+    }
+    return Ticket(**(values | changes))
+
+
+def seen(of: Ticket, phase: str, *, passed: bool, tree: str = TREE) -> Seen:
+    key = check_digest(CommandCheck.model_validate(CHECK))
+    return Seen(of.id, phase, key, tree, passed, "", 0)
+
+
+def test_verified_needs_red_before_and_green_on_the_final_tree() -> None:
+    one = ticket()
+    red, green = seen(one, "red", passed=False, tree="b" * 40), seen(one, "final", passed=True)
+    assert judge([one], [red, green], TREE).verification is Verification.VERIFIED
+    for incomplete in ([green], [red], [seen(one, "red", passed=True, tree="b" * 40), green]):
+        verdict = judge([one], incomplete, TREE)
+        assert verdict.verification is Verification.PARTLY
+        assert "Add a book: It works." in verdict.message
+
+
+def test_what_was_left_out_is_named() -> None:
+    one, out = ticket(), ticket(TicketStatus.SKIPPED, title="Payments", reason="It needs a bank.")
+    evidence = [seen(one, "red", passed=False), seen(one, "final", passed=True)]
+    verdict = judge([one, out], evidence, TREE)
+    assert verdict.verification is Verification.PARTLY
+    assert "Payments: It needs a bank." in verdict.message
+
+
+def test_without_any_criterion_only_the_apps_answer_counts() -> None:
+    bare = ticket(acceptance_criteria=[], checks=[])
+    assert judge([bare], [], TREE).verification is Verification.UNVERIFIED
+
+
+def test_a_checks_name_is_not_part_of_its_identity() -> None:
+    one = CommandCheck.model_validate(CHECK)
+    assert check_digest(one) == check_digest(CommandCheck.model_validate({**CHECK, "id": "other"}))
+    assert check_digest(one) != check_digest(CommandCheck.model_validate({**CHECK, "run": "false"}))

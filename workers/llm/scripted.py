@@ -1,0 +1,47 @@
+"""A model that says what a script says, and fails loudly when the script runs out. For tests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from workers.llm.model import Answer, Question, ToolCall
+
+Line = str | BaseModel | ToolCall | Answer | Exception
+"""A text, a shape to be sent as JSON, a tool call, a whole answer, or a misfortune."""
+
+Script = Mapping[str, Sequence[Line] | Callable[[Question], Line]]
+"""For each purpose the lines in their order, or what to say to a question."""
+
+
+class ScriptRanOut(AssertionError):
+    """The script has no line for this question."""
+
+
+@dataclass
+class ScriptedModel:
+    """`asked` keeps every question, in order."""
+
+    script: Script
+    name: str = "scripted"
+    asked: list[Question] = field(default_factory=list)
+
+    async def ask(self, question: Question) -> Answer:
+        place = sum(earlier.purpose == question.purpose for earlier in self.asked)
+        self.asked.append(question)
+        lines = self.script.get(question.purpose, ())
+        if callable(lines):
+            return self._answer(lines(question))
+        if place >= len(lines):
+            raise ScriptRanOut(f"no line {place} for {question.purpose} ({question.agent})")
+        return self._answer(lines[place])
+
+    def _answer(self, line: Line) -> Answer:
+        if isinstance(line, Exception):
+            raise line
+        if isinstance(line, Answer):
+            return line
+        if isinstance(line, ToolCall):
+            return Answer("", self.name, calls=(line,), input_tokens=1, output_tokens=1)
+        text = line if isinstance(line, str) else line.model_dump_json()
+        return Answer(text, self.name, input_tokens=1, output_tokens=1)

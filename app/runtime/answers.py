@@ -1,0 +1,224 @@
+"""What a guest's answers must look like, and what they mean: shapes, refusals, verdicts."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge
+from app.domain.ticket import CommandCheck, HttpCheck
+from app.domain.values import clean
+from app.runtime.guest.link import Json, Violation
+from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, WorkspaceBusy
+
+Size = Annotated[int, Field(ge=0, le=2**62)]
+Moment = Annotated[float, Field(ge=-(2**40), le=2**37)]
+Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Etag = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Done(Shape):
+    """Nothing to say."""
+
+
+class About(Shape):
+    size: Size
+    modified: Moment
+    etag: Etag
+
+
+class Listed(Shape):
+    truncated: bool
+
+
+class Ran(Shape):
+    exit: int | None
+    timed_out: bool
+    limit: Annotated[str, Field(max_length=40)]
+    total: Size
+    head: Size
+
+
+class Tree(Shape):
+    tree: Sha
+
+
+class Committed(Shape):
+    """Empty where there is no commit yet."""
+
+    sha: Sha | None = None
+    tree: Sha | None = None
+
+
+class Shown(Shape):
+    found: bool
+
+
+class CheckedCommand(Shape):
+    exit: int | None
+    installed: bool
+    timed_out: bool = False
+    limit: Annotated[str, Field(max_length=40)] = ""
+
+
+class CheckedHttp(Shape):
+    stage: Annotated[str, Field(max_length=40)]
+    status: Annotated[int, Field(ge=0, le=999)]
+    body: Size
+    exit: int | None = None
+
+
+class CheckedFile(Shape):
+    found: bool
+    reason: Annotated[str, Field(max_length=40)] = ""
+
+
+class App(Shape):
+    state: Literal["none", "starting", "answering", "died"]
+    port: Annotated[int, Field(ge=0, le=65535)] | None
+    restarts: Annotated[int, Field(ge=0, le=1000)]
+    exit_code: int | None
+    log_tail: Annotated[str, Field(max_length=65_536)]
+
+
+class Answered(Shape):
+    status: Annotated[int, Field(ge=0, le=999)]
+
+
+class Usage(Shape):
+    began: Moment
+    memory_bytes: Size
+    cpu_percent: Annotated[float, Field(ge=0, le=1e6)] | None
+
+
+Entry = tuple[int, Annotated[str, Field(max_length=1100)], bool, Size, Moment]
+_ENTRIES: TypeAdapter[list[Entry]] = TypeAdapter(Annotated[list[Entry], Field(max_length=1000)])
+
+S = TypeVar("S", bound=Shape)
+
+
+def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
+    """A guest's answer. Raises the refusal that it is, with `shown` as the path, or Violation."""
+    code = answer.get("refused")
+    if code is not None:
+        raise _refusal(str(code), clean(str(answer.get("detail", "")))[:1000], shown)
+    try:
+        return shape.model_validate(answer)
+    except ValidationError as error:
+        raise Violation(f"an answer is no {shape.__name__}") from error
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def nodes_of(path: str, data: bytes) -> list[Node]:
+    """The tree of a listing's entries: `[index of the parent or -1, name, is a folder, bytes, modified]`."""
+    try:
+        entries = _ENTRIES.validate_json(data)
+    except ValidationError as error:
+        raise Violation("a listing is none") from error
+    top: list[Node] = []
+    nodes: list[Node] = []
+    for parent, name, is_folder, size, modified in entries:
+        if parent >= len(nodes) or "/" in name:
+            raise Violation("a listing is no tree")
+        above = path if parent < 0 else nodes[parent].path
+        node = Node(
+            name, f"{above.rstrip('/')}/{name}", "dir" if is_folder else "file", size, moment(modified)
+        )
+        (top if parent < 0 else nodes[parent].children).append(node)
+        nodes.append(node)
+    return top
+
+
+def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
+    """The refusal for a guest's no; `detail` is the guest's word, for what is nobody's fault but its own."""
+    match code:
+        case "missing":
+            return NotFound(f"File not found: {path}.", code="file_not_found")
+        case "outside":
+            return Forbidden("The path leads outside /app.", code="outside_workspace")
+        case "not_allowed":
+            return Forbidden(f"The workspace does not allow this: {path}.", code="not_allowed")
+        case "not_file":
+            return Conflict(f"Not a file: {path}.", code="not_a_file")
+        case "not_folder":
+            return Conflict(f"Not a folder: {path}.", code="not_a_folder")
+        case "too_large":
+            return TooLarge(f"The file is too large: {path}.")
+        case "stale":
+            return Stale("The file has changed since it was read.")
+        case "bad_name":
+            return Invalid("The path or one of its names is too long.", code="bad_path")
+        case "full":
+            return Conflict("The workspace is full.", code="workspace_full")
+        case "not_listening":
+            return Conflict("Nothing listens on that port.", code="not_listening")
+        case "busy":
+            return WorkspaceBusy("a worker is attached")
+    return RuntimeProblem(f"the guest could not do it: {detail or code}")
+
+
+def commit_of(made: Committed) -> Commit:
+    if made.sha is None or made.tree is None:
+        raise Violation("a commit without a name")
+    return Commit(made.sha, made.tree)
+
+
+def app_of(app: App) -> AppStatus:
+    return AppStatus(app.state, app.port, app.restarts, app.exit_code, clean(app.log_tail))
+
+
+LIMITS = {
+    "memory": "the memory limit of the box was reached",
+    "processes": "the box had too many processes",
+    "disk": "the disk limit of the box was reached",
+}
+
+
+def output_text(output: bytes, ran: Ran) -> str:
+    """Head and tail with what was left out named between them, and at the end the limit that ended it."""
+    head, tail = output[: ran.head], output[ran.head :]
+    text = head.decode(errors="replace")
+    if (left_out := ran.total - len(output)) > 0:
+        text += f"\n[… {left_out} bytes left out …]\n"
+    text += tail.decode(errors="replace")
+    if ran.limit:
+        text += f"\n[ended: {LIMITS.get(ran.limit, ran.limit)}]\n"
+    return clean(text)
+
+
+def command_passed(check: CommandCheck, exit_code: int | None, output: str) -> bool:
+    return exit_code == check.expect_exit and (check.expect_output is None or check.expect_output in output)
+
+
+def http_passed(check: HttpCheck, status: int, body: str) -> bool:
+    """`expect_json` is a part of the answer: see `holds`."""
+    if status != check.expect_status:
+        return False
+    if check.expect_text is not None and check.expect_text not in body:
+        return False
+    if check.expect_json is None:
+        return True
+    try:
+        return holds(json.loads(body), check.expect_json)
+    except (ValueError, RecursionError):
+        return False
+
+
+def holds(value: Any, part: JsonValue) -> bool:
+    """Whether JSON `value` contains `part`: every key of an object with a value that holds its part, for each
+    item of a list some item that holds it, else equality (True is not 1)."""
+    if isinstance(part, dict):
+        return isinstance(value, dict) and all(
+            key in value and holds(value[key], inner) for key, inner in part.items()
+        )
+    if isinstance(part, list):
+        return isinstance(value, list) and all(any(holds(item, inner) for item in value) for inner in part)
+    return isinstance(value, bool) == isinstance(part, bool) and bool(value == part)

@@ -1,0 +1,259 @@
+"""A `Workspace` over a channel to a guest, whatever the box is made of."""
+
+import asyncio
+import codecs
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from app.domain.errors import Invalid, TooLarge
+from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.domain.values import clean, clip
+from app.domain.workspace import MAX_READ_BYTES, MAX_SAVE_BYTES, NOT_ENTERED, ROOT, Manifest, resolve_path
+from app.runtime import answers
+from app.runtime.channel import Channel, Exchange, Pipe
+from app.runtime.checker import run_check
+from app.runtime.workspace import (
+    AppStatus,
+    BoxStatus,
+    CheckResult,
+    CommandResult,
+    Commit,
+    File,
+    HttpAnswer,
+    Listing,
+    RuntimeProblem,
+    Saved,
+    Stream,
+)
+
+MAX_LISTING_BYTES = 4 * 1024 * 1024
+MAX_COMMAND_BYTES = 48 * 1024
+MAX_ANSWER_BYTES = 64 * 1024
+GRACE_S = 20.0
+"""What a guest may need beyond a command's deadline before it counts as dead."""
+GIT_S = 180.0
+APP_S = 60.0
+PIECE_S = 60.0
+_REF = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+def _within(path: str) -> str:
+    """The path below the root, as the guest wants it."""
+    return resolve_path(path)[len(ROOT) :].lstrip("/")
+
+
+class Attachment:
+    """See `workspace.Workspace`. `image` is what the box is made of; `on_use` hears of a save,
+    a start of the app and a connection to it."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        image: str | None,
+        on_use: Callable[[], None],
+        on_close: Callable[["Attachment"], None],
+    ) -> None:
+        self._channel = channel
+        self._image = image
+        self._on_use = on_use
+        self._on_close = on_close
+
+    async def list(self, path: str, limit: int) -> Listing:
+        shown = resolve_path(path)
+        listed, data = await self._channel.ask(
+            answers.Listed,
+            "list",
+            shown=shown,
+            path=_within(shown),
+            limit=limit,
+            closed=sorted(NOT_ENTERED),
+            bytes_limit=MAX_LISTING_BYTES,
+        )
+        with self._channel.believing():
+            return Listing(shown, answers.nodes_of(shown, data), listed.truncated)
+
+    async def read(self, path: str) -> File:
+        shown = resolve_path(path)
+        about, data = await self._channel.ask(
+            answers.About,
+            "read",
+            shown=shown,
+            path=_within(shown),
+            limit=MAX_READ_BYTES,
+            bytes_limit=MAX_READ_BYTES,
+        )
+        return File(shown, data, len(data), answers.moment(about.modified), about.etag)
+
+    async def download(self, path: str) -> AsyncIterator[bytes]:
+        shown = resolve_path(path)
+        async for piece in self._pieces(self._channel.begin("download", path=_within(shown)), shown):
+            yield piece
+
+    async def archive(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces(self._channel.begin("archive", closed=sorted(NOT_ENTERED)), ROOT):
+            yield piece
+
+    async def save(self, path: str, content: bytes, etag: str | None = None) -> Saved:
+        shown = resolve_path(path)
+        if len(content) > MAX_SAVE_BYTES:
+            raise TooLarge(f"The content is larger than {MAX_SAVE_BYTES} bytes.")
+        self._on_use()
+        about, _ = await self._channel.ask(
+            answers.About,
+            "save",
+            shown=shown,
+            path=_within(shown),
+            body=content,
+            size=len(content),
+            etag=etag,
+        )
+        return Saved(shown, len(content), len(content), answers.moment(about.modified), about.etag)
+
+    async def delete(self, path: str) -> None:
+        shown = resolve_path(path)
+        await self._channel.ask(answers.Done, "delete", shown=shown, path=_within(shown))
+
+    async def run(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        output_limit: int = 64 * 1024,
+        on_output: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        if len(command.encode(errors="replace")) > MAX_COMMAND_BYTES:
+            raise TooLarge(f"The command is longer than {MAX_COMMAND_BYTES} bytes.")
+        if clean(command) != command:
+            raise Invalid("The command contains NUL or lone surrogates.", code="bad_command")
+        began = time.monotonic()
+        call = self._channel.begin(
+            "run", command=command, timeout_s=timeout_s, env=dict(env or {}), output_limit=output_limit
+        )
+        async with call:
+            try:
+                async with asyncio.timeout(timeout_s + GRACE_S):
+                    output = await self._output(call, output_limit, on_output)
+                    ran = await call.answer(answers.Ran)
+            except TimeoutError as error:
+                raise self._channel.broken("the guest did not end a command in time") from error
+        return CommandResult(
+            exit_code=ran.exit,
+            output=answers.output_text(output, ran),
+            timed_out=ran.timed_out,
+            truncated=ran.total > len(output),
+            duration_ms=round((time.monotonic() - began) * 1000),
+        )
+
+    async def _output(self, call: Exchange, limit: int, on_output: Callable[[str], None] | None) -> bytes:
+        output = bytearray()
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while piece := await call.read():
+            output += piece
+            if len(output) > limit:
+                raise self._channel.broken("the guest sent more output than was asked for")
+            if on_output is not None and (text := clean(decoder.decode(piece))):
+                on_output(text)
+        return bytes(output)
+
+    async def checkpoint(self, run: str, step: str) -> str:
+        if not _REF.fullmatch(run) or not _REF.fullmatch(step):
+            raise ValueError(f"no names for a checkpoint: {run!r}, {step!r}")
+        recorded, _ = await self._channel.ask(
+            answers.Tree, "checkpoint", run=run, step=step, deadline_s=GIT_S
+        )
+        return recorded.tree
+
+    async def restore(self, tree: str) -> None:
+        if not _SHA.fullmatch(tree):
+            raise ValueError(f"no tree: {tree!r}")
+        await self._channel.ask(answers.Done, "restore", tree=tree, deadline_s=GIT_S)
+
+    async def commit(self, message: str, author: str) -> Commit:
+        made, _ = await self._channel.ask(
+            answers.Committed,
+            "commit",
+            message=clip(message, 10_000),
+            author=clip(author, 100),
+            deadline_s=GIT_S,
+        )
+        with self._channel.believing():
+            return answers.commit_of(made)
+
+    async def head(self) -> Commit | None:
+        found, _ = await self._channel.ask(answers.Committed, "head", deadline_s=GIT_S)
+        if found.sha is None:
+            return None
+        with self._channel.believing():
+            return answers.commit_of(found)
+
+    async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
+        if not _SHA.fullmatch(commit):
+            raise ValueError(f"no commit: {commit!r}")
+        return await run_check(self._channel, commit, check)
+
+    async def start_app(self, manifest: Manifest) -> AppStatus:
+        self._on_use()
+        app, _ = await self._channel.ask(
+            answers.App,
+            "start_app",
+            start=manifest.start,
+            port=manifest.port,
+            health=manifest.health,
+            deadline_s=APP_S,
+        )
+        return answers.app_of(app)
+
+    async def stop_app(self) -> None:
+        await self._channel.ask(answers.Done, "stop_app")
+
+    async def app_status(self) -> AppStatus:
+        app, _ = await self._channel.ask(answers.App, "app_status")
+        return answers.app_of(app)
+
+    async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
+        answered, data = await self._channel.ask(
+            answers.Answered,
+            "request",
+            method=method,
+            path=path,
+            text=body,
+            bytes_limit=MAX_ANSWER_BYTES,
+            deadline_s=APP_S,
+        )
+        return HttpAnswer(answered.status, clean(data.decode(errors="replace")))
+
+    async def dial(self, port: int) -> Stream:
+        self._on_use()
+        call = self._channel.begin("dial", port=port)
+        # The guest's first byte says that the connection stands.
+        first = await call.read()
+        if not first:
+            await call.answer(answers.Done)
+            raise RuntimeProblem("the connection closed at once")
+        return Pipe(call, first[1:])
+
+    async def status(self) -> BoxStatus:
+        usage, _ = await self._channel.ask(answers.Usage, "status")
+        return BoxStatus(
+            "running", self._image, answers.moment(usage.began), usage.memory_bytes, usage.cpu_percent
+        )
+
+    async def close(self) -> None:
+        self._on_close(self)
+        await self._channel.close()
+
+    async def _pieces(self, call: Exchange, shown: str) -> AsyncIterator[bytes]:
+        async with call:
+            while True:
+                try:
+                    async with asyncio.timeout(PIECE_S):
+                        piece = await call.read()
+                except TimeoutError as error:
+                    raise self._channel.broken("the guest stopped in the middle of a file") from error
+                if not piece:
+                    break
+                yield piece
+            await call.answer(answers.Done, shown)

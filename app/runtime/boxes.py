@@ -1,0 +1,208 @@
+"""One local box on disk and in the process table: its folder, its socket, its process. All of it blocks.
+
+`<folder>/<job>/` holds `app` (the workspace), `sock` (we listen, the guest inherits), `box.json`
+(bubblewrap's word on the process), `box.log` (the guest's stderr), `fence` (the highest a worker came with),
+`used` (its time is the last use) and `lock` (who holds it may start or remove the box).
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+from app.runtime.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
+from app.runtime.guest.box import Config
+from app.runtime.packing import BOOT, VARIABLE, guest_source
+from app.runtime.workspace import FenceLost, SandboxUnavailable
+
+BACKLOG = 64
+DEATH_S = 10.0
+LOG_TAIL_BYTES = 2000
+LAUNCH = '"$@" </dev/null >"$0" 2>&1 &'
+"""The shell leaves at once, so the box is nobody's child: it outlives its starter and leaves us no zombie."""
+
+
+@dataclass(frozen=True)
+class BoxLimits:
+    """Seconds, bytes and counts; see `guest.box.Config`. `memory_bytes` is what is resident, without the
+    files in /scratch and /tmp, which have sizes of their own."""
+
+    idle_s: float = 900.0
+    memory_bytes: int = 2 * 1024 * MIB
+    disk_bytes: int = 2 * 1024 * MIB
+    processes: int = 512
+
+
+@contextlib.contextmanager
+def _readable(text: str) -> Iterator[int]:
+    """A descriptor from which `text` can be read, small enough for a pipe."""
+    out, into = os.pipe()
+    os.write(into, text.encode())
+    os.close(into)
+    try:
+        yield out
+    finally:
+        os.close(out)
+
+
+class LocalBox:
+    """What this machine has of one job's box."""
+
+    def __init__(self, folder: Path, job_id: UUID) -> None:
+        self.job_id = job_id
+        self.folder = folder / str(job_id)
+        self.workspace = self.folder / "app"
+        self._uid = job_uid(job_id)
+
+    @property
+    def exists(self) -> bool:
+        return self.workspace.is_dir()
+
+    def create(self) -> None:
+        self.workspace.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+
+    def note_fence(self, fence: int) -> None:
+        """Remember the highest fence beyond the life of a guest. Raises FenceLost for a lower one."""
+        with self.lock():
+            path = self.folder / "fence"
+            highest = int(path.read_text() or 0) if path.exists() else 0
+            if fence < highest:
+                raise FenceLost("a newer worker has taken this workspace over")
+            if fence > highest:
+                path.write_text(str(fence))
+
+    def note_use(self) -> None:
+        (self.folder / "used").touch()
+
+    @property
+    def used(self) -> float:
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / "used").stat().st_mtime
+        return 0.0
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        with open(self.folder / "lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def connect(self) -> socket.socket | None:
+        """A connection to the living guest, or None."""
+        try:
+            with self._address() as address:
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                connection.setblocking(False)
+                try:
+                    connection.connect(address)
+                except OSError:
+                    connection.close()
+                    raise
+                return connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+
+    def connect_or_start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
+        """Raises SandboxUnavailable."""
+        connection = self.connect()
+        if connection is not None:
+            return connection
+        with self.lock():
+            connection = self.connect()
+            if connection is None:
+                self._start(tools, limits)
+                connection = self.connect()
+        if connection is None:
+            raise SandboxUnavailable(f"the box did not start: {self.log_tail()}")
+        return connection
+
+    def log_tail(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self.folder / "box.log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        return ""
+
+    def kill(self) -> None:
+        """End the box now and wait until it has gone. Everything in it dies with its first process."""
+        try:
+            about = json.loads((self.folder / "box.json").read_text())
+            process = os.pidfd_open(about["child-pid"])
+        except (OSError, ValueError, KeyError):
+            return
+        try:
+            # The number may be somebody else's by now; the namespace's is not given out again so soon.
+            if os.readlink(f"/proc/{about['child-pid']}/ns/pid") == f"pid:[{about['pid-namespace']}]":
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [], DEATH_S)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        finally:
+            os.close(process)
+
+    def remove(self) -> None:
+        """Kill the box and delete everything it had."""
+        if not self.folder.exists():
+            return
+        with self.lock():
+            self.kill()
+            # A job may have taken its own folders' permissions away.
+            for folder, names, _ in os.walk(self.folder):
+                for name in names:
+                    path = os.path.join(folder, name)
+                    if not os.path.islink(path):
+                        os.chmod(path, 0o700)
+            shutil.rmtree(self.folder)
+
+    @contextlib.contextmanager
+    def _address(self) -> Iterator[str]:
+        """The socket's path by way of a descriptor: addresses end at 107 bytes, folders don't."""
+        descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{descriptor}/sock"
+        finally:
+            os.close(descriptor)
+
+    def _start(self, tools: Tools, limits: BoxLimits) -> None:
+        self.kill()  # one that has stopped listening may still be dying
+        self._own_workspace()
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "sock").unlink()
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            with self._address() as address:
+                listener.bind(address)
+            listener.listen(BACKLOG)
+            info = stack.enter_context(open(self.folder / "box.json", "w"))
+            etc = {name: stack.enter_context(_readable(text)) for name, text in etc_files(self._uid).items()}
+            config = Config(listener.fileno(), **asdict(limits), uid=self._uid)
+            arguments = box_arguments(tools, self.workspace, self._uid, info.fileno(), etc)
+            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", BOOT]
+            subprocess.run(
+                ["/bin/sh", "-c", LAUNCH, str(self.folder / "box.log"), *arguments, *guest],
+                env={
+                    **tools.environment(),
+                    VARIABLE: guest_source(),
+                    "BOARDROOM_BOX": json.dumps(asdict(config)),
+                },
+                pass_fds=(listener.fileno(), info.fileno(), *etc.values()),
+                start_new_session=True,
+                cwd="/",
+                check=True,
+            )
+
+    def _own_workspace(self) -> None:
+        """As root, give the workspace to the job's user."""
+        if self._uid is None or self.workspace.stat().st_uid == self._uid:
+            return
+        for _, folders, files, descriptor in os.fwalk(self.workspace):
+            for name in folders + files:
+                os.chown(name, self._uid, self._uid, dir_fd=descriptor, follow_symlinks=False)
+        os.chown(self.workspace, self._uid, self._uid)

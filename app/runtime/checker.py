@@ -1,0 +1,130 @@
+"""Checks: the guest does what a check says on a clean checkout; what it means is decided here."""
+
+import json
+import time
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.domain.values import clean
+from app.domain.workspace import Manifest
+from app.runtime import answers
+from app.runtime.channel import Channel
+from app.runtime.workspace import CheckResult
+
+MANIFEST = "boardroom.json"
+MAX_MANIFEST_BYTES = 64 * 1024
+MAX_OUTPUT_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 2 * 1024 * 1024
+MAX_HTTP_BYTES = 256 * 1024
+TAIL_BYTES = 4096
+AROUND_S = 420.0
+"""Checking out, installing, starting and clearing away, beside the check's own time."""
+
+
+async def run_check(
+    channel: Channel, commit: str, check: CommandCheck | HttpCheck | FileCheck
+) -> CheckResult:
+    """Raises BoxDied, FenceLost, and RuntimeProblem when the commit cannot be checked out."""
+    began = time.monotonic()
+    if isinstance(check, CommandCheck):
+        passed, exit_code, said = await _command(channel, commit, check)
+    elif isinstance(check, HttpCheck):
+        passed, exit_code, said = await _http(channel, commit, check)
+    else:
+        passed, exit_code, said = await _file(channel, commit, check)
+    return CheckResult(passed, exit_code, _tail(said), round((time.monotonic() - began) * 1000))
+
+
+async def _command(channel: Channel, commit: str, check: CommandCheck) -> tuple[bool, int | None, str]:
+    manifest, _ = await _manifest(channel, commit)
+    done, data = await channel.ask(
+        answers.CheckedCommand,
+        "check_command",
+        commit=commit,
+        run=check.run,
+        timeout_s=check.timeout_s,
+        output_limit=MAX_OUTPUT_BYTES,
+        install=manifest.install if manifest else "",
+        bytes_limit=MAX_OUTPUT_BYTES,
+        deadline_s=check.timeout_s + AROUND_S,
+    )
+    output = clean(data.decode(errors="replace"))
+    if not done.installed:
+        return False, None, f"{output}\nThe manifest's install step failed."
+    if done.timed_out:
+        output += f"\nEnded after {check.timeout_s} s."
+    if done.limit:
+        output += f"\nEnded: {answers.LIMITS.get(done.limit, done.limit)}."
+    passed = answers.command_passed(check, done.exit, output)
+    if not passed and done.exit == check.expect_exit:
+        output += f"\nThe output does not hold: {check.expect_output}"
+    return passed, done.exit, output
+
+
+async def _http(channel: Channel, commit: str, check: HttpCheck) -> tuple[bool, int | None, str]:
+    manifest, problem = await _manifest(channel, commit)
+    if manifest is None:
+        return False, None, problem
+    done, data = await channel.ask(
+        answers.CheckedHttp,
+        "check_http",
+        commit=commit,
+        install=manifest.install,
+        start=manifest.start,
+        health=manifest.health,
+        method=check.method,
+        path=check.path,
+        text=None if check.body is None else json.dumps(check.body),
+        bytes_limit=MAX_HTTP_BYTES,
+        deadline_s=AROUND_S,
+    )
+    body = clean(data[: done.body].decode(errors="replace"))
+    log = clean(data[done.body :].decode(errors="replace"))
+    if done.stage == "install":
+        return False, None, f"{log}\nThe manifest's install step failed."
+    if done.stage == "start":
+        ended = "it ended" if done.exit is None else f"it ended with exit code {done.exit}"
+        return False, done.exit, f"{log}\nThe app did not answer on {manifest.health}: {ended or 'too slow'}."
+    asked = f"{check.method} {check.path} → {done.status or 'no answer'}"
+    return answers.http_passed(check, done.status, body), None, f"{log}\n{asked}\n{body}"
+
+
+async def _file(channel: Channel, commit: str, check: FileCheck) -> tuple[bool, int | None, str]:
+    done, data = await channel.ask(
+        answers.CheckedFile,
+        "check_file",
+        commit=commit,
+        path=check.path,
+        limit=MAX_FILE_BYTES,
+        bytes_limit=MAX_FILE_BYTES,
+    )
+    if not done.found:
+        return False, None, f"{check.path}: {done.reason}"
+    if check.contains is not None and check.contains not in data.decode(errors="replace"):
+        return False, None, f"{check.path} does not hold: {check.contains}"
+    return True, None, f"{check.path}: {len(data)} bytes"
+
+
+async def _manifest(channel: Channel, commit: str) -> tuple[Manifest | None, str]:
+    """The commit's own manifest, or why there is none."""
+    shown, data = await channel.ask(
+        answers.Shown,
+        "show",
+        commit=commit,
+        path=MANIFEST,
+        limit=MAX_MANIFEST_BYTES,
+        bytes_limit=MAX_MANIFEST_BYTES,
+    )
+    if not shown.found:
+        return None, f"There is no {MANIFEST} that says how to start the app."
+    try:
+        return Manifest.model_validate_json(data), ""
+    except ValidationError as error:
+        problems: list[Any] = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return None, f"{MANIFEST} is not valid: {'; '.join(problems)}"
+
+
+def _tail(text: str) -> str:
+    return text.strip().encode()[-TAIL_BYTES:].decode(errors="ignore")

@@ -1,0 +1,97 @@
+"""The app in the workspace: started, kept running within reason, and looked after."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .output import Output
+from .process import Command, ending
+from .web import answers, free_port
+
+LOG_BYTES = 8192
+START_WAIT_S = 20.0
+MAX_RESTARTS = 3
+STEADY_S = 60.0
+"""An app that ran this long has earned its restarts back."""
+
+Starter = Callable[[str, Mapping[str, str], Callable[[bytes], None]], Command]
+"""Starts (shell line, extra environment, sink) in the workspace."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    start: str
+    port: int
+    health: str
+
+
+class Application:
+    """One app per box. Its process belongs to the box, not to who started it."""
+
+    def __init__(self, start: Starter) -> None:
+        self._start = start
+        self._recipe: Recipe | None = None
+        self._command: Command | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._log = Output(LOG_BYTES)
+        self._port = 0
+        self._answered = False
+        self._restarts = 0
+        self._exit_code: int | None = None
+
+    async def start(self, recipe: Recipe) -> None:
+        """Until it answers, has died for good, or 20 s are over."""
+        if self._recipe != recipe or self._keeper is None or self._keeper.done():
+            await self.stop()
+            self._recipe = recipe
+            self._restarts, self._exit_code = 0, None
+            self._keeper = asyncio.create_task(self._keep(recipe))
+        end = time.monotonic() + START_WAIT_S
+        while not self._answered and not self._keeper.done() and time.monotonic() < end:
+            await asyncio.wait([self._keeper], timeout=0.02)
+
+    async def stop(self) -> None:
+        keeper, self._keeper, self._recipe = self._keeper, None, None
+        if keeper is not None:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+        if self._command is not None:
+            await ending(self._command)
+            self._command = None
+        self._answered = False
+
+    @property
+    def port(self) -> int | None:
+        return self._port if self._recipe is not None else None
+
+    def status(self) -> dict[str, Any]:
+        state = "none"
+        if self._keeper is not None:
+            state = "died" if self._keeper.done() else "answering" if self._answered else "starting"
+        return {
+            "state": state,
+            "port": self.port,
+            "restarts": self._restarts,
+            "exit_code": self._exit_code,
+            "log_tail": self._log.text.decode(errors="replace") if self._recipe is not None else "",
+        }
+
+    async def _keep(self, recipe: Recipe) -> None:
+        while True:
+            self._log = Output(LOG_BYTES)
+            self._port = free_port(recipe.port)
+            began = time.monotonic()
+            command = self._command = self._start(recipe.start, {"PORT": str(self._port)}, self._log.add)
+            self._answered = await answers(command, self._port, recipe.health, START_WAIT_S)
+            ended = await asyncio.shield(command.over)
+            self._answered, self._exit_code = False, ended.exit_code
+            if time.monotonic() - began > STEADY_S:
+                self._restarts = 0
+            if self._restarts == MAX_RESTARTS:
+                return
+            self._restarts += 1
+            await asyncio.sleep(0.2 * 2**self._restarts)

@@ -1,0 +1,124 @@
+"""What the guest has at hand: the folders, the repository, the app, the commands that run."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import process
+from .application import Application
+from .output import Output
+from .repository import Repository
+from .watch import Quota, Watch
+
+GIT_OUTPUT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the host decided when it made the box. `listener` is an inherited descriptor; `uid`, if given, is
+    what the guest becomes before it does anything."""
+
+    listener: int
+    idle_s: float
+    memory_bytes: int
+    disk_bytes: int
+    processes: int
+    uid: int | None = None
+    root: str = "/app"
+    scratch: str = "/scratch"
+
+
+@dataclass
+class Box:
+    config: Config
+    env: Mapping[str, str]
+    began: float = field(default_factory=time.time)
+    commands: set[process.Command] = field(default_factory=set)
+    checks: int = 0
+
+    def __post_init__(self) -> None:
+        self.limits = process.Limits(processes=self.config.processes)
+        self.repository = Repository(self.config.root, self._run_git)
+        self.app = Application(self._start_app)
+        quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
+        self.watch = Watch(self.config.root, quota, lambda: self.commands)
+
+    def start(
+        self,
+        argv: list[str],
+        sink: Callable[[bytes], None],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        deadline_s: float | None = None,
+        stderr: int = -1,
+    ) -> process.Command:
+        command = process.start(
+            argv,
+            cwd=cwd or self.config.root,
+            env={**self.env, **(env or {})},
+            limits=self.limits,
+            sink=sink,
+            deadline_s=deadline_s,
+            stderr=stderr,
+        )
+        self.commands.add(command)
+        command.over.add_done_callback(lambda _: self.commands.discard(command))
+        return command
+
+    async def run(
+        self,
+        argv: list[str],
+        env: Mapping[str, str],
+        cwd: str,
+        deadline_s: float,
+        limit: int = GIT_OUTPUT,
+        stderr: int = -1,
+    ) -> tuple[int | None, bytes]:
+        """Run something to its end: (exit code, output)."""
+        output = Output(limit)
+        command = self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr)
+        try:
+            ended = await asyncio.shield(command.over)
+        finally:
+            await process.ending(command)
+        return ended.exit_code, output.text
+
+    def status(self) -> dict[str, Any]:
+        self.watch.look()
+        return {
+            "began": self.began,
+            "memory_bytes": self.watch.memory_bytes,
+            "cpu_percent": self.watch.cpu_percent,
+        }
+
+    async def _run_git(
+        self, argv: list[str], env: Mapping[str, str], cwd: str, deadline_s: float
+    ) -> tuple[int | None, bytes, bytes]:
+        complaints = os.memfd_create("stderr")
+        try:
+            code, output = await self.run(argv, env, cwd, deadline_s, stderr=complaints)
+            return code, output, os.pread(complaints, GIT_OUTPUT, 0)
+        finally:
+            os.close(complaints)
+
+    def _start_app(self, line: str, env: Mapping[str, str], sink: Callable[[bytes], None]) -> process.Command:
+        return self.start(["/bin/sh", "-c", line], sink, env=env)
+
+    def end_orphans(self) -> None:
+        """A child of PID 1 that is no supervisor has lost its own, killed by the job's code: it goes too."""
+        known = {command.pid for command in self.commands}
+        for pid, parent in process.parents().items():
+            if parent == os.getpid() and pid not in known:
+                process.kill(pid)
+
+
+def reap() -> None:
+    """As PID 1: take in what has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

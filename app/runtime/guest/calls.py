@@ -1,0 +1,217 @@
+"""What a process of ours may ask of the guest: one function per call, by name."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from . import archive, checking, files, web
+from .application import Recipe
+from .box import Box
+from .link import Json, Stream
+from .output import Output, pass_on
+from .paths import Refused
+from .process import ending
+
+APP_ANSWER_S = 30.0
+
+
+@dataclass
+class Call:
+    """`save_as` is the author under which a change is committed at once; "" when the caller does that."""
+
+    box: Box
+    stream: Stream
+    args: Json
+    save_as: str = ""
+    may_change: Callable[[], bool] = lambda: True
+    record: Callable[[str, str], None] = lambda message, author: None
+
+
+async def list_folder(call: Call) -> Json:
+    args = call.args
+    found = files.list_folder(call.box.config.root, args["path"], args["limit"], frozenset(args["closed"]))
+    # As data: a thousand long names do not fit in one frame.
+    await call.stream.send(json.dumps(found["entries"]).encode())
+    return {"truncated": found["truncated"]}
+
+
+async def read(call: Call) -> Json:
+    content, about = files.read_file(call.box.config.root, call.args["path"], call.args["limit"])
+    await call.stream.send(content)
+    return about
+
+
+async def download(call: Call) -> Json:
+    async for piece in files.read_pieces(call.box.config.root, call.args["path"]):
+        await call.stream.send(piece)
+    return {}
+
+
+async def zip_all(call: Call) -> Json:
+    async for piece in archive.zip_pieces(call.box.config.root, frozenset(call.args["closed"])):
+        await call.stream.send(piece)
+    return {}
+
+
+async def save(call: Call) -> Json:
+    content = await call.stream.read_all(call.args["size"])
+    if len(content) != call.args["size"]:
+        raise Refused("failed", "the content was cut short")
+    if not call.may_change():
+        raise Refused("busy")
+    saved = files.save_file(call.box.config.root, call.args["path"], content, call.args["etag"])
+    if call.save_as:
+        call.record(f"Save {call.args['path']}", call.save_as)
+    return saved
+
+
+async def delete(call: Call) -> Json:
+    if not call.may_change():
+        raise Refused("busy")
+    files.delete_file(call.box.config.root, call.args["path"])
+    if call.save_as:
+        call.record(f"Delete {call.args['path']}", call.save_as)
+    return {}
+
+
+async def run(call: Call) -> Json:
+    args = call.args
+    output = Output(args["output_limit"])
+    command = call.box.start(
+        ["/bin/sh", "-c", args["command"]], output.add, env=args["env"], deadline_s=args["timeout_s"]
+    )
+    try:
+        ended = await pass_on(command, output, call.stream)
+    finally:
+        await ending(command)
+    return {
+        "exit": ended.exit_code,
+        "timed_out": ended.timed_out,
+        "limit": ended.limit,
+        "total": output.total,
+        "head": len(output.head),
+    }
+
+
+async def checkpoint(call: Call) -> Json:
+    return {"tree": await call.box.repository.checkpoint(call.args["run"], call.args["step"])}
+
+
+async def restore(call: Call) -> Json:
+    await call.box.repository.restore(call.args["tree"])
+    return {}
+
+
+async def commit(call: Call) -> Json:
+    sha, tree = await call.box.repository.commit(call.args["message"], call.args["author"])
+    return {"sha": sha, "tree": tree}
+
+
+async def head(call: Call) -> Json:
+    found = await call.box.repository.head()
+    return {"sha": found[0], "tree": found[1]} if found else {}
+
+
+async def show(call: Call) -> Json:
+    content = await call.box.repository.show(call.args["commit"], call.args["path"])
+    await call.stream.send((content or b"")[: call.args["limit"]])
+    return {"found": content is not None}
+
+
+async def check_command(call: Call) -> Json:
+    return await checking.check_command(call.box, call.stream, call.args)
+
+
+async def check_http(call: Call) -> Json:
+    return await checking.check_http(call.box, call.stream, call.args)
+
+
+async def check_file(call: Call) -> Json:
+    return await checking.check_file(call.box, call.stream, call.args)
+
+
+async def start_app(call: Call) -> Json:
+    args = call.args
+    await call.box.app.start(Recipe(args["start"], args["port"], args["health"]))
+    return call.box.app.status()
+
+
+async def stop_app(call: Call) -> Json:
+    await call.box.app.stop()
+    return {}
+
+
+async def app_status(call: Call) -> Json:
+    return call.box.app.status()
+
+
+async def request(call: Call) -> Json:
+    port = call.box.app.port
+    if port is None:
+        return {"status": 0}
+    args = call.args
+    body = None if args["text"] is None else args["text"].encode()
+    status, answer = await web.request(port, args["method"], args["path"], body, APP_ANSWER_S)
+    await call.stream.send(answer)
+    return {"status": status}
+
+
+async def dial(call: Call) -> Json:
+    connection = await web.connect(call.args["port"])
+    if connection is None:
+        raise Refused("not_listening")
+    # One empty line of data tells the caller that the connection stands.
+    await call.stream.send(b"\n")
+    reader, writer = await asyncio.open_connection(sock=connection)
+    up = asyncio.create_task(_upward(call.stream, writer))
+    try:
+        while piece := await reader.read(65_536):
+            await call.stream.send(piece)
+        call.stream.send_eof()
+        await up
+    except ConnectionError:
+        pass
+    finally:
+        up.cancel()
+        writer.close()
+    return {}
+
+
+async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while piece := await stream.read():
+            writer.write(piece)
+            await writer.drain()
+        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+
+async def status(call: Call) -> Json:
+    return call.box.status()
+
+
+CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
+    "list": list_folder,
+    "read": read,
+    "download": download,
+    "archive": zip_all,
+    "save": save,
+    "delete": delete,
+    "run": run,
+    "checkpoint": checkpoint,
+    "restore": restore,
+    "commit": commit,
+    "head": head,
+    "show": show,
+    "check_command": check_command,
+    "check_http": check_http,
+    "check_file": check_file,
+    "start_app": start_app,
+    "stop_app": stop_app,
+    "app_status": app_status,
+    "request": request,
+    "dial": dial,
+    "status": status,
+}

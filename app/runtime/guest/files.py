@@ -1,0 +1,168 @@
+"""Listing, reading, saving and deleting below a root, through descriptors only (see `paths`)."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from .paths import FOLDER, Place, Refused, refusal_of
+
+MAX_NAMES = 20_000
+"""Names read of one folder before it counts as truncated: a folder of millions must not stop the guest."""
+
+
+def etag_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def list_folder(root: str, path: str, limit: int, closed: frozenset[str]) -> dict[str, Any]:
+    """The entries of a folder and of the folders in it, breadth first, at most `limit`; folders named in
+    `closed` are shown and not entered. Each entry is `[parent, name, is_folder, size, modified]`, where
+    `parent` is the index of its folder's entry, or -1."""
+    entries: list[list[Any]] = []
+    truncated = False
+    with Place(root, path) as place:
+        kind = place.stat()
+        if kind is None:
+            raise Refused("missing")
+        if not stat.S_ISDIR(kind.st_mode):
+            raise Refused("not_folder")
+        top = place.open_folder()
+    try:
+        waiting: deque[tuple[int, str]] = deque([(-1, ".")])
+        while waiting:
+            parent, below = waiting.popleft()
+            found, cut = _entries(top, below, limit - len(entries))
+            truncated = truncated or cut
+            for name, status in found:
+                is_folder = stat.S_ISDIR(status.st_mode)
+                if is_folder and name not in closed:
+                    waiting.append((len(entries), f"{below}/{name}"))
+                entries.append([parent, _shown(name), is_folder, status.st_size, status.st_mtime])
+    finally:
+        os.close(top)
+    return {"entries": entries, "truncated": truncated}
+
+
+def _entries(top: int, below: str, room: int) -> tuple[list[tuple[str, os.stat_result]], bool]:
+    """Folders first, then by name; and whether there is more than fits."""
+    try:
+        folder = _descend(top, below)
+    except OSError:  # it went away, or became a link: no longer a folder to look into
+        return [], False
+    found: list[tuple[str, os.stat_result]] = []
+    cut = False
+    try:
+        with os.scandir(folder) as names:
+            for entry in names:
+                if len(found) == MAX_NAMES:
+                    cut = True
+                    break
+                with contextlib.suppress(OSError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    finally:
+        os.close(folder)
+    found.sort(key=lambda item: (not stat.S_ISDIR(item[1].st_mode), item[0]))
+    return found[:room], cut or len(found) > room
+
+
+def _descend(top: int, below: str) -> int:
+    folder = os.dup(top)
+    for name in below.split("/"):
+        try:
+            inner = os.open(name, FOLDER, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+def _shown(name: str) -> str:
+    """A name that is no UTF-8 has its odd bytes escaped."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def describe(status: os.stat_result) -> dict[str, Any]:
+    return {"size": status.st_size, "modified": status.st_mtime}
+
+
+def read_file(root: str, path: str, limit: int) -> tuple[bytes, dict[str, Any]]:
+    with Place(root, path) as place, os.fdopen(place.open_file(), "rb") as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise Refused("too_large")
+        content = file.read(limit + 1)
+        if len(content) > limit:
+            raise Refused("too_large")
+        return content, {**describe(os.fstat(file.fileno())), "etag": etag_of(content)}
+
+
+async def read_pieces(root: str, path: str) -> AsyncIterator[bytes]:
+    """A file of any size. Refusals come with the first piece."""
+    with Place(root, path) as place:
+        descriptor = place.open_file()
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        while piece := file.read(65_536):
+            yield piece
+            await asyncio.sleep(0)
+
+
+def save_file(root: str, path: str, content: bytes, etag: str | None) -> dict[str, Any]:
+    """Write a temporary file beside it and rename: a reader sees the old content or the new. Folders on the
+    way are made. With `etag`, only if that is the content there is."""
+    try:
+        with Place(root, path, make=True) as place:
+            return _replace(place, content, etag)
+    except OSError as error:
+        raise refusal_of(error) from error
+    except Refused as error:
+        # Every folder was made, so what is missing is a folder that is a file.
+        raise Refused("not_folder") if error.code == "missing" else error from error
+
+
+def _replace(place: Place, content: bytes, etag: str | None) -> dict[str, Any]:
+    there = place.stat()
+    if place.name == "." or (there is not None and not stat.S_ISREG(there.st_mode)):
+        raise Refused("not_file")
+    if etag is not None and etag != _current_etag(place, there):
+        raise Refused("stale")
+    mode = stat.S_IMODE(there.st_mode) if there else 0o644
+    temporary = f".{os.urandom(8).hex()}.saving"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=place.folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
+        os.rename(temporary, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=place.folder)
+        raise
+    return {**describe(status), "etag": etag_of(content)}
+
+
+def _current_etag(place: Place, there: os.stat_result | None) -> str | None:
+    if there is None:
+        return None
+    with os.fdopen(place.open_file(), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def delete_file(root: str, path: str) -> None:
+    with Place(root, path) as place:
+        status = place.stat()
+        if status is None:
+            raise Refused("missing")
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused("not_file")
+        try:
+            os.unlink(place.name, dir_fd=place.folder)
+        except OSError as error:
+            raise refusal_of(error) from error

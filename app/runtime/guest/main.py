@@ -1,0 +1,237 @@
+"""The guest: who is attached, what they have asked for, and when it is over."""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+from .box import Box, Config, reap
+from .calls import CALLS, Call
+from .link import Json, Link, LinkLost, Stream, Violation
+from .paths import Refused
+from .process import LIBC, PR_SET_DUMPABLE
+
+CLIENT = "Client"
+GREETING_S = 10.0
+SILENCE_S = 45.0
+TICK_S = 0.5
+MAX_ATTACHMENTS = 64
+MAX_CALLS = 256
+PR_CAPBSET_DROP = 24
+CAPABILITIES = 64
+
+
+@dataclass(eq=False)
+class Attachment:
+    """One process of ours: a worker with its fence, or the API without."""
+
+    link: Link
+    fence: int | None
+    calls: dict[Stream, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def end_calls(self) -> None:
+        running = list(self.calls.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+class Guest:
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.attachments: set[Attachment] = set()
+        self.fence = 0
+        self.used = time.monotonic()
+        self.over = asyncio.Event()
+        self.recording: set[asyncio.Task[None]] = set()
+
+    async def serve(self, listener: socket.socket) -> None:
+        server = await asyncio.start_unix_server(self._on_connection, sock=listener)
+        watch = asyncio.create_task(self.box.watch.run())
+        tick = asyncio.create_task(self._tick())
+        await self.over.wait()
+        server.close()
+        watch.cancel()
+        tick.cancel()
+        await asyncio.gather(*(attachment.end_calls() for attachment in self.attachments))
+        await asyncio.gather(*self.recording)
+        await self.box.app.stop()
+        for attachment in self.attachments:
+            attachment.link.bye("stopped")
+            attachment.link.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is attached."""
+        return any(attachment.fence is not None for attachment in self.attachments)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(min(TICK_S, self.box.config.idle_s / 4))
+            self.box.end_orphans()
+            now = asyncio.get_running_loop().time()
+            for attachment in list(self.attachments):
+                if now - attachment.link.heard > SILENCE_S:
+                    attachment.link.close()
+            if self.busy or any(attachment.calls for attachment in self.attachments):
+                self.used = time.monotonic()
+            elif time.monotonic() - self.used > self.box.config.idle_s:
+                self.over.set()
+
+    async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = Link(reader, writer, self._on_open, self._on_reset)
+        try:
+            async with asyncio.timeout(GREETING_S):
+                hello = await link.greeting()
+                attachment = await self._admit(link, hello)
+        except (LinkLost, Violation, TimeoutError, ConnectionError):
+            link.close()
+            return
+        if attachment is None:
+            link.close()
+            return
+        try:
+            await link.run()
+        except Violation as error:
+            complain(f"an attachment broke the protocol: {error}")
+        finally:
+            await attachment.end_calls()
+            self.attachments.discard(attachment)
+            if hello.get("call") != "peek":
+                self.used = time.monotonic()
+
+    async def _admit(self, link: Link, hello: Json) -> Attachment | None:
+        """`fence` of a worker, nothing for the API; `call` is `stop` to end the box, `peek` not to keep it
+        awake."""
+        fence, call = hello.get("fence"), hello.get("call")
+        refusal = ""
+        if len(self.attachments) >= MAX_ATTACHMENTS:
+            refusal = "full"
+        elif fence is not None and fence < self.fence:
+            refusal = "fence"
+        elif call == "stop" and self.busy:
+            refusal = "busy"
+        if refusal:
+            await link.greet({"refused": refusal})
+            return None
+        attachment = Attachment(link, fence)
+        self.attachments.add(attachment)
+        if call != "peek":
+            self.used = time.monotonic()
+        if fence is not None:
+            self.fence = max(self.fence, fence)
+            await self._end_lower()
+            await asyncio.gather(*self.recording)
+        await link.greet({"began": self.box.began})
+        if call == "stop":
+            self.over.set()
+        return attachment
+
+    async def _end_lower(self) -> None:
+        for attachment in list(self.attachments):
+            if attachment.fence is not None and attachment.fence < self.fence:
+                self.attachments.discard(attachment)
+                attachment.link.bye("fence")
+                await attachment.end_calls()
+                attachment.link.close()
+
+    def _on_open(self, stream: Stream, request: Json) -> None:
+        attachment = self._attachment_of(stream)
+        if attachment is None or len(attachment.calls) >= MAX_CALLS:
+            stream.link.finish(stream, {"refused": "failed", "detail": "too many calls"})
+            return
+        task = asyncio.create_task(self._answer(attachment, stream, request))
+        attachment.calls[stream] = task
+
+    def _on_reset(self, stream: Stream) -> None:
+        attachment = self._attachment_of(stream)
+        if attachment is not None and stream in attachment.calls:
+            attachment.calls[stream].cancel()
+
+    def _attachment_of(self, stream: Stream) -> Attachment | None:
+        return next((each for each in self.attachments if each.link is stream.link), None)
+
+    async def _answer(self, attachment: Attachment, stream: Stream, request: Json) -> None:
+        self.used = time.monotonic()
+        result: Json | None = None
+        try:
+            verb = CALLS.get(str(request.get("call")))
+            if verb is None:
+                raise Refused("failed", "there is no such call")
+            result = await verb(self._call(attachment, stream, request))
+        except Refused as refused:
+            result = {"refused": refused.code, "detail": refused.detail[:1000]}
+        except (LinkLost, asyncio.CancelledError):
+            pass
+        except (OSError, ValueError, KeyError, TypeError, Violation) as error:
+            traceback.print_exception(error)
+            result = {"refused": "failed", "detail": f"{type(error).__name__}: {error}"[:1000]}
+        finally:
+            attachment.calls.pop(stream, None)
+            self.used = time.monotonic()
+            stream.link.finish(stream, result)
+
+    def _call(self, attachment: Attachment, stream: Stream, request: Json) -> Call:
+        if attachment.fence is not None:
+            return Call(self.box, stream, request)
+        return Call(self.box, stream, request, CLIENT, lambda: not self.busy, self._record)
+
+    def _record(self, message: str, author: str) -> None:
+        """Commit behind the answer: whatever git is asked next waits its turn and sees it."""
+        task = asyncio.create_task(self._commit(message, author))
+        self.recording.add(task)
+        task.add_done_callback(self.recording.discard)
+
+    async def _commit(self, message: str, author: str) -> None:
+        try:
+            await self.box.repository.commit(message, author)
+        except Refused as refused:
+            complain(f"a client's change was not committed: {refused.detail}")
+
+
+def complain(what: str) -> None:
+    """Into the box's log, which the host keeps."""
+    sys.stderr.write(f"{what}\n")
+
+
+def give_up_privileges(uid: int | None) -> None:
+    """Become the job's user, without a capability and without a way to one."""
+    if uid is not None:
+        for capability in range(CAPABILITIES):
+            LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        # The inheritable set stays when the others are cleared.
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+        LIBC.capset(header, (ctypes.c_uint32 * 6)())
+    # Closes /proc/1/mem, fd and environ to the job, which has the same uid.
+    LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def live(config: Config, env: dict[str, str]) -> None:
+    listener = socket.socket(fileno=config.listener)
+    listener.set_inheritable(False)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap)
+    await Guest(Box(config, env)).serve(listener)
+
+
+def main() -> None:
+    settings: dict[str, Any] = json.loads(os.environ.pop("BOARDROOM_BOX"))
+    config = Config(**settings)
+    give_up_privileges(config.uid)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o022)
+    for folder in (config.scratch + "/home",):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+    asyncio.run(live(config, dict(os.environ)))

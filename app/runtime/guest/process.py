@@ -1,0 +1,289 @@
+"""Commands: each under a small supervisor process that leaves nothing of it behind.
+
+The guest is a single thread and forks: the child becomes a *child subreaper*, starts the command in a
+session of its own, and waits for the first of three things: the command's end, the guest's word, the
+deadline. Then it kills whatever descends from it, however often that has forked away, until the kernel says
+that no child is left, and only then reports.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+REPORT = struct.Struct("!Bi")
+EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
+PATIENCE_S = 10.0
+"""How long a supervisor may take to clear its tree before everything in the box is killed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`exit_code` is None unless the command ended by itself; `limit` names what ended it, if a limit did."""
+
+    exit_code: int | None
+    timed_out: bool = False
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per process (`file_bytes`, `cpu_s`, `files`) and per user of the box (`processes`)."""
+
+    file_bytes: int = 1 << 30
+    cpu_s: int = 3600
+    processes: int = 512
+    files: int = 4096
+
+    def apply(self) -> None:
+        for what, value in (
+            (resource.RLIMIT_FSIZE, self.file_bytes),
+            (resource.RLIMIT_CPU, self.cpu_s),
+            (resource.RLIMIT_NPROC, self.processes),
+            (resource.RLIMIT_NOFILE, self.files),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            hard = resource.getrlimit(what)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(what, (value, value))
+
+
+class Pipes(NamedTuple):
+    """The supervisor's ends."""
+
+    output: int
+    stderr: int
+    control: int
+    report: int
+
+
+@dataclass(eq=False)
+class Command:
+    """A running command, seen from the guest. `sink` gets its output as it comes."""
+
+    pid: int
+    output: int
+    control: int
+    report: int
+    sink: Callable[[bytes], None]
+    limit: str = ""
+    over: asyncio.Future[Ended] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def end(self, limit: str = "") -> None:
+        """Ask the supervisor to end everything; `over` tells when it has."""
+        if self.control >= 0:
+            self.limit = self.limit or limit
+            os.close(self.control)
+            self.control = -1
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._insist)
+
+    def _insist(self) -> None:
+        if not self.over.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+
+    def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        os.set_blocking(self.output, False)
+        loop.add_reader(self.output, self._on_output)
+        loop.add_reader(self.report, self._on_report)
+
+    def _on_output(self) -> None:
+        try:
+            data = os.read(self.output, 65_536)
+        except BlockingIOError:
+            return
+        if data:
+            self.sink(data)
+        else:
+            asyncio.get_running_loop().remove_reader(self.output)
+
+    def _on_report(self) -> None:
+        report = os.read(self.report, REPORT.size)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.report)
+        loop.remove_reader(self.output)
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.output, 65_536):
+                self.sink(data)
+        for descriptor in {self.output, self.control, self.report} - {-1}:
+            os.close(descriptor)
+        self.control = -1
+        # No report: the job's own code killed the supervisor. What that leaves is for `Box.end_orphans`.
+        how, code = REPORT.unpack(report) if len(report) == REPORT.size else (ENDED, 0)
+        self.over.set_result(
+            Ended(code if how == EXITED else None, timed_out=how == TIMED_OUT, limit=self.limit)
+            if how != NOT_STARTED
+            else Ended(127)
+        )
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    limits: Limits,
+    sink: Callable[[bytes], None],
+    deadline_s: float | None = None,
+    stderr: int = -1,
+) -> Command:
+    """Start `argv` with a closed stdin, its output into `sink`: stdout, and stderr too unless that is a
+    descriptor of its own. Raises OSError when the box
+    has no room for another process."""
+    output, output_in = os.pipe()
+    control_out, control = os.pipe()
+    report, report_in = os.pipe()
+    # No signal may run the guest's handlers in the child before it has taken them off.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = -1
+    try:
+        pid = os.fork()
+        if pid == 0:
+            pipes = Pipes(output_in, stderr if stderr >= 0 else output_in, control_out, report_in)
+            _become_supervisor(argv, cwd, env, limits, deadline_s, pipes)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        for descriptor in (output_in, control_out, report_in):
+            os.close(descriptor)
+        if pid == -1:
+            for descriptor in (output, control, report):
+                os.close(descriptor)
+    command = Command(pid, output, control, report, sink)
+    command.watch()
+    return command
+
+
+def _become_supervisor(
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    limits: Limits,
+    deadline_s: float | None,
+    pipes: Pipes,
+) -> None:
+    """Never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        _close_all_but({0, 1, 2, *pipes})
+        LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        os.setsid()
+        child = os.fork()
+        if child == 0:
+            _become_command(argv, cwd, env, limits, pipes)
+        os.close(pipes.output)
+        how, code = _wait(child, pipes.control, deadline_s)
+        _clear()
+        os.write(pipes.report, REPORT.pack(how, code))
+    except OSError:
+        os.write(pipes.report, REPORT.pack(NOT_STARTED, 0))
+    finally:
+        os._exit(0)
+
+
+def _become_command(
+    argv: Sequence[str], cwd: str, env: Mapping[str, str], limits: Limits, pipes: Pipes
+) -> None:
+    """Never returns."""
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(pipes.output, 1)
+        os.dup2(pipes.stderr, 2)
+        os.closerange(3, 1 << 20)
+        os.chdir(cwd)
+        limits.apply()
+        os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
+    except (OSError, ValueError) as error:
+        os.write(2, f"{argv[0]}: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(127)
+
+
+def _close_all_but(keep: set[int]) -> None:
+    low = 0
+    for descriptor in [*sorted(keep), 1 << 20]:
+        if low < descriptor:  # the kernel takes an empty range for all there are
+            os.closerange(low, descriptor)
+        low = descriptor + 1
+
+
+def _wait(child: int, control: int, deadline_s: float | None) -> tuple[int, int]:
+    """How the command came to its end, and its exit code in a shell's manner (128 + signal)."""
+    end = None if deadline_s is None else time.monotonic() + deadline_s
+    poll = select.poll()
+    poll.register(os.pidfd_open(child), select.POLLIN)
+    poll.register(control, select.POLLIN | select.POLLHUP)
+    while True:
+        left = 1.0 if end is None else min(1.0, end - time.monotonic())
+        if left <= 0:
+            return TIMED_OUT, 0
+        ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
+        if control in ready:
+            return ENDED, 0
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == child:
+                    code = os.waitstatus_to_exitcode(status)
+                    return EXITED, code if code >= 0 else 128 - code
+                if pid == 0:
+                    break
+
+
+def _clear() -> None:
+    """Kill all descendants of this process until there is none."""
+    while True:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        for pid in descendants(os.getpid(), parents()):
+            kill(pid)
+        time.sleep(0.001)
+
+
+async def ending(command: Command) -> None:
+    """End a command, if it has not ended, and wait until nothing is left of it."""
+    command.end()
+    if not command.over.done():
+        await asyncio.wait([command.over])
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def parents() -> dict[int, int]:
+    """Each process of the box with its parent."""
+    tree = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                tree[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+    return tree
+
+
+def descendants(ancestor: int, tree: Mapping[int, int]) -> set[int]:
+    found = {ancestor}
+    grew = True
+    while grew:
+        below = {pid for pid, parent in tree.items() if parent in found} - found
+        found |= below
+        grew = bool(below)
+    return found - {ancestor}

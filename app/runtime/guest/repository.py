@@ -1,0 +1,191 @@
+"""Git, as the service uses it: trees and commits of /app, made with an index of its own.
+
+The job's code may edit `.git` like everything else in its box; hooks and file-system monitors are switched
+off here, so that what is recorded is what is there.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+
+from .paths import Refused
+
+EXCLUDED = """\
+node_modules/
+__pycache__/
+*.py[co]
+.venv/
+venv/
+.cache/
+.next/
+.vite/
+.pytest_cache/
+.mypy_cache/
+.ruff_cache/
+*.db
+*.db-*
+*.sqlite
+*.sqlite-*
+*.sqlite3
+*.sqlite3-*
+*.saving
+.DS_Store
+"""
+"""Never recorded and never removed by a restore: what is installed, cached, or the app's own data."""
+
+SETTINGS = {
+    "safe.directory": "*",
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
+    "core.autocrlf": "false",
+    "core.quotePath": "false",
+    "core.symlinks": "true",
+    "advice.addEmbeddedRepo": "true",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "commit.gpgSign": "false",
+    "init.defaultBranch": "main",
+}
+COMMITTER = "Boardroom"
+DOMAIN = "boardroom.invalid"
+TIMEOUT_S = 120.0
+RESTORE_ROUNDS = 3
+EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
+
+Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes, bytes]]]
+"""Runs (argv, extra environment, folder, deadline): (exit code, stdout, stderr)."""
+
+
+class Repository:
+    """The repository of `root`. Every verb holds the one lock, so that they never meet."""
+
+    def __init__(self, root: str, run: Runner) -> None:
+        self._root = root
+        self._run = run
+        self._lock = asyncio.Lock()
+
+    async def checkpoint(self, run: str, step: str) -> str:
+        async with self._lock:
+            tree = await self._record()
+            await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
+            return tree
+
+    async def restore(self, tree: str) -> None:
+        """Once more as long as another `.gitignore` in the restored tree uncovers further files."""
+        async with self._lock:
+            for _ in range(RESTORE_ROUNDS):
+                if await self._record() == tree:
+                    return
+                await self._git("read-tree", "--reset", "-u", tree)
+
+    async def commit(self, message: str, author: str) -> tuple[str, str]:
+        async with self._lock:
+            tree = await self._record()
+            head = await self._head()
+            if head is not None and head[1] == tree:
+                return head
+            email = "".join(char for char in author.lower() if char.isalnum() and char.isascii()) or "author"
+            who = {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{email}@{DOMAIN}"}
+            parent = ["-p", head[0]] if head else []
+            sha = await self._git("commit-tree", tree, *parent, "-m", message, env=who)
+            await self._git("update-ref", "HEAD", sha)
+            # What the job's own `git status` compares with.
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self._index, f"{self._root}/.git/index")
+            return sha, tree
+
+    async def head(self) -> tuple[str, str] | None:
+        async with self._lock:
+            await self._ensure()
+            return await self._head()
+
+    async def show(self, commit: str, path: str) -> bytes | None:
+        """A file of a commit, or None."""
+        async with self._lock:
+            code, output, _ = await self._try("cat-file", "blob", f"{commit}:{path}")
+            return output if code == 0 else None
+
+    async def check_out(self, commit: str, folder: str) -> None:
+        """The files of a commit, and nothing else, in an empty folder."""
+        async with self._lock:
+            index = {"GIT_INDEX_FILE": f"{folder}.index"}
+            await self._git("read-tree", commit, env=index)
+            await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
+            os.unlink(f"{folder}.index")
+
+    @property
+    def _index(self) -> str:
+        return f"{self._root}/.git/boardroom.index"
+
+    async def _ensure(self) -> None:
+        if not self._exists():
+            await self._git("init", "--quiet", "--template=")
+        self._exclude()
+
+    def _exists(self) -> bool:
+        return os.path.exists(f"{self._root}/.git/HEAD")
+
+    def _exclude(self) -> None:
+        info = f"{self._root}/.git/info"
+        os.makedirs(info, exist_ok=True)
+        if not os.path.exists(f"{info}/exclude"):
+            with open(f"{info}/exclude", "w") as file:
+                file.write(EXCLUDED)
+
+    async def _record(self) -> str:
+        """The tree of everything git does not ignore."""
+        await self._ensure()
+        for leftover in (f"{self._index}.lock", f"{self._root}/.git/HEAD.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(leftover)
+        code, _, complaints = await self._try("add", "--all", ".")
+        if any(words in complaints for words in EMBEDDED):
+            self._absorb_inner_repositories()
+            await self._git("rm", "--cached", "-r", "-q", "--ignore-unmatch", ".")
+            code, _, complaints = await self._try("add", "--all", ".")
+        if code != 0:
+            raise Refused("git", complaints.decode(errors="replace")[-400:])
+        return await self._git("write-tree")
+
+    def _absorb_inner_repositories(self) -> None:
+        """The workspace is one repository: one inside it would be recorded as a mere reference."""
+        for folder, folders, files in os.walk(self._root):
+            if folder == self._root:
+                folders.remove(".git")
+                continue
+            if ".git" in folders:
+                folders.remove(".git")
+                shutil.rmtree(f"{folder}/.git", ignore_errors=True)
+            if ".git" in files:
+                os.unlink(f"{folder}/.git")
+
+    async def _head(self) -> tuple[str, str] | None:
+        code, output, _ = await self._try("rev-parse", "--quiet", "HEAD", "HEAD^{tree}")
+        shas = output.decode(errors="replace").split()
+        return (shas[0], shas[1]) if code == 0 and len(shas) == 2 else None
+
+    async def _git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
+        code, output, complaints = await self._try(*args, env=env)
+        if code != 0:
+            raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
+        return output.decode(errors="replace").strip()
+
+    async def _try(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int | None, bytes, bytes]:
+        settings = {"GIT_CONFIG_COUNT": str(len(SETTINGS))}
+        for number, (key, value) in enumerate(SETTINGS.items()):
+            settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        base = {
+            "GIT_DIR": f"{self._root}/.git",
+            "GIT_WORK_TREE": self._root,
+            "GIT_INDEX_FILE": self._index,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_COMMITTER_NAME": COMMITTER,
+            "GIT_COMMITTER_EMAIL": f"service@{DOMAIN}",
+            "LC_ALL": "C",
+        }
+        return await self._run(["git", *args], base | settings | dict(env or {}), self._root, TIMEOUT_S)

@@ -1,0 +1,214 @@
+"""The local runtime: boxes made with bubblewrap, on this machine, by whoever we are.
+
+Any process of ours may start a box and any may attach to it; none owns it. A box ends by itself when nobody
+has used it for `idle_s`, and is made anew, on the same files, by the next who attaches.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+from pathlib import Path
+from uuid import UUID
+
+from app.runtime import diagnosis
+from app.runtime.attachment import Attachment
+from app.runtime.boxes import BoxLimits, LocalBox
+from app.runtime.bubblewrap import Tools
+from app.runtime.channel import Channel, Patience, attach
+from app.runtime.workspace import (
+    BoxDied,
+    BoxStatus,
+    Diagnosis,
+    RuntimeProblem,
+    SandboxUnavailable,
+    Workspace,
+    WorkspaceBusy,
+    WorkspaceMissing,
+)
+
+ATTEMPTS = 3
+STOP_S = 15.0
+
+
+class LocalRuntime:
+    """See `workspace.Runtime`. `folder` holds one folder per job and is nobody else's."""
+
+    kind = "local"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        idle_s: float = 900,
+        max_boxes: int = 20,
+        limits: BoxLimits | None = None,
+        patience: Patience | None = None,
+        bwrap: str = "",
+        python: Path | None = None,
+    ) -> None:
+        """`python` is the interpreter of the boxes, by default the one below our own environment."""
+        self._folder = folder.absolute()
+        self._max_boxes = max_boxes
+        self._limits = limits or BoxLimits(idle_s=idle_s)
+        self._patience = patience or Patience()
+        self._search = diagnosis.Search(bwrap, python)
+        self._tools: Tools | None = None
+        self._attachments: set[Attachment] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
+        box = LocalBox(self._folder, job_id)
+        await asyncio.to_thread(self._prepare, box, fence, create)
+        problem: RuntimeProblem = SandboxUnavailable("the box did not start")
+        for _ in range(ATTEMPTS):
+            try:
+                channel = await self._greet(box, fence)
+            except BoxDied as error:
+                # It was about to end, or never came up.
+                log = await asyncio.to_thread(box.log_tail)
+                problem = SandboxUnavailable(f"{error}: {log}" if log else str(error))
+                continue
+            attachment = Attachment(channel, None, box.note_use, self._attachments.discard)
+            self._attachments.add(attachment)
+            return attachment
+        raise problem
+
+    async def status(self, job_id: UUID) -> BoxStatus:
+        box = LocalBox(self._folder, job_id)
+        if not await asyncio.to_thread(lambda: box.exists):
+            return BoxStatus("none")
+        with contextlib.suppress(BoxDied):
+            channel = await self._visit(box, "peek")
+            if channel is not None:
+                attachment = Attachment(channel, None, box.note_use, lambda _: None)
+                try:
+                    return await attachment.status()
+                finally:
+                    await attachment.close()
+        return BoxStatus("asleep")
+
+    async def stop(self, job_id: UUID) -> None:
+        box = LocalBox(self._folder, job_id)
+        try:
+            channel = await self._visit(box, "stop")
+        except BoxDied:
+            channel = None
+        if channel is not None:
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await channel.closed()
+            except TimeoutError:
+                await channel.close()
+        # A guest that has said goodbye, or that cannot: the box is over when its process is.
+        await asyncio.to_thread(box.kill)
+
+    async def destroy(self, job_id: UUID) -> None:
+        await asyncio.to_thread(LocalBox(self._folder, job_id).remove)
+
+    async def examine(self) -> Diagnosis:
+        found = await asyncio.to_thread(diagnosis.find_tools, self._search)
+        if isinstance(found, Diagnosis):
+            return found
+        job_id = uuid.uuid4()
+        began = time.monotonic()
+        try:
+            workspace = await self.attach(job_id, create=True)
+            took = round((time.monotonic() - began) * 1000)
+            said = await workspace.run("python3 --version && git --version", timeout_s=20)
+            await workspace.close()
+        except RuntimeProblem as problem:
+            return diagnosis.explain(found, str(problem))
+        finally:
+            await self.destroy(job_id)
+        if said.exit_code != 0:
+            return diagnosis.explain(found, said.output)
+        inside = ", ".join(said.output.split("\n")).strip(", ")
+        return Diagnosis(self.kind, True, f"{found.bwrap} made a box in {took} ms ({inside})")
+
+    async def stop_all(self) -> None:
+        """End every box of the folder, whoever is attached: for the supervisor's own end."""
+        await asyncio.to_thread(self._kill_all)
+
+    async def close(self) -> None:
+        for attachment in list(self._attachments):
+            await attachment.close()
+        await asyncio.gather(*self._chores)
+
+    def _prepare(self, box: LocalBox, fence: int | None, create: bool) -> None:
+        if self._tools is None:
+            found = diagnosis.find_tools(self._search)
+            if isinstance(found, Diagnosis):
+                raise SandboxUnavailable(f"{found.detail} {found.remedy}".strip())
+            self._tools = found
+        if not box.exists:
+            if not create:
+                raise WorkspaceMissing("this job has no workspace yet")
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            box.create()
+        if fence is not None:
+            box.note_fence(fence)
+            box.note_use()
+
+    async def _greet(self, box: LocalBox, fence: int | None) -> Channel:
+        """Connect to the guest, starting its box if there is none."""
+        assert self._tools is not None
+        await self._make_room(box)
+        connection = await asyncio.to_thread(box.connect_or_start, self._tools, self._limits)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        return await attach(
+            reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._bury(box)
+        )
+
+    async def _visit(self, box: LocalBox, call: str) -> Channel | None:
+        """Attach without waking; None when nobody is there."""
+        connection = await asyncio.to_thread(box.connect) if box.folder.exists() else None
+        if connection is None:
+            return None
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        return await attach(
+            reader, writer, fence=None, call=call, patience=self._patience, on_broken=lambda: self._bury(box)
+        )
+
+    async def _make_room(self, box: LocalBox) -> None:
+        """At the limit, the box that was not used for longest goes to sleep."""
+        awake = await asyncio.to_thread(self._awake, box)
+        for other in awake[: max(0, len(awake) - self._max_boxes + 1)]:
+            with contextlib.suppress(WorkspaceBusy):
+                await self.stop(other.job_id)
+                return
+        if len(awake) >= self._max_boxes:
+            raise SandboxUnavailable(f"all {self._max_boxes} boxes are at work")
+
+    def _awake(self, wanted: LocalBox) -> list[LocalBox]:
+        """The other running boxes, the one least recently used first; none if `wanted` runs already."""
+        if _running(wanted):
+            return []
+        return sorted((box for box in self._boxes() if _running(box)), key=lambda box: box.used)
+
+    def _boxes(self) -> list[LocalBox]:
+        boxes = []
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._folder):
+                with contextlib.suppress(ValueError):
+                    boxes.append(LocalBox(self._folder, UUID(name)))
+        return boxes
+
+    def _kill_all(self) -> None:
+        for box in self._boxes():
+            box.kill()
+
+    def _bury(self, box: LocalBox) -> None:
+        """A guest that cannot be believed is a dead box."""
+        chore = asyncio.create_task(asyncio.to_thread(box.kill))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+
+def _running(box: LocalBox) -> bool:
+    connection = box.connect()
+    if connection is None:
+        return False
+    connection.close()
+    return True

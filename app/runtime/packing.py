@@ -1,0 +1,41 @@
+"""The guest's source as one text that fits in an environment variable, so that no image has to hold it."""
+
+import base64
+import json
+import zlib
+from functools import cache
+from importlib import resources
+
+MODULES = (
+    "link", "process", "paths", "files", "archive", "output", "web", "application", "repository", "watch",
+    "box", "checking", "calls", "main",
+)  # fmt: skip
+"""In the order of their imports."""
+
+MAX_BYTES = 120_000
+"""The kernel takes 128 KiB in one string of an environment."""
+
+VARIABLE = "BOARDROOM_GUEST"
+
+BOOT = (
+    "import os,sys,json,zlib,base64,types\n"
+    # asyncio does without ssl when there is none, and starts in half the time.
+    "sys.modules['ssl']=None\n"
+    "p=sys.modules['guest']=types.ModuleType('guest');p.__path__=[]\n"
+    f"for n,s in json.loads(zlib.decompress(base64.b85decode(os.environ.pop('{VARIABLE}')))):\n"
+    " m=sys.modules['guest.'+n]=types.ModuleType('guest.'+n);m.__package__='guest'\n"
+    " exec(compile(s,'guest/'+n+'.py','exec'),m.__dict__)\n"
+    "sys.modules['guest.main'].main()\n"
+)
+"""What `python3 -c` gets: it makes the modules and starts."""
+
+
+@cache
+def guest_source() -> str:
+    """The value of `VARIABLE`."""
+    folder = resources.files("app.runtime.guest")
+    sources = [(name, folder.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in MODULES]
+    packed = base64.b85encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
+    if len(packed) > MAX_BYTES:
+        raise ValueError(f"the guest is {len(packed)} bytes, more than {MAX_BYTES}")
+    return packed

@@ -7,7 +7,10 @@ from uuid import UUID
 import orjson
 import structlog
 from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
+
+from app.domain.errors import Unavailable
 
 QUEUE = "boardroom:runs"
 BELL = "boardroom:bell"
@@ -16,7 +19,21 @@ BELL = "boardroom:bell"
 HAND_OVER = "hand_over"
 """The ARQ task: it takes a run's id, hands it to the worker's own runner and returns."""
 
+HEARTBEAT = "boardroom:worker:"
+"""Each worker keeps a key of this prefix and its name alive."""
+
 RING_TIMEOUT_S = 0.2
+
+WORKER_ALIVE_S = 15
+"""How long a worker counts as alive after it last said so."""
+
+
+def worker_key(name: str) -> str:
+    """Where a worker says that it is alive."""
+    return f"{WORKER_KEYS}{name}"
+
+
+WORKER_KEYS = "boardroom:worker:"
 
 log = structlog.get_logger()
 
@@ -28,6 +45,20 @@ def to_json(value: Any) -> bytes:
 
 def from_json(data: bytes) -> Any:
     return orjson.loads(data)
+
+
+def open_arq(url: str) -> ArqRedis:
+    """A client for `url`; nothing is connected before it is used."""
+    pool: ConnectionPool = ConnectionPool.from_url(url, socket_connect_timeout=1)
+    return ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
+
+
+async def count_workers(redis: ArqRedis) -> int:
+    """Workers whose heart beats. Unavailable when Redis is away, and nobody can know."""
+    try:
+        return len([key async for key in redis.scan_iter(match=f"{HEARTBEAT}*", count=1000)])
+    except (RedisError, OSError):
+        raise Unavailable("Redis does not answer.") from None
 
 
 class Bell(Protocol):

@@ -5,10 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_CHARS = 32
+
+
+class BadSettings(Exception):  # noqa: N818
+    """The environment does not allow a start; the message names each setting and never its value."""
 
 
 class Settings(BaseSettings):
@@ -84,3 +88,15 @@ class Settings(BaseSettings):
     @property
     def workspaces_dir(self) -> Path:
         return self.data_dir.absolute() / "workspaces"
+
+
+def load_settings() -> Settings:
+    """The environment's settings. Raises BadSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc'])).upper() or 'Settings'}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise BadSettings("; ".join(lines)) from None

@@ -2,11 +2,12 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
 from arq.connections import ArqRedis
+from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -17,6 +18,9 @@ log = structlog.get_logger()
 
 POLL_S = 0.5
 """How often ARQ looks by itself, should the bell not be heard."""
+
+LISTEN_S = 30.0
+"""One wait for the bell; unlike the client's own time limit it may pass in silence."""
 
 RETRY_S = 1.0
 
@@ -42,19 +46,20 @@ class RungWorker(Worker):
     async def _listen(self, rung: asyncio.Event) -> None:
         async with self.pool.pubsub() as bell:
             await bell.subscribe(BELL)
-            async for _ in bell.listen():
-                rung.set()
+            while True:
+                if await bell.get_message(ignore_subscribe_messages=True, timeout=LISTEN_S):
+                    rung.set()
 
 
 async def answer_the_door(redis: ArqRedis, desk: Desk) -> None:
     """Hand rung runs to the desk for ever. With Redis away it waits; the desk's own sweep finds the work."""
 
-    async def hand_over(_: dict[Any, Any], run_id: str) -> None:
+    async def hand_over(ctx: dict[Any, Any], run_id: str) -> None:
         await desk.offer(UUID(run_id))
 
     while True:
         worker = RungWorker(
-            [func(hand_over, name=HAND_OVER, keep_result=0, max_tries=1, timeout=10)],
+            [func(cast(WorkerCoroutine, hand_over), name=HAND_OVER, keep_result=0, max_tries=1, timeout=10)],
             redis_pool=redis,
             queue_name=QUEUE,
             handle_signals=False,

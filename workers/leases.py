@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from app import metrics
 from app.actions.removals import remove_boxes
 from app.domain.errors import Unavailable
 from app.resources import Resources
@@ -96,6 +97,7 @@ class Desk:
         context = Context(self._resources, self._model, claim.job_id, claim.run_id, claim.fence)
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)
+        metrics.runs_claimed.inc()
         task.add_done_callback(lambda _: self._finished(claim))
 
     def _finished(self, claim: Claim) -> None:
@@ -136,6 +138,7 @@ class Desk:
                 continue
             for run_id, item in held.items():
                 if run_id not in ours:
+                    metrics.leases_lost.inc()
                     item.task.cancel()
                 elif ours[run_id]:
                     item.context.pause.set()

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from app import metrics
 from app.domain.values import clip
 from workers.agents.outputs import Output
 from workers.agents.roles import Role
@@ -60,7 +62,12 @@ async def speak(
     text = orjson.dumps(question).decode()
 
     async def make() -> Result:
+        began = monotonic()
         answer = await context.model.ask(question)
+        metrics.model_seconds.labels(answer.model).observe(monotonic() - began)
+        metrics.model_calls.labels(answer.model, answer.finish_reason).inc()
+        metrics.model_tokens.labels(answer.model, "in").inc(answer.input_tokens)
+        metrics.model_tokens.labels(answer.model, "out").inc(answer.output_tokens)
         return Result(
             payload=_ANSWER.dump_json(answer).decode(),
             agent=role.agent,

@@ -61,7 +61,9 @@ async def _carry_out(context: Context, workspace: Workspace, key: str, call: Too
 
     async def make() -> Result:
         said = await context.unless_paused(toolbox.use(workspace, tool))
-        tree = await workspace.checkpoint(str(context.run_id), key.replace(".", "-")) if tool.changes else None
+        tree = (
+            await workspace.checkpoint(str(context.run_id), key.replace(".", "-")) if tool.changes else None
+        )
         return Result(payload=said, agent=BUILDER.agent, tree=tree)
 
     return await once(context, key, "tool", f"{call.name} {call.arguments}", make)

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from uuid_utils.compat import uuid7
 
+from app import metrics
 from app.domain.ticket import CHECK, CommandCheck, FileCheck, HttpCheck, TicketStatus, TicketType
 from app.domain.values import clean
 from app.runtime.workspace import CheckResult, Commit, Workspace
@@ -127,3 +128,4 @@ async def _store(
             )
         )
         change.run.claims = 0
+    metrics.checks.labels(check.kind, str(result.passed).lower()).inc()

@@ -6,6 +6,7 @@ five claims without a stored step end it.
 
 import structlog
 
+from app import metrics
 from app.actions import changes
 from app.domain.errors import Unavailable
 from app.domain.job import FailureCode
@@ -82,6 +83,7 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
         changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
         changes.fail(change.unit, change.job, code, detail)
         change.run.state, change.run.lease_until = RunState.FAILED, None
+    metrics.runs_ended.labels(code).inc()
 
 
 async def _release(context: Context) -> None:

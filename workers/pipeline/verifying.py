@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from app import metrics
 from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.errors import Refusal
@@ -61,6 +62,7 @@ async def verifying(context: Context) -> Outcome:
         )
         changes.finish(change.unit, change.job, verdict.verification, "The app is built and answers.")
         change.run.state, change.run.lease_until = RunState.DONE, None
+    metrics.runs_ended.labels(verdict.verification).inc()
     return Outcome.OVER
 
 

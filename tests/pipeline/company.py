@@ -1,0 +1,117 @@
+"""A scripted company that builds a very small app, for tests of the pipeline itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from workers.agents.facts import BuildingFacts
+from workers.agents.outputs import (
+    Backlog,
+    ClientReply,
+    DecisionRecord,
+    Option,
+    Prd,
+    PrdRequirement,
+    Requirement,
+    Requirements,
+    TicketDraft,
+    Turn,
+)
+from workers.llm.model import Question, ToolCall
+from workers.llm.scripted import Line, Script
+
+SERVER = """
+import http.server, os
+PAGES = {"/": "hello"}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = PAGES.get(self.path)
+        self.send_response(200 if text else 404)
+        self.end_headers()
+        self.wfile.write((text or "nothing").encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+REQUIREMENTS = [
+    Requirement(id="R1", title="Front page", description="It says hello.", priority="must"),
+    Requirement(id="R2", title="About", description="It says who made it.", priority="should"),
+]
+
+
+def story(key: str, path: str, text: str, requirement: str, depends_on: list[str]) -> TicketDraft:
+    check = {"id": "c1", "criterion": 0, "kind": "http", "path": path, "expect_text": text}
+    return TicketDraft.model_validate(
+        {
+            "key": key,
+            "type": "story",
+            "title": f"Page {path}",
+            "parent": "T1",
+            "requirements": [requirement],
+            "depends_on": depends_on,
+            "acceptance_criteria": [f"{path} says {text}."],
+            "checks": [check],
+        }
+    )
+
+
+EPIC = TicketDraft.model_validate({"key": "T1", "type": "epic", "title": "The pages"})
+BACKLOG = Backlog(
+    tickets=[EPIC, story("T2", "/", "hello", "R1", []), story("T3", "/about", "us", "R2", ["T2"])]
+)
+PRD = Prd(
+    title="Pages",
+    problem="There are no pages.",
+    goals=["Pages"],
+    users=["Everybody"],
+    requirements=[PrdRequirement(id=r.id, text=r.title, priority=r.priority) for r in REQUIREMENTS],
+)
+DECISION = DecisionRecord(
+    message="Noted.", options=[Option(name="Small", in_favour="fast", against="small")], decision="Small."
+)
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    return ToolCall(f"call-{name}", name, orjson.dumps(arguments).decode())
+
+
+def builder(question: Question) -> Line:
+    """Write what the ticket asks for, one call a turn, then finish."""
+    shown = BuildingFacts.model_validate_json(question.messages[0].text)
+    turn = sum(message.role == "assistant" for message in question.messages)
+    return _calls(shown)[turn]
+
+
+def _calls(shown: BuildingFacts) -> list[ToolCall]:
+    if "server.py" not in shown.files:
+        manifest = {"profile": "python-stdlib", "start": "python3 server.py", "health": "/"}
+        return [
+            call("write_file", path="/app/server.py", content=SERVER),
+            call("write_file", path="boardroom.json", content=orjson.dumps(manifest).decode()),
+            call("finish", summary="The server answers."),
+        ]
+    page = shown.acceptance_criteria[0].split()
+    old = 'PAGES = {"/": "hello"'
+    return [
+        call("edit_file", path="server.py", old=old, new=f'{old}, "{page[0]}": "by {page[2]}"'),
+        call("run_command", command="grep -c PAGES server.py"),
+        call("finish", summary="The page is there."),
+    ]
+
+
+def company(**changes: Any) -> Script:
+    """The script; `changes` replace the lines of a purpose."""
+    lines: dict[str, list[Line] | Callable[[Question], Line]] = {
+        "intake": [
+            ClientReply(reply="Who is it for?", done=False),
+            ClientReply(reply="Thank you.", done=True, summary="Two pages."),
+        ],
+        "analysis": lambda _: Requirements(summary="Two pages.", requirements=REQUIREMENTS),
+        "discussion": lambda _: Turn(message="Fine."),
+        "decision": lambda _: DECISION,
+        "prd": lambda _: PRD,
+        "ticketing": lambda _: BACKLOG,
+        "building": builder,
+    }
+    return lines | changes

@@ -1,0 +1,121 @@
+"""A service without doors: real rows, bell, bus and boxes, a desk, and a scripted model."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from arq.connections import RedisSettings, create_pool
+from redis.asyncio import Redis
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from app.actions import chat, jobs
+from app.domain.job import FINISHED
+from app.events.redis import RedisBus
+from app.queue import ArqBell, from_json, to_json
+from app.resources import Resources
+from app.runtime.local import LocalRuntime
+from app.store import rows
+from app.store.database import open_engine
+from app.store.tables import Job, User
+from workers.leases import Desk, Terms
+from workers.llm.model import Model
+from workers.llm.scripted import Script, ScriptedModel
+
+TERMS = Terms(slots=4, lease_s=1.0, sweep_s=0.1)
+
+
+@dataclass
+class House:
+    """The service's inside, for one user."""
+
+    resources: Resources
+    user_id: UUID
+    desks: list[Desk] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def worker(self, model: Model, name: str = "w1", terms: Terms = TERMS) -> AsyncIterator[Desk]:
+        desk = Desk(self.resources, model, name, terms)
+        task = asyncio.create_task(desk.work())
+        try:
+            yield desk
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await desk.close()
+
+    async def job(self, job_id: UUID) -> Job:
+        async with self.resources.look() as session:
+            return await session.get_one(Job, job_id)
+
+    async def until(self, true: Callable[[], Awaitable[Any]], within_s: float = 40) -> Any:
+        async with asyncio.timeout(within_s):
+            while not (found := await true()):  # noqa: ASYNC110 - rows ring no bell here
+                await asyncio.sleep(0.01)
+        return found
+
+    async def until_finished(self, job_id: UUID) -> Job:
+        async def finished() -> Job | None:
+            job = await self.job(job_id)
+            return job if job.status in FINISHED else None
+
+        found = await self.until(finished)
+        assert isinstance(found, Job)
+        return found
+
+    async def until_answered(self, job_id: UUID, replies: int) -> None:
+        async def answered() -> bool:
+            async with self.resources.look() as session:
+                said = await rows.chat(session, job_id)
+            return sum(message.role == "agent" for message in said) >= replies
+
+        await self.until(answered)
+
+    async def begin(self) -> UUID:
+        """A job whose client has said all they want to say."""
+        job_id = await jobs.create_job(self.resources, self.user_id, "Ada", "Two pages, please.")
+        await self.until_answered(job_id, 1)
+        assert await chat.say(self.resources, self.user_id, "Ada", job_id, "For everybody.")
+        return job_id
+
+    async def events(self, job_id: UUID) -> list[dict[str, Any]]:
+        async with self.resources.read() as connection:
+            found = await connection.execute(
+                text("select payload from job_events where job_id = :id order by seq"), {"id": job_id}
+            )
+            return [orjson.loads(payload) for (payload,) in found]
+
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    engine = open_engine(database_url)
+    bus = RedisBus(Redis.from_url(redis_url))
+    pool = await create_pool(
+        RedisSettings.from_dsn(redis_url), job_serializer=to_json, job_deserializer=from_json
+    )
+    bell = ArqBell(pool)
+    runtime = LocalRuntime(tmp_path / "boxes", idle_s=30)
+    resources = Resources(engine=engine, bus=bus, bell=bell, runtime=runtime)
+    user_id = uuid7()
+    async with resources.unit() as unit:
+        unit.session.add(User(id=user_id, email="ada@example.com", name="Ada", password_hash=""))
+    yield House(resources, user_id)
+    async with resources.look() as session:
+        made = await rows.job_ids(session, user_id)
+    for job_id in made:
+        await runtime.destroy(job_id)
+    await runtime.close()
+    await bell.close()
+    await bus.close()
+    await engine.dispose()
+
+
+@pytest.fixture
+def scripted() -> Callable[[Script], ScriptedModel]:
+    return ScriptedModel

@@ -3,13 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
 
 from app.domain.errors import Refusal
-from app.runtime.workspace import RuntimeProblem, Stream
+from app.domain.workspace import ROOT, Manifest
+from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Stream, Workspace
 
+MANIFEST = f"{ROOT}/boardroom.json"
 READ_BYTES = 64 * 1024
 
 Dial = Callable[[], Awaitable[Stream]]
+
+
+class AppSilent(RuntimeProblem):
+    """The app was started and does not answer."""
 
 
 @contextlib.asynccontextmanager
@@ -48,3 +55,45 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError, OSError, RuntimeProblem, Refusal):
             await sending
+
+
+class AppOfJob:
+    """The app in a job's box, started from its manifest, and again when its box has died meanwhile."""
+
+    def __init__(self, runtime: Runtime, job_id: UUID) -> None:
+        self._runtime, self._job_id = runtime, job_id
+        self._workspace: Workspace | None = None
+        self._port = 0
+        self._waking = asyncio.Lock()
+
+    async def wake(self) -> None:
+        """Raises WorkspaceMissing, SandboxUnavailable, NotFound (nothing to start yet), AppSilent."""
+        async with self._waking:
+            if self._workspace is not None:
+                return
+            workspace = await self._runtime.attach(self._job_id)
+            try:
+                manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
+                status = await workspace.start_app(manifest)
+                if not status.answering or status.port is None:
+                    raise AppSilent(f"The app does not answer. Its last words:\n{status.log_tail}")
+            except BaseException:
+                await workspace.close()
+                raise
+            self._workspace, self._port = workspace, status.port
+
+    async def dial(self) -> Stream:
+        """A connection to the app. As `wake`, and Conflict when nothing listens."""
+        for _ in range(2):
+            await self.wake()
+            assert self._workspace is not None
+            with contextlib.suppress(BoxDied):
+                return await self._workspace.dial(self._port)
+            await self.close()
+        raise BoxDied("the box died while the app was dialled")
+
+    async def close(self) -> None:
+        """Detach; the app goes on."""
+        workspace, self._workspace = self._workspace, None
+        if workspace is not None:
+            await workspace.close()

@@ -263,5 +263,8 @@ class Runtime(Protocol):
     async def examine(self) -> Diagnosis:
         """Make a throw-away box and say how it went."""
 
+    async def stop_all(self) -> None:
+        """End every box, whoever is attached, and keep the files: for the supervisor's own end."""
+
     async def close(self) -> None:
         """Close this process's attachments; boxes go on."""

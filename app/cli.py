@@ -1,0 +1,251 @@
+"""The `boardroom` command. It starts processes by module name and imports neither the API nor the workers."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from app.actions import accounts
+from app.bootstrap import NotConfigured, open_resources, open_runtime
+from app.demo.client import Refused
+from app.demo.play import play
+from app.demo.screen import Screen
+from app.demo.service import service
+from app.domain.errors import Refusal
+from app.domain.job import Status
+from app.embedded.datadir import DataDir
+from app.embedded.doctor import Finding, describe_model, examine_machine
+from app.embedded.errors import StackProblem
+from app.embedded.lifeline import watch_parent
+from app.embedded.supervisor import SECRET_FILE, Neighbours, stops_on_signal, supervise
+from app.resources import Resources
+from app.runtime.forward import AppOfJob, forwarded
+from app.runtime.workspace import RuntimeProblem
+from app.settings import Settings
+from app.store.migrate import migrate as migrate_database
+
+T = TypeVar("T")
+
+REFUSED = 2
+"""The exit code when nothing was begun; 1 says that what was begun did not succeed."""
+
+PASSWORD_CHARS = (8, 128)
+
+cli = typer.Typer(
+    help="A company of AI agents that turns an idea into a built, tested, running app.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+user = typer.Typer(help="Users, made by whoever runs the service.", no_args_is_help=True)
+cli.add_typer(user, name="user")
+
+
+@cli.command()
+def up() -> None:
+    """Run the service in the foreground, with a PostgreSQL and a Valkey of its own where none are given."""
+    watch_parent()
+    settings = Settings()
+    runtime = open_runtime(settings)
+
+    def describe() -> list[str]:
+        findings = [describe_model(settings), _examine_boxes(settings)]
+        return [f"data: {settings.data_dir.absolute()}", *(_in_words(finding) for finding in findings)]
+
+    supervise(
+        settings,
+        Neighbours(
+            migrate=lambda url: asyncio.run(migrate_database(url)),
+            describe=describe,
+            stop_boxes=lambda: asyncio.run(runtime.stop_all()),
+            say=typer.echo,
+        ),
+    )
+
+
+@cli.command()
+def demo(
+    idea: Annotated[str, typer.Option(help="What is to be built.")] = "a reading list for a book club",
+) -> None:
+    """Play the main job and show it live: on the service running in DATA_DIR, else on one of its own."""
+    if not idea.strip():
+        raise typer.BadParameter("the idea is empty", param_hint="--idea")
+    settings = Settings()
+    console = Console(highlight=False)
+    done = False
+    with stops_on_signal():
+        with service(settings.data_dir) as url:
+            job = asyncio.run(play(url, idea, Screen(console)))
+        done = job["status"] == Status.BUILD_DONE
+        if done:
+            console.print(f"See the app: [bold]{_command()} open {job['id']}[/bold]", soft_wrap=True)
+    raise typer.Exit(0 if done else 1)
+
+
+@cli.command("open")
+def open_app(
+    job: Annotated[UUID, typer.Argument(help="The job's id.")],
+    port: Annotated[int, typer.Option(help="The local port; 0 takes any.")] = 0,
+) -> None:
+    """Lead a port of this machine to the app in a job's box, until Ctrl-C. Needs DATA_DIR only."""
+    settings = Settings()
+    with stops_on_signal():
+        asyncio.run(_open(settings, job, port))
+
+
+@cli.command()
+def api() -> None:
+    """Run one API process on HOST and PORT, on the databases that are given or run in DATA_DIR."""
+    _become("app.main")
+
+
+@cli.command()
+def worker() -> None:
+    """Run one worker, on the databases that are given or run in DATA_DIR."""
+    _become("workers.main")
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+    asyncio.run(migrate_database(_with_addresses(Settings()).database_url))
+    typer.echo("The database is up to date.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what this machine can do and what it cannot, with the remedy. Exit 1 if something is missing."""
+    settings = Settings()
+    findings = [*examine_machine(settings), _examine_boxes(settings)]
+    for finding in findings:
+        typer.echo(_in_words(finding))
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the API's description as JSON."""
+    _run_module("app.main", "--openapi")
+
+
+@user.command("add")
+def user_add(email: str, name: Annotated[str, typer.Option(help="How the user is addressed.")] = "") -> None:
+    """Make a user; the password is asked for, or read from a piped stdin."""
+    if "@" not in email.strip("@ "):
+        raise typer.BadParameter("this is no email address", param_hint="EMAIL")
+    password = _ask_password()
+    _with_resources(lambda res: accounts.add_user(res, email=email, password=password, name=name))
+    typer.echo(f"Added {email}.")
+
+
+@user.command("passwd")
+def user_passwd(email: str) -> None:
+    """Give a user a new password; every session of the user ends."""
+    password = _ask_password()
+    _with_resources(lambda res: accounts.change_password(res, email=email, password=password))
+    typer.echo(f"Changed the password of {email}.")
+
+
+def main() -> None:
+    try:
+        cli()
+    except ValidationError as error:
+        _give_up("\n".join(f"{_setting(item['loc'])}: {item['msg']}" for item in error.errors()))
+    except (StackProblem, NotConfigured, Refused, Refusal, RuntimeProblem) as problem:
+        _give_up(str(problem))
+
+
+async def _open(settings: Settings, job_id: UUID, port: int) -> None:
+    runtime = open_runtime(settings)
+    app = AppOfJob(runtime, job_id)
+    try:
+        await app.wake()
+        async with forwarded(app.dial, port) as local:
+            typer.echo(f"The app: http://127.0.0.1:{local} (Ctrl-C ends this)")
+            await asyncio.Event().wait()
+    finally:
+        await app.close()
+        if not DataDir(settings.data_dir).running():
+            await runtime.stop(job_id)
+        await runtime.close()
+
+
+def _give_up(message: str) -> None:
+    typer.echo(message, err=True)
+    sys.exit(REFUSED)
+
+
+def _setting(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location).upper() or "settings"
+
+
+def _examine_boxes(settings: Settings) -> Finding:
+    diagnosis = asyncio.run(open_runtime(settings).examine())
+    return Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)
+
+
+def _in_words(finding: Finding) -> str:
+    mark = "" if finding.ok else "NOT WORKING, "
+    remedy = f"\n    {finding.remedy}".replace("\n", "\n    ") if finding.remedy else ""
+    return f"{finding.what}: {mark}{finding.detail}{remedy}"
+
+
+def _with_addresses(settings: Settings) -> Settings:
+    """The settings with the addresses of what runs in DATA_DIR where none are given. NotConfigured."""
+    running = DataDir(settings.data_dir).running() if settings.data_dir.is_dir() else None
+    database_url = settings.database_url or (running.database_url if running else "")
+    redis_url = settings.redis_url or (running.redis_url if running else "")
+    if not database_url or not redis_url:
+        raise NotConfigured(
+            f"Nothing runs in {settings.data_dir.absolute()}: start `boardroom up` first, "
+            "or set DATABASE_URL and REDIS_URL."
+        )
+    return settings.model_copy(update={"database_url": database_url, "redis_url": redis_url})
+
+
+def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:
+    async def run() -> None:
+        async with open_resources(_with_addresses(Settings())) as resources:
+            await act(resources)
+
+    asyncio.run(run())
+
+
+def _become(module: str) -> None:
+    """This process goes on as the module, with the addresses in its environment."""
+    settings = _with_addresses(Settings())
+    secret = settings.secret_key.get_secret_value() or DataDir(settings.data_dir).secret(SECRET_FILE)
+    os.environ.update(DATABASE_URL=settings.database_url, REDIS_URL=settings.redis_url, SECRET_KEY=secret)
+    _run_module(module)
+
+
+def _run_module(module: str, *args: str) -> None:
+    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606 - no shell
+
+
+def _ask_password() -> str:
+    if sys.stdin.isatty():
+        password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    least, most = PASSWORD_CHARS
+    if not least <= len(password) <= most:
+        raise typer.BadParameter(f"a password has {least} to {most} characters", param_hint="password")
+    return password
+
+
+def _command() -> str:
+    """How this program was called, for people to copy."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "boardroom" else f"{Path(sys.executable).name} -m app.cli"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What the demo shows: bubbles and a progress bar at a terminal, plain lines elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.align import Align
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from app.demo.client import Json
+from app.domain.job import Status
+from app.domain.ticket import TicketStatus
+
+BUBBLE_COLUMNS = 76
+COLOURS = {"CEO": "magenta", "CTO": "cyan", "Secretary": "yellow"}
+MARKS = {
+    TicketStatus.DONE: ("✅", "green"),
+    TicketStatus.FAILED: ("❌", "red"),
+    TicketStatus.SKIPPED: ("⏭️ ", "yellow"),
+}
+LOG_LINES = 3
+
+
+class Screen:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} tickets", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar: TaskID | None = None
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        with self._progress:
+            yield
+
+    def opening(self, idea: str, job_id: str) -> None:
+        self._say(Text(f"💡 {idea}", style="bold"))
+        self._say(Text(f"   job {job_id}", style="dim"))
+
+    def bubble(self, sender: str, content: str, *, ours: bool) -> None:
+        if not self._console.is_terminal:
+            self._say(Text(f"{sender}: {content}"))
+            return
+        bubble = Panel(
+            Text(content),
+            title=sender,
+            title_align="right" if ours else "left",
+            border_style="blue" if ours else "green",
+            width=min(BUBBLE_COLUMNS, self._console.width - 4),
+        )
+        self._console.print(Align(bubble, "right" if ours else "left"))
+
+    def status(self, status: Status, message: str) -> None:
+        self._say(Text.assemble(("── ", "dim"), (status, "bold"), (f"  {message}", "dim")))
+
+    def turn(self, agent: str, message: str) -> None:
+        self._say(Text.assemble((f"   {agent}: ", f"bold {COLOURS.get(agent, 'white')}"), message))
+
+    def note(self, text: str) -> None:
+        self._say(Text(f"   {text}", style="dim"))
+
+    def prd(self, spec: Json, markdown: str) -> None:
+        heading = next((line.lstrip("# ") for line in markdown.splitlines() if line.startswith("#")), "PRD")
+        requirements = len(spec.get("requirement_list") or [])
+        about = f", {requirements} requirements" if requirements else ""
+        self._say(Text(f"   📄 {heading}: {len(markdown.split())} words{about}"))
+
+    def progress(self, closed: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = self._progress.add_task("Building", total=total)
+        self._progress.update(self._bar, completed=closed, total=total)
+
+    def working_on(self, title: str) -> None:
+        self._say(Text(f"   🔄 {title}"))
+
+    def again(self, title: str, attempt: int, log: str) -> None:
+        """A check failed and the builder tries once more; the end of what it said."""
+        self._say(Text(f"   🔁 {title}: a check failed, attempt {attempt}", style="yellow"))
+        for line in [line for line in log.splitlines() if line.strip()][-LOG_LINES:]:
+            self._say(Text(f"        {line.rstrip()}", style="dim"))
+
+    def closed(self, title: str, status: str, message: str, checks: int) -> None:
+        mark, colour = MARKS[TicketStatus(status)]
+        how = f"{checks} check{'' if checks == 1 else 's'} passed" if status == TicketStatus.DONE else message
+        self._say(Text.assemble(f"   {mark} {title}", (f"  {how}", colour)))
+
+    def files(self, nodes: list[Json]) -> None:
+        tree = Tree(Text("/app", style="bold"))
+        _grow(tree, nodes)
+        self._console.print(tree)
+
+    def totals(self, job: Json, tickets: Counter[str], evidence: list[Json]) -> None:
+        usage = job["usage"]
+        passed = sum(item["passed"] for item in evidence)
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_row("result", f"{job['status']}, {job['verification']}")
+        table.add_row("time", f"{time.monotonic() - self._began:.0f} s")
+        table.add_row("model calls", f"{usage['model_calls']}, {usage['cost_usd']:.2f} USD")
+        table.add_row("tickets", ", ".join(f"{count} {status}" for status, count in sorted(tickets.items())))
+        table.add_row("checks run", f"{len(evidence)}, {passed} passed")
+        self._console.print(table)
+
+    def failure(self, error: str, code: str | None) -> None:
+        self._say(Text(f"The job failed ({code}): {error}", style="bold red"))
+
+    def login(self, email: str, password: str) -> None:
+        self._say(Text(f"The demo's user: {email}, password {password}", style="dim"))
+
+    def _say(self, text: Text) -> None:
+        if self._console.is_terminal:
+            indent = len(text.plain) - len(text.plain.lstrip())
+            for line in text.wrap(self._console, self._console.width - indent):
+                self._console.print(line)
+        else:
+            self._console.print(text, soft_wrap=True)
+
+
+def _grow(tree: Tree, nodes: list[Json]) -> None:
+    for node in nodes:
+        if node["type"] == "dir":
+            _grow(tree.add(Text(f"{node['name']}/", style="bold")), node["children"])
+        else:
+            tree.add(Text.assemble(node["name"], (f"  {node['size']:,} bytes", "dim")))

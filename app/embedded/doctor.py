@@ -1,0 +1,123 @@
+"""What this machine can do for Boardroom and what it cannot, each with the exact remedy. Changes nothing."""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app.embedded.binaries import find_postgres, find_valkey
+from app.embedded.cluster import cluster_folder, identity_and_major
+from app.embedded.datadir import DataDir
+from app.embedded.errors import StackProblem
+from app.settings import Settings
+
+ROOM_BYTES = 2 * 1024**3
+"""A new database, its log and the workspaces of a few apps."""
+
+CONNECT_S = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`remedy` says what to do; one that is `ok` may carry a hint there."""
+
+    what: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def examine_machine(settings: Settings) -> list[Finding]:
+    """Everything but boxes, which are the runtime's to try. Takes well below a second."""
+    return [
+        Finding("Python", True, f"{platform.python_version()}, {sys.executable}"),
+        _data(settings.data_dir.absolute()),
+        _database(settings),
+        _redis(settings),
+        _address(settings),
+        describe_model(settings),
+        *_production(settings),
+    ]
+
+
+def describe_model(settings: Settings) -> Finding:
+    if settings.model == "rehearsal":
+        return Finding("model", True, "the rehearsal: a scripted cast, no language model, costs nothing")
+    return Finding("model", True, settings.model)
+
+
+def _data(folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Finding("data", False, f"{there} is not ours to write in", "set DATA_DIR to another folder")
+    free = shutil.disk_usage(there).free
+    detail = f"{folder}, {free / 1024**3:.1f} GiB free"
+    enough = free >= ROOM_BYTES
+    return Finding("data", enough, detail, "" if enough else "make 2 GiB of room, or set DATA_DIR elsewhere")
+
+
+def _database(settings: Settings) -> Finding:
+    if settings.database_url:
+        return _reach("PostgreSQL", settings.database_url, 5432, "check DATABASE_URL and that server")
+
+    def own() -> str:
+        programs = find_postgres(settings.postgres_bin)
+        identity, major = identity_and_major(programs, Path("/"))
+        cluster_folder(settings.data_dir.absolute(), major, programs)
+        how = {
+            "self": "",
+            "namespace": ", in a user namespace since we are root",
+            "nobody": ", as user nobody",
+        }
+        return f"{major}, our own from {programs}{how[identity]}"
+
+    return _try("PostgreSQL", own)
+
+
+def _redis(settings: Settings) -> Finding:
+    if settings.redis_url:
+        return _reach("Redis", settings.redis_url, 6379, "check REDIS_URL and that server")
+    return _try("Redis", lambda: f"Valkey, our own: {find_valkey(settings.valkey_bin)}")
+
+
+def _address(settings: Settings) -> Finding:
+    address = f"{settings.host}:{settings.port}"
+    running = DataDir(settings.data_dir).running() if settings.data_dir.is_dir() else None
+    if running:
+        return Finding("address", True, f"Boardroom runs at {running.url} (process {running.pid})")
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        return Finding("address", False, f"{address}: {error.strerror}", "choose another port: PORT=…")
+    return Finding("address", True, f"{address} is free")
+
+
+def _production(settings: Settings) -> list[Finding]:
+    if not settings.production or settings.ws_token_query:
+        return []
+    detail = "browser clients on another origin that know only ?token= cannot open a socket"
+    return [Finding("sockets", True, detail, "if there are such clients: ALLOW_WS_TOKEN_QUERY=true")]
+
+
+def _try(what: str, find: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, find())
+    except StackProblem as problem:
+        detail, _, remedy = str(problem).partition("\n")
+        return Finding(what, False, detail, remedy)
+
+
+def _reach(what: str, url: str, default_port: int, remedy: str) -> Finding:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or default_port
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError as error:
+        return Finding(what, False, f"{host}:{port} does not answer: {error}", remedy)
+    return Finding(what, True, f"{host}:{port} answers")

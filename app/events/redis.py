@@ -49,6 +49,12 @@ def _job_of(channel: bytes) -> UUID:
     return UUID(channel.decode().removeprefix(CHANNEL))
 
 
+def open_redis(url: str) -> Redis:
+    """A client for `url`; nothing is connected before it is used."""
+    redis: Redis = Redis.from_url(url, socket_connect_timeout=1)
+    return redis
+
+
 class RedisBus:
     """`app.events.bus.Bus`."""
 

@@ -1,0 +1,218 @@
+"""Who somebody is: registering, logging in, renewing, leaving.
+
+A session is a refresh family. Its refresh tokens rotate, and are rows; what is handed out is signed anew from
+the row, so that the family's newest can be given again to tabs and parallel requests that share a token.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.actions.limits import LOGIN, LOGIN_ADDRESS, REGISTER, give_back, spend
+from app.auth.passwords import hash_password, verify_password
+from app.auth.tokens import Tokens
+from app.domain.errors import BadRequest, Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
+from app.resources import Resources
+from app.store import rows, users
+from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
+from app.unit import Unit
+
+REFRESH_LIFE = timedelta(days=14)
+TICKET_LIFE = timedelta(seconds=30)
+
+Registration = Literal["open", "first", "closed"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What register, login and refresh answer; `expires_in` seconds of the access token."""
+
+    access: str
+    refresh: str
+    expires_in: int
+    user: User
+
+
+async def register(
+    resources: Resources,
+    tokens: Tokens,
+    registration: Registration,
+    address: str,
+    *,
+    email: str,
+    password: str,
+    name: str,
+) -> Session:
+    """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, Invalid, TooMany."""
+    await spend(resources, REGISTER, address)
+    _refuse_own_email(email, password)
+    if registration == "closed":
+        raise Forbidden("Registration is switched off (REGISTRATION=closed).", code="registration_closed")
+    password_hash = await hash_password(password)
+    async with resources.unit() as unit:
+        if registration == "first" and await users.lock_registration(unit.session):
+            raise Forbidden(
+                "Only the first user may register (REGISTRATION=first), and there is one.",
+                code="registration_closed",
+            )
+        user = await _add(unit, email, password_hash, name)
+        return await _begin_session(unit, tokens, user)
+
+
+async def login(resources: Resources, tokens: Tokens, address: str, *, email: str, password: str) -> Session:
+    """BadRequest `invalid_credentials`, with the same time and bytes for an unknown email; TooMany."""
+    pair = hashlib.sha256(f"{email.strip().lower()}\n{address}".encode()).hexdigest()
+    await spend(resources, LOGIN_ADDRESS, address)
+    await spend(resources, LOGIN, pair)
+    async with resources.unit() as unit:
+        user = await users.find_user(unit.session, email.strip())
+    if not await verify_password(password, user.password_hash if user else None) or user is None:
+        raise BadRequest("Email or password is wrong.", code="invalid_credentials")
+    async with resources.unit() as unit:
+        await give_back(unit, LOGIN_ADDRESS, address)
+        await give_back(unit, LOGIN, pair)
+        await users.forget_expired_sessions(unit.session, user.id)
+        return await _begin_session(unit, tokens, user)
+
+
+async def refresh(resources: Resources, tokens: Tokens, reuse: timedelta, refresh_token: str) -> Session:
+    """Rotate a refresh token, or hand out the family's newest again; see the contract's "Auth".
+
+    Unauthorized: invalid, expired, revoked, or so old that it must have been stolen: then the whole family
+    is revoked.
+    """
+    claims = tokens.read_refresh(refresh_token)
+    async with resources.unit() as unit:
+        newest: RefreshToken | None = None
+        taken = await users.take_family(unit.session, claims.session_id)
+        token = await unit.session.get(RefreshToken, claims.token_id)
+        if taken and token and taken[0].revoked_at is None and token.family_id == taken[0].id:
+            family, user = taken
+            newest = await _newest(unit, family, token, reuse)
+    if newest is None:
+        raise Unauthorized("This session is over: log in again.", code="session_over")
+    return _session(tokens, user, newest)
+
+
+async def _newest(
+    unit: Unit, family: RefreshFamily, token: RefreshToken, reuse: timedelta
+) -> RefreshToken | None:
+    """The refresh token that `token` gives; None when its use was a theft, and the family is now revoked."""
+    now = await rows.now(unit.session)
+    if token.rotated_at is None:
+        token.rotated_at = now
+        successor = _new_token(unit, family.id, now)
+        token.successor = successor.id
+        return successor
+    successor_used = await users.is_rotated(unit.session, token.successor)
+    if now - token.rotated_at > reuse and successor_used:
+        family.revoked_at = now
+        return None
+    return await users.newest_token(unit.session, family.id)
+
+
+async def logout(resources: Resources, tokens: Tokens, refresh_token: str) -> None:
+    """End the session of this refresh token, however old; a token that is none changes nothing."""
+    try:
+        claims = tokens.read_refresh(refresh_token, even_expired=True)
+    except Unauthorized:
+        return
+    async with resources.unit() as unit:
+        taken = await users.take_family(unit.session, claims.session_id)
+        if taken is not None and taken[0].revoked_at is None:
+            taken[0].revoked_at = await rows.now(unit.session)
+
+
+async def give_ws_ticket(resources: Resources, user_id: UUID, session_id: UUID) -> str:
+    """A ticket for one socket of this session; only its digest is stored."""
+    ticket = secrets.token_urlsafe(32)
+    async with resources.unit() as unit:
+        await users.forget_expired_tickets(unit.session)
+        unit.session.add(
+            WsTicket(
+                digest=_digest(ticket),
+                user_id=user_id,
+                family_id=session_id,
+                expires_at=await rows.now(unit.session) + TICKET_LIFE,
+            )
+        )
+    return ticket
+
+
+async def redeem_ws_ticket(resources: Resources, ticket: str) -> tuple[UUID, UUID]:
+    """Use a ticket up: (user id, session id). Unauthorized when it is unknown, used or expired."""
+    async with resources.unit() as unit:
+        row = await users.redeem_ticket(unit.session, _digest(ticket))
+        now = await rows.now(unit.session)
+    if row is None or row.expires_at <= now:
+        raise Unauthorized("This ticket is not valid any more: ask for another.", code="ticket_invalid")
+    return row.user_id, row.family_id
+
+
+async def add_user(resources: Resources, *, email: str, password: str, name: str = "") -> UUID:
+    """A new user, made by whoever runs the service. Conflict `email_taken`, Invalid."""
+    _refuse_own_email(email, password)
+    password_hash = await hash_password(password)
+    async with resources.unit() as unit:
+        user = await _add(unit, email, password_hash, name)
+    return user.id
+
+
+async def change_password(resources: Resources, *, email: str, password: str) -> None:
+    """A new password; every session of the user is over. NotFound, Invalid."""
+    _refuse_own_email(email, password)
+    password_hash = await hash_password(password)
+    async with resources.unit() as unit:
+        user = await users.find_user(unit.session, email.strip())
+        if user is None:
+            raise NotFound(f"There is no user with the email {email}.")
+        user.password_hash = password_hash
+        await users.revoke_sessions(unit.session, user.id)
+
+
+async def _add(unit: Unit, email: str, password_hash: str, name: str) -> User:
+    user = User(
+        id=uuid7(),
+        email=email.strip(),
+        name=name.strip(),
+        password_hash=password_hash,
+        date_joined=await rows.now(unit.session),
+    )
+    if not await users.add(unit.session, user):
+        raise Conflict("There is a user with this email already.", code="email_taken")
+    return user
+
+
+async def _begin_session(unit: Unit, tokens: Tokens, user: User) -> Session:
+    family = RefreshFamily(id=uuid7(), user_id=user.id)
+    unit.session.add(family)
+    await unit.session.flush()
+    return _session(tokens, user, _new_token(unit, family.id, await rows.now(unit.session)))
+
+
+def _new_token(unit: Unit, family_id: UUID, now: datetime) -> RefreshToken:
+    now = now.replace(microsecond=0)
+    token = RefreshToken(id=uuid7(), family_id=family_id, issued_at=now, expires_at=now + REFRESH_LIFE)
+    unit.session.add(token)
+    return token
+
+
+def _session(tokens: Tokens, user: User, token: RefreshToken) -> Session:
+    family = token.family_id
+    signed = tokens.refresh(user.id, family, token.id, token.issued_at, token.expires_at)
+    return Session(tokens.access(user.id, family), signed, tokens.access_s, user)
+
+
+def _refuse_own_email(email: str, password: str) -> None:
+    if password.casefold() == email.strip().casefold():
+        message = "must not be the email"
+        raise Invalid(f"The password {message}.", errors=[FieldError("password", message)])
+
+
+def _digest(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode()).digest()

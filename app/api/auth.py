@@ -1,0 +1,159 @@
+"""Doors of register, login, refresh, logout, me and ws-ticket."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import AfterValidator, BaseModel, Field
+
+from app.actions import accounts
+from app.api.deps import Caller, Here, House, json_answer
+from app.api.documented import refusals
+from app.api.shapes import TOKEN, Session, User, WsTicket, example
+from app.domain.values import ClientText, stamp
+
+COOKIE = "boardroom_access"
+COOKIE_PATH = "/ws/"
+
+router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"])
+
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text.strip()):
+        raise ValueError("must be an email address")
+    return text.strip()
+
+
+Password = Annotated[ClientText, Field(min_length=8, max_length=128)]
+
+
+class Registration(BaseModel):
+    model_config = example(email="ada@example.org", password="correct horse battery", name="Ada")  # noqa: S106
+
+    email: Annotated[ClientText, AfterValidator(_email), Field(max_length=254)]
+    password: Password
+    name: Annotated[ClientText, Field(max_length=200)] = ""
+
+
+class Login(BaseModel):
+    model_config = example(email="ada@example.org", password="correct horse battery")  # noqa: S106
+
+    email: Annotated[ClientText, Field(max_length=1000)]
+    password: Annotated[ClientText, Field(max_length=1000)]
+
+
+class Refresh(BaseModel):
+    model_config = example(refresh=TOKEN)
+
+    refresh: str
+
+
+@router.post(
+    "/register/",
+    status_code=201,
+    response_model=Session,
+    responses=refusals(
+        "registration_closed", "email_taken", "bad_json", "invalid", "too_many_attempts", signed_in=False
+    ),
+)
+async def register(request: Request, here: Here, body: Registration) -> Response:
+    """Make a user and log in. Who may is `REGISTRATION`'s to say."""
+    session = await accounts.register(
+        here.resources,
+        here.tokens,
+        here.registration,
+        _address(request),
+        email=body.email,
+        password=body.password,
+        name=body.name,
+    )
+    return _session_answer(request, here, session, 201)
+
+
+@router.post(
+    "/login/",
+    response_model=Session,
+    responses=refusals("invalid_credentials", "bad_json", "invalid", "too_many_attempts", signed_in=False),
+)
+async def login(request: Request, here: Here, body: Login) -> Response:
+    """Log in. Wrong credentials are 400: a 401 would make clients renew an old session."""
+    session = await accounts.login(
+        here.resources, here.tokens, _address(request), email=body.email, password=body.password
+    )
+    return _session_answer(request, here, session)
+
+
+@router.post(
+    "/token/refresh/",
+    response_model=Session,
+    responses=refusals(
+        "token_invalid", "token_expired", "session_over", "bad_json", "invalid", signed_in=False
+    ),
+)
+async def refresh(request: Request, here: Here, body: Refresh) -> Response:
+    """Renew a session. Refresh tokens rotate; a rotated one gives the session's newest again for
+    `REFRESH_REUSE_SECONDS`, and later only while its own successor was not used. An older one ends the
+    session."""
+    session = await accounts.refresh(here.resources, here.tokens, here.refresh_reuse, body.refresh)
+    return _session_answer(request, here, session)
+
+
+@router.post("/logout/", status_code=204, responses=refusals("bad_json", "invalid", signed_in=False))
+async def logout(request: Request, here: Here, body: Refresh) -> Response:
+    """End the session of this refresh token. 204 for a token that is unknown or rotated, too."""
+    await accounts.logout(here.resources, here.tokens, body.refresh)
+    answer = Response(status_code=204)
+    answer.delete_cookie(COOKIE, path=COOKIE_PATH, secure=_is_tls(request), httponly=True, samesite="strict")
+    return answer
+
+
+@router.get("/me/", response_model=User, responses=refusals())
+async def me(caller: Caller) -> Response:
+    """Who I am."""
+    return json_answer(orjson.dumps(_user(caller.user_id, caller.email, caller.name, caller.date_joined)))
+
+
+@router.post("/ws-ticket/", status_code=201, response_model=WsTicket, responses=refusals())
+async def ws_ticket(here: Here, caller: Caller) -> Response:
+    """A ticket for one socket, for clients that can set neither headers nor cookies."""
+    ticket = await accounts.give_ws_ticket(here.resources, caller.user_id, caller.session_id)
+    body = {"ticket": ticket, "expires_in": int(accounts.TICKET_LIFE.total_seconds())}
+    return json_answer(orjson.dumps(body), 201)
+
+
+def _session_answer(request: Request, here: House, session: accounts.Session, status: int = 200) -> Response:
+    user = session.user
+    body = {
+        "access": session.access,
+        "refresh": session.refresh,
+        "expires_in": session.expires_in,
+        "user": _user(user.id, user.email, user.name, user.date_joined),
+    }
+    answer = json_answer(orjson.dumps(body), status)
+    answer.set_cookie(
+        COOKIE,
+        session.access,
+        max_age=session.expires_in,
+        path=COOKIE_PATH,
+        secure=_is_tls(request),
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+def _user(user_id: UUID, email: str, name: str, date_joined: datetime) -> dict[str, str]:
+    return {"id": str(user_id), "email": email, "name": name, "date_joined": stamp(date_joined)}
+
+
+def _is_tls(request: Request) -> bool:
+    return request.url.scheme == "https"
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

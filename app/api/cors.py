@@ -1,0 +1,72 @@
+"""Cross-origin rules, outermost, so that the headers stand on every answer, errors of any kind included."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+METHODS = "GET, POST, PUT, PATCH, DELETE"
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
+EXPOSED = "Link, Retry-After, X-Request-ID, Idempotent-Replayed"
+MAX_AGE_S = "600"
+PREVIEWS = ".preview.localhost"
+"""The apps that clients let be built run below this name: their pages may never call us."""
+
+
+class Cors:
+    """`origins` are the listed ones, which may also send credentials; None allows any, without them."""
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str] | None) -> None:
+        self.app = app
+        self.origins = None if origins is None else frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        granted = self._granted(headers.get("origin"))
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            await _answer_preflight(send, granted)
+            return
+
+        async def send_granted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(granted)
+            await send(message)
+
+        await self.app(scope, receive, send_granted)
+
+    def _granted(self, origin: str | None) -> dict[str, str]:
+        headers = {"Vary": "Origin"}
+        if origin is None:
+            return headers
+        if self.origins is None:
+            if not is_preview(origin):
+                headers["Access-Control-Allow-Origin"] = "*"
+                headers["Access-Control-Expose-Headers"] = EXPOSED
+        elif origin in self.origins:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Allow-Credentials"] = "true"
+            headers["Access-Control-Expose-Headers"] = EXPOSED
+        return headers
+
+
+def is_preview(origin: str) -> bool:
+    """Whether this is the origin of an app in a box."""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    return host.endswith(PREVIEWS)
+
+
+async def _answer_preflight(send: Send, granted: dict[str, str]) -> None:
+    headers = MutableHeaders(headers=granted)
+    if "access-control-allow-origin" in headers:
+        headers["Access-Control-Allow-Methods"] = METHODS
+        headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+        headers["Access-Control-Max-Age"] = MAX_AGE_S
+    await send({"type": "http.response.start", "status": 204, "headers": headers.raw})
+    await send({"type": "http.response.body", "body": b""})

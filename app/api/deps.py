@@ -1,0 +1,153 @@
+"""What a door asks for: who is calling, what the process holds open, which job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from app.actions.accounts import Registration
+from app.api.readiness import Probe
+from app.api.throttle import Throttle
+from app.auth.tokens import Tokens
+from app.domain.errors import NOT_FOUND, NotFound, Unauthorized
+from app.domain.values import parse_id
+from app.resources import Resources
+from app.store import users
+from app.store.answers import Listed, Page
+from app.store.users import SignedIn
+
+MAX_PAGE = 1000
+BIGGEST = 2**63 - 1
+"""What a bigint of PostgreSQL holds."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What all doors share; made once per process and kept in `app.state.house`."""
+
+    resources: Resources
+    tokens: Tokens
+    throttle: Throttle
+    registration: Registration
+    refresh_reuse: timedelta
+    job_purge: bool
+    model: str
+    probes: Mapping[str, Probe]
+
+
+def house(connection: HTTPConnection) -> House:
+    found: House = connection.app.state.house
+    return found
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="access", description="The `access` token of register, login or refresh."
+)
+
+
+async def identify(request: Request) -> SignedIn:
+    """Who is calling; looked up once per request. Unauthorized, TooMany.
+
+    The token proves itself; one indexed query then makes sure that its session was not revoked and its user
+    not deleted, so that a logout holds at once.
+    """
+    known: SignedIn | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("Log in first: this call needs an access token.", code="not_authenticated")
+    here = house(request)
+    claims = here.tokens.read_access(token.strip())
+    async with here.resources.read() as connection:
+        caller = await users.signed_in(connection, claims.user_id, claims.session_id)
+    if caller is None:
+        raise Unauthorized("This session is over: log in again.", code="session_over")
+    here.throttle.take(caller.user_id)
+    request.state.caller = caller
+    return caller
+
+
+async def _caller(
+    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> SignedIn:
+    return await identify(request)
+
+
+def _id_of(text: str) -> UUID:
+    found = parse_id(text)
+    if found is None:
+        raise NotFound(NOT_FOUND)
+    return found
+
+
+_UUID = {"format": "uuid"}
+
+
+def _job_id(job_id: Annotated[str, Path(description="A job's id.", json_schema_extra=_UUID)]) -> UUID:
+    return _id_of(job_id)
+
+
+def _item_id(item_id: Annotated[str, Path(alias="id", json_schema_extra=_UUID)]) -> UUID:
+    return _id_of(item_id)
+
+
+def _job_filter(
+    job_id: Annotated[str | None, Query(description="Only of this job.", json_schema_extra=_UUID)] = None,
+    job: Annotated[str | None, Query(description="The same as `job_id`.", json_schema_extra=_UUID)] = None,
+) -> UUID | None:
+    wanted = job_id if job_id is not None else job
+    return None if wanted is None else _id_of(wanted)
+
+
+def _page(
+    limit: Annotated[
+        int | None, Query(description="At most so many, 1–1000 (clamped); without it the list is complete.")
+    ] = None,
+    before: Annotated[
+        UUID | None, Query(description="Only what stands before this id in the list's order.")
+    ] = None,
+    after: Annotated[
+        UUID | None, Query(description="Only what stands after this id in the list's order.")
+    ] = None,
+) -> Page:
+    return Page(None if limit is None else clamp(limit, 1, MAX_PAGE), before, after)
+
+
+Here = Annotated[House, Depends(house)]
+Caller = Annotated[SignedIn, Depends(_caller)]
+JobId = Annotated[UUID, Depends(_job_id)]
+ItemId = Annotated[UUID, Depends(_item_id)]
+JobFilter = Annotated[UUID | None, Depends(_job_filter)]
+PageAsked = Annotated[Page, Depends(_page)]
+
+
+def clamp(value: int, least: int, most: int) -> int:
+    return min(max(value, least), most)
+
+
+def json_answer(body: bytes | None, status: int = 200) -> Response:
+    """JSON as the store built it; NotFound when it built none."""
+    if body is None:
+        raise NotFound(NOT_FOUND)
+    return Response(body, status, media_type="application/json")
+
+
+def list_answer(request: Request, found: Listed, page: Page) -> Response:
+    """A list, with a `Link` to what comes next when a page was asked for and there is more."""
+    answer = json_answer(found.body)
+    if found.edge is not None:
+        backwards = page.before is not None and page.after is None
+        link_next(request, answer, "before" if backwards else "after", str(found.edge))
+    return answer
+
+
+def link_next(request: Request, answer: Response, name: str, value: str) -> None:
+    """Point to the next page: this very request with one parameter changed."""
+    url = request.url.include_query_params(**{name: value})
+    answer.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

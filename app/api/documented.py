@@ -1,0 +1,43 @@
+"""How refusals stand in `/docs`: by the codes that a call can give."""
+
+from typing import Any
+
+from app.api.errors import CODES, MEDIA_TYPE
+from app.api.shapes import Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+SIGNED_IN = ("not_authenticated", "token_invalid", "token_expired", "session_over", "too_many_requests")
+ALWAYS = ("database_down", "internal")
+
+
+def refusals(*codes: str, signed_in: bool = True) -> Responses:
+    """`responses=` of a route: every code it may answer, by status, each with an example."""
+    by_status: dict[int, list[str]] = {}
+    for code in (*codes, *(SIGNED_IN if signed_in else ()), *ALWAYS):
+        by_status.setdefault(CODES[code][0], []).append(code)
+    return {status: _response(status, found) for status, found in sorted(by_status.items())}
+
+
+def _response(status: int, codes: list[str]) -> dict[str, Any]:
+    examples = {code: {"summary": CODES[code][1], "value": _example(status, code)} for code in codes}
+    answer: dict[str, Any] = {
+        "description": " · ".join(f"`{code}`" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+    }
+    if status in (429, 503):
+        seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+        answer["headers"] = {"Retry-After": seconds}
+    return answer
+
+
+def _example(status: int, code: str) -> dict[str, Any]:
+    problem = Problem(
+        type="about:blank",
+        title=CODES[code][1],
+        status=status,
+        detail=CODES[code][1],
+        code=code,
+        request_id="6f1d0c9a5b7e4c1f9d3a2b8e7c6f5d4a",
+    )
+    return problem.model_dump(exclude_defaults=True)

@@ -1,0 +1,101 @@
+"""Doors for whoever runs the service: health, readiness, figures, and the documentation."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Literal
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict
+
+from app import metrics
+from app.api.deps import Here
+from app.api.readiness import examine
+from app.api.shapes import example
+
+router = APIRouter(tags=["8 · Operations"])
+
+ASSETS = files("fastapi_offline") / "static"
+"""Swagger UI from a package, so that `/docs` needs no network."""
+
+ASSET_NAMES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
+
+
+class Health(BaseModel):
+    model_config = example(status="ok")
+
+    status: Literal["ok"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    ok: bool
+    detail: str
+
+
+class Readiness(BaseModel):
+    """503 with the same body when one of `checks` is not ok. `model` is what the agents run on."""
+
+    model_config = example(
+        status="ready", checks={"database": {"ok": True, "detail": "answers"}}, model="rehearsal"
+    )
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Part]
+    model: str
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Response:
+    """This process serves requests."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"description": "A part is down.", "model": Readiness}},
+)
+async def readyz(here: Here) -> Response:
+    """Database, Redis, box, worker, model: what is down is named."""
+    states = await examine(here.probes)
+    ready = all(state.ok for state in states.values())
+    body = {"status": "ready" if ready else "not_ready", "checks": states, "model": here.model}
+    return Response(orjson.dumps(body), 200 if ready else 503, media_type="application/json")
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def figures() -> Response:
+    """Prometheus' text format."""
+    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+@router.get("/", include_in_schema=False)
+async def front() -> Response:
+    return RedirectResponse("/docs", 307)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=request.app.title,
+        swagger_js_url="/docs/swagger-ui-bundle.js",
+        swagger_css_url="/docs/swagger-ui.css",
+        swagger_favicon_url="/docs/favicon.png",
+        swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+    )
+
+
+def _asset(name: str) -> Callable[[], Awaitable[Response]]:
+    async def answer() -> Response:
+        return FileResponse(str(ASSETS / name), headers={"Cache-Control": "max-age=86400"})
+
+    return answer
+
+
+for _name in ASSET_NAMES:
+    router.add_api_route(f"/docs/{_name}", _asset(_name), include_in_schema=False)

@@ -1,0 +1,55 @@
+"""Whether the parts behind the service answer, asked side by side and with little patience."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from app.domain.errors import Unavailable
+
+PATIENCE_S = 2.0
+
+Probe = Callable[[], Awaitable[str]]
+"""Says in a few words how its part is; Unavailable when it is not well."""
+
+
+@dataclass(frozen=True)
+class PartState:
+    ok: bool
+    detail: str
+
+
+@dataclass
+class Remembered:
+    """A probe that is too dear to be made often: its outcome holds for `for_s`."""
+
+    probe: Probe
+    for_s: float
+    _asked: float = -1e9
+    _state: PartState = field(default=PartState(False, ""))
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __call__(self) -> str:
+        async with self._lock:
+            if time.monotonic() - self._asked > self.for_s:
+                self._state = await _state(self.probe, patience_s=30)
+                self._asked = time.monotonic()
+        if not self._state.ok:
+            raise Unavailable(self._state.detail)
+        return self._state.detail
+
+
+async def examine(probes: Mapping[str, Probe]) -> dict[str, PartState]:
+    """How each part is."""
+    states = await asyncio.gather(*(_state(probe, PATIENCE_S) for probe in probes.values()))
+    return dict(zip(probes, states, strict=True))
+
+
+async def _state(probe: Probe, patience_s: float) -> PartState:
+    try:
+        async with asyncio.timeout(patience_s):
+            return PartState(True, await probe())
+    except TimeoutError:
+        return PartState(False, "does not answer in time")
+    except Unavailable as problem:
+        return PartState(False, problem.detail)

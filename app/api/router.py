@@ -1,0 +1,18 @@
+"""All doors, in the order of the guide."""
+
+from fastapi import APIRouter
+
+from app.api import apps, auth, jobs, messages, operations, runs, sockets, tickets
+
+DOORS: tuple[APIRouter, ...] = (
+    auth.router,
+    jobs.once,
+    jobs.router,
+    runs.once,
+    runs.router,
+    messages.router,
+    apps.router,
+    tickets.router,
+    operations.router,
+    sockets.router,
+)

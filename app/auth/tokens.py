@@ -1,0 +1,104 @@
+"""Access and refresh tokens: JWTs of ours, HS256 and nothing else.
+
+Claims are ASCII letters, digits and `-._:/` only: clients read `exp` with a plain base64 decoder.
+A refresh token says no more than its row (`jti`), so the same row gives the same token again.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from jose import jwt
+from jose.exceptions import ExpiredSignatureError, JWTError
+
+from app.domain.errors import Unauthorized
+from app.domain.values import parse_id
+
+ALGORITHM = "HS256"
+ISSUER = AUDIENCE = "boardroom"
+MAX_TOKEN_CHARS = 4096
+_REQUIRED = {f"require_{claim}": True for claim in ("sub", "exp", "iat", "jti", "iss", "aud")}
+
+Kind = Literal["access", "refresh"]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says: whose it is, of which session (the refresh family), and its own id."""
+
+    user_id: UUID
+    session_id: UUID
+    token_id: UUID
+    expires_at: datetime
+
+
+class Tokens:
+    """Signs and reads tokens with one secret. `access_s` is the life of an access token in seconds."""
+
+    def __init__(self, secret: str, *, access_s: int) -> None:
+        self._secret = secret
+        self.access_s = access_s
+
+    def access(self, user_id: UUID, session_id: UUID) -> str:
+        now = datetime.now(UTC)
+        return self._sign("access", user_id, session_id, uuid4(), now, now + timedelta(seconds=self.access_s))
+
+    def refresh(
+        self, user_id: UUID, session_id: UUID, token_id: UUID, issued_at: datetime, expires_at: datetime
+    ) -> str:
+        """The token of a stored row: the same row, the same token."""
+        return self._sign("refresh", user_id, session_id, token_id, issued_at, expires_at)
+
+    def read_access(self, token: str) -> Claims:
+        """Unauthorized `token_invalid` or `token_expired`."""
+        return self._read("access", token)
+
+    def read_refresh(self, token: str, *, even_expired: bool = False) -> Claims:
+        """Unauthorized `token_invalid`, or `token_expired` unless `even_expired`."""
+        return self._read("refresh", token, even_expired=even_expired)
+
+    def _sign(
+        self, kind: Kind, user_id: UUID, session_id: UUID, token_id: UUID, issued: datetime, expires: datetime
+    ) -> str:
+        claims = {
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "exp": int(expires.timestamp()),
+            "iat": int(issued.timestamp()),
+            "jti": str(token_id),
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "type": kind,
+        }
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+
+    def _read(self, kind: Kind, token: str, *, even_expired: bool = False) -> Claims:
+        if len(token) > MAX_TOKEN_CHARS or not token.isascii():
+            raise _invalid()
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={**_REQUIRED, "verify_exp": not even_expired},
+            )
+        except ExpiredSignatureError:
+            raise Unauthorized("Your session has expired: log in again.", code="token_expired") from None
+        except JWTError:
+            raise _invalid() from None
+        return _claims(kind, claims)
+
+
+def _claims(kind: Kind, claims: dict[str, Any]) -> Claims:
+    ids = [parse_id(str(claims.get(name, ""))) for name in ("sub", "sid", "jti")]
+    user_id, session_id, token_id = ids
+    if claims.get("type") != kind or user_id is None or session_id is None or token_id is None:
+        raise _invalid()
+    return Claims(user_id, session_id, token_id, datetime.fromtimestamp(claims["exp"], UTC))
+
+
+def _invalid() -> Unauthorized:
+    return Unauthorized("This token is not valid here: log in again.", code="token_invalid")

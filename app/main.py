@@ -1,0 +1,145 @@
+"""The web process: composes the doors and serves them. `python -m app.main --help`."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import orjson
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app.api.cors import Cors
+from app.api.deps import House
+from app.api.description import TAGS, TEXT
+from app.api.envelope import Envelope
+from app.api.errors import handle_errors
+from app.api.readiness import Remembered
+from app.api.router import DOORS
+from app.api.socket_protocol import SOCKET_OPTIONS
+from app.api.sockets import SocketDoor
+from app.api.spelling import Spelling
+from app.api.throttle import Throttle
+from app.auth.tokens import Tokens
+from app.bootstrap import NotConfigured, make_hub, open_probes, open_resources
+from app.embedded.lifeline import watch_parent
+from app.logs import configure_logs
+from app.settings import Settings
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+GRACE_S = 8
+"""How long requests under way may still take when we are asked to stop."""
+
+BOX_EXAMINED_S = 60.0
+"""How long the outcome of making a throw-away box holds for `/readyz`."""
+
+log = structlog.get_logger()
+
+
+class Boardroom(FastAPI):
+    """The application, with what must stand on every answer around all of it, errors of ours included."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            title="Boardroom",
+            version="0.1.0",
+            description=TEXT,
+            openapi_tags=TAGS,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            strict_content_type=False,
+            max_body_size=MAX_BODY_BYTES,
+            lifespan=_serving,
+        )
+        self.settings = settings
+        for door in DOORS:
+            self.include_router(door)
+        handle_errors(self)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]
+        inner = Spelling(super().build_middleware_stack(), [*paths, "/openapi.json"])
+        return Cors(Envelope(inner), self.settings.origins)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; it opens what it needs when it is started."""
+    return Boardroom(settings)
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI) -> AsyncIterator[None]:
+    assert isinstance(app, Boardroom)
+    settings = app.settings
+    tokens = Tokens(_secret(settings), access_s=settings.access_token_minutes * 60)
+    async with AsyncExitStack() as later:
+        resources = await later.enter_async_context(open_resources(settings))
+        probes = await later.enter_async_context(open_probes(settings, resources))
+        app.state.house = House(
+            resources=resources,
+            tokens=tokens,
+            throttle=Throttle(),
+            registration=settings.may_register,
+            refresh_reuse=timedelta(seconds=settings.refresh_reuse_seconds),
+            job_purge=settings.job_purge,
+            model=settings.model,
+            probes={**probes, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
+        )
+        app.state.sockets = SocketDoor(
+            resources,
+            tokens,
+            make_hub(settings, resources),
+            token_query=settings.ws_token_query,
+            origins=settings.origins,
+        )
+        await later.enter_async_context(app.state.sockets.open())
+        yield
+
+
+def _secret(settings: Settings) -> str:
+    given = settings.secret_key.get_secret_value()
+    if not given:
+        log.warning("secret_key.missing", detail="SECRET_KEY is not set: sessions end with this process.")
+    return given or secrets.token_urlsafe(48)
+
+
+def server_config(app: FastAPI, settings: Settings, descriptor: int | None = None) -> uvicorn.Config:
+    """How uvicorn serves `app`: on the inherited listening socket `descriptor`, or on HOST and PORT."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        fd=descriptor,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        **SOCKET_OPTIONS,
+    )
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m app.main", description="Boardroom's web process.")
+    parser.add_argument("--fd", type=int, help="a listening socket inherited from the supervisor")
+    parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document and end")
+    arguments = parser.parse_args()
+    settings = Settings()
+    app = create_app(settings)
+    if arguments.openapi:
+        sys.stdout.buffer.write(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2) + b"\n")
+        return
+    watch_parent()
+    configure_logs(production=settings.production)
+    try:
+        uvicorn.Server(server_config(app, settings, arguments.fd)).run()
+    except NotConfigured as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Apps as clients see them. The owner is part of every question."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.tables import App, Job
+
+_APP = made_of(
+    id=App.id,
+    job_id=App.job_id,
+    spec=App.spec,
+    prd_markdown=App.prd_markdown,
+    prd_generated_at=stamp(App.prd_generated_at),
+    created_at=stamp(App.created_at),
+    updated_at=stamp(App.updated_at),
+)
+_ALONE = select(as_text(_APP)).join(Job, Job.id == App.job_id)
+_LISTED = select(App.id, as_text(_APP)).join(Job, Job.id == App.job_id)
+
+
+async def app(connection: AsyncConnection, owner: UUID, app_id: UUID) -> bytes | None:
+    """An `App`."""
+    return await one(connection, _ALONE.where(App.id == app_id, Job.user_id == owner))
+
+
+async def app_of(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+    """The `App` of a job, None while there is none."""
+    return await one(connection, _ALONE.where(App.job_id == job_id, Job.user_id == owner))
+
+
+async def all_apps(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
+    """`[App]`, newest first."""
+    return await listed(connection, _LISTED.where(Job.user_id == owner), [App.id], page, newest_first=True)

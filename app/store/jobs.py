@@ -1,0 +1,95 @@
+"""Jobs as clients see them. The owner is part of every question."""
+
+from uuid import UUID
+
+from sqlalchemy import ScalarSelect, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store import events
+from app.store.answers import Listed, Page, array_of, as_text, listed, made_of, one, stamp
+from app.store.messages import MESSAGE
+from app.store.tables import Job, Message, Step
+
+_JOB = {
+    "id": Job.id,
+    "initial_prompt": Job.initial_prompt,
+    "prompt": Job.prompt,
+    "requirements_summary": Job.requirements_summary,
+    "status": Job.status,
+    "error_message": Job.error_message,
+    "failure_code": Job.failure_code,
+    "verification": Job.verification,
+    "is_paused": Job.is_paused,
+    "created_at": stamp(Job.created_at),
+    "updated_at": stamp(Job.updated_at),
+    "last_seq": Job.last_seq,
+    "usage": made_of(
+        input_tokens=Job.input_tokens,
+        output_tokens=Job.output_tokens,
+        cost_usd=Job.cost_usd,
+        model_calls=Job.model_calls,
+    ),
+}
+_STEP = made_of(
+    id=Step.id,
+    agent_name=Step.agent_name,
+    message=Step.message,
+    order=Step.order,
+    created_at=stamp(Step.created_at),
+)
+
+
+def _steps() -> ScalarSelect[str]:
+    return select(array_of(_STEP, Step.order)).where(Step.job_id == Job.id).scalar_subquery()
+
+
+def _messages() -> ScalarSelect[str]:
+    return select(array_of(MESSAGE, Message.position)).where(Message.job_id == Job.id).scalar_subquery()
+
+
+_ALONE = select(as_text(made_of(**_JOB)))
+_WITH_ALL = select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages())))
+_LISTED = select(Job.id, as_text(made_of(**_JOB)))
+
+
+async def job(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+    """A `Job`."""
+    return await one(connection, _ALONE.where(Job.id == job_id, Job.user_id == owner))
+
+
+async def detail(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+    """A `JobDetail`: one statement, so one snapshot with its `last_seq`."""
+    return await one(connection, _WITH_ALL.where(Job.id == job_id, Job.user_id == owner))
+
+
+async def all_jobs(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
+    """`[Job]`, newest first."""
+    return await listed(connection, _LISTED.where(Job.user_id == owner), [Job.id], page, newest_first=True)
+
+
+async def exists(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool:
+    """Whether there is such a job of this owner's."""
+    query = select(Job.id).where(Job.id == job_id, Job.user_id == owner)
+    return await connection.scalar(query) is not None
+
+
+async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool | None:
+    """Whether the client stopped the job's container; None when there is no such job."""
+    stopped: bool | None = await connection.scalar(
+        select(Job.box_stopped).where(Job.id == job_id, Job.user_id == owner)
+    )
+    return stopped
+
+
+async def event_page(
+    connection: AsyncConnection, owner: UUID, job_id: UUID, since: int, limit: int
+) -> tuple[bytes, int | None] | None:
+    """The events after `since` and, when there are more, the number of the last one here; None when there is
+    no such job."""
+    if not await exists(connection, owner, job_id):
+        return None
+    found = await events.after(connection, job_id, since, limit + 1)
+    more = len(found) > limit
+    found = found[:limit]
+    body = f"[{','.join(event.payload for event in found)}]".encode()
+    return body, found[-1].seq if more else None

@@ -1,0 +1,46 @@
+"""Messages as clients see them. The owner is part of every question."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.tables import Job, JobEvent, Message
+
+MESSAGE = made_of(
+    id=Message.id,
+    job_id=Message.job_id,
+    role=Message.role,
+    sender=Message.sender,
+    content=Message.content,
+    metadata=Message.data,
+    created_at=stamp(Message.created_at),
+)
+_ALONE = select(as_text(MESSAGE)).join(Job, Job.id == Message.job_id)
+_LISTED = select(Message.id, as_text(MESSAGE)).join(Job, Job.id == Message.job_id)
+
+
+async def message(connection: AsyncConnection, owner: UUID, message_id: UUID) -> bytes | None:
+    """A `Message`."""
+    return await one(connection, _ALONE.where(Message.id == message_id, Job.user_id == owner))
+
+
+async def all_messages(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+    """`[Message]` of one job or of all: oldest first, by position."""
+    query = _LISTED.where(Job.user_id == owner)
+    if job_id is None:
+        return await listed(connection, query, [Message.created_at, Message.id], page)
+    return await listed(connection, query.where(Message.job_id == job_id), [Message.position], page)
+
+
+async def job_of(session: AsyncSession, owner: UUID, message_id: UUID) -> UUID | None:
+    """The job a message is in."""
+    query = select(Message.job_id).join(Job, Job.id == Message.job_id)
+    found: UUID | None = await session.scalar(query.where(Message.id == message_id, Job.user_id == owner))
+    return found
+
+
+async def first_event(session: AsyncSession, message: Message) -> JobEvent | None:
+    """The event that told the message."""
+    return await session.get(JobEvent, (message.job_id, message.event_seq)) if message.event_seq else None

@@ -1,0 +1,68 @@
+"""Tickets and what the service found out about them, as clients see both. The owner is part of every
+question."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.tables import Evidence, Job, Run, Ticket
+
+_TICKET = made_of(
+    id=Ticket.id,
+    job_id=Ticket.job_id,
+    parent_id=Ticket.parent_id,
+    type=Ticket.type,
+    title=Ticket.title,
+    description=Ticket.description,
+    acceptance_criteria=Ticket.acceptance_criteria,
+    checks=Ticket.checks,
+    status=Ticket.status,
+    assigned_to=Ticket.assigned_to,
+    dependencies=Ticket.dependencies,
+    order=Ticket.order,
+    attempts=Ticket.attempts,
+    commit=Ticket.commit,
+    created_at=stamp(Ticket.created_at),
+    updated_at=stamp(Ticket.updated_at),
+)
+_EVIDENCE = made_of(
+    id=Evidence.id,
+    run=Run.number,
+    ticket_id=Evidence.ticket_id,
+    criterion=Evidence.criterion,
+    check=Evidence.check,
+    exit_code=Evidence.exit_code,
+    passed=Evidence.passed,
+    output_tail=Evidence.output_tail,
+    duration_ms=Evidence.duration_ms,
+    commit=Evidence.commit,
+    created_at=stamp(Evidence.created_at),
+)
+_ALONE = select(as_text(_TICKET)).join(Job, Job.id == Ticket.job_id)
+_LISTED = select(Ticket.id, as_text(_TICKET)).join(Job, Job.id == Ticket.job_id)
+_EVIDENCE_LISTED = (
+    select(Evidence.id, as_text(_EVIDENCE))
+    .join(Job, Job.id == Evidence.job_id)
+    .join(Run, Run.id == Evidence.run_id)
+)
+
+
+async def ticket(connection: AsyncConnection, owner: UUID, ticket_id: UUID) -> bytes | None:
+    """A `Ticket`."""
+    return await one(connection, _ALONE.where(Ticket.id == ticket_id, Job.user_id == owner))
+
+
+async def all_tickets(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+    """`[Ticket]` of one job or of all, in execution order."""
+    query = _LISTED.where(Job.user_id == owner)
+    if job_id is not None:
+        query = query.where(Ticket.job_id == job_id)
+    return await listed(connection, query, [Ticket.job_id, Ticket.order, Ticket.id], page)
+
+
+async def evidence(connection: AsyncConnection, owner: UUID, job_id: UUID, page: Page) -> Listed:
+    """`[Evidence]` of one job, oldest first."""
+    query = _EVIDENCE_LISTED.where(Evidence.job_id == job_id, Job.user_id == owner)
+    return await listed(connection, query, [Evidence.created_at, Evidence.id], page)

@@ -1,0 +1,124 @@
+"""Users, their sessions (refresh families) and the tickets of their sockets."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
+
+_FIRST_USER_LOCK = 7_022_027
+"""The advisory lock under which registrations find out, one after the other, whether they are the first."""
+
+SWEEP = 100
+"""At most so many outdated rows go in passing."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who is asking: a user with a session that is not over."""
+
+    user_id: UUID
+    session_id: UUID
+    email: str
+    name: str
+    date_joined: datetime
+
+    @property
+    def sender(self) -> str:
+        """The name under which this user's messages stand."""
+        return self.name or self.email
+
+
+_SIGNED_IN = select(User.email, User.name, User.date_joined).join(
+    RefreshFamily, RefreshFamily.user_id == User.id
+)
+
+
+async def signed_in(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> SignedIn | None:
+    """The user of a session, or None when it was revoked or its user is gone."""
+    query = _SIGNED_IN.where(
+        User.id == user_id, RefreshFamily.id == session_id, RefreshFamily.revoked_at.is_(None)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else SignedIn(user_id, session_id, row.email, row.name, row.date_joined)
+
+
+async def live_sessions(connection: AsyncConnection, session_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of the given sessions that are neither revoked nor of a deleted user."""
+    query = select(RefreshFamily.id).where(
+        RefreshFamily.id.in_(session_ids), RefreshFamily.revoked_at.is_(None)
+    )
+    return frozenset((await connection.execute(query)).scalars())
+
+
+async def add(session: AsyncSession, user: User) -> bool:
+    """Store a new user; False, storing nothing, when the email is taken."""
+    values = {column.key: getattr(user, column.key) for column in User.__table__.columns}
+    query = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
+    return await session.scalar(query) is not None
+
+
+async def find_user(session: AsyncSession, email: str) -> User | None:
+    """By email, whatever its case."""
+    return await session.scalar(select(User).where(func.lower(User.email) == func.lower(email)))
+
+
+async def lock_registration(session: AsyncSession) -> bool:
+    """Let one registration through at a time, until the unit ends; whether there is a user yet."""
+    await session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})
+    return await session.scalar(select(User.id).limit(1)) is not None
+
+
+async def take_family(session: AsyncSession, family_id: UUID) -> tuple[RefreshFamily, User] | None:
+    """Lock a family and read its user: refreshes and logouts of one family go one after the other."""
+    query = (
+        select(RefreshFamily, User)
+        .join(User, User.id == RefreshFamily.user_id)
+        .where(RefreshFamily.id == family_id)
+        .with_for_update(of=RefreshFamily)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def is_rotated(session: AsyncSession, token_id: UUID | None) -> bool:
+    """Whether this refresh token was used."""
+    query = select(RefreshToken.id).where(RefreshToken.id == token_id, RefreshToken.rotated_at.is_not(None))
+    return await session.scalar(query) is not None
+
+
+async def revoke_sessions(session: AsyncSession, user_id: UUID) -> None:
+    """End all sessions of a user."""
+    query = update(RefreshFamily).where(RefreshFamily.user_id == user_id, RefreshFamily.revoked_at.is_(None))
+    await session.execute(query.values(revoked_at=func.clock_timestamp()))
+
+
+async def newest_token(session: AsyncSession, family_id: UUID) -> RefreshToken:
+    """The one token of a family that was not rotated yet."""
+    query = select(RefreshToken).where(RefreshToken.family_id == family_id, RefreshToken.rotated_at.is_(None))
+    return (await session.execute(query)).scalar_one()
+
+
+async def forget_expired_sessions(session: AsyncSession, user_id: UUID) -> None:
+    """Sessions of this user that nothing can renew any more."""
+    alive = select(RefreshToken.family_id).where(RefreshToken.expires_at > func.clock_timestamp())
+    await session.execute(
+        delete(RefreshFamily).where(RefreshFamily.user_id == user_id, RefreshFamily.id.not_in(alive))
+    )
+
+
+async def redeem_ticket(session: AsyncSession, digest: bytes) -> WsTicket | None:
+    """Take a ticket out of the table, whether it is still valid or not; None when there is none."""
+    query = delete(WsTicket).where(WsTicket.digest == digest).returning(WsTicket)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def forget_expired_tickets(session: AsyncSession) -> None:
+    old = select(WsTicket.digest).where(WsTicket.expires_at < func.clock_timestamp())
+    old = old.limit(SWEEP).with_for_update(skip_locked=True)
+    await session.execute(delete(WsTicket).where(WsTicket.digest.in_(old)))

@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from app.actions import accounts
@@ -20,6 +19,7 @@ from app.demo.screen import Screen
 from app.demo.service import service
 from app.domain.errors import Refusal
 from app.domain.job import Status
+from app.embedded.children import KeepsDying
 from app.embedded.datadir import DataDir
 from app.embedded.doctor import Finding, describe_model, examine_machine
 from app.embedded.errors import StackProblem
@@ -28,7 +28,7 @@ from app.embedded.supervisor import SECRET_FILE, Neighbours, stops_on_signal, su
 from app.resources import Resources
 from app.runtime.forward import AppOfJob, forwarded
 from app.runtime.workspace import RuntimeProblem
-from app.settings import Settings
+from app.settings import BadSettings, Settings, load_settings
 from app.store.migrate import migrate as migrate_database
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ cli.add_typer(user, name="user")
 def up() -> None:
     """Run the service in the foreground, with a PostgreSQL and a Valkey of its own where none are given."""
     watch_parent()
-    settings = Settings()
+    settings = load_settings()
     runtime = open_runtime(settings)
 
     def describe() -> list[str]:
@@ -77,7 +77,7 @@ def demo(
     """Play the main job and show it live: on the service running in DATA_DIR, else on one of its own."""
     if not idea.strip():
         raise typer.BadParameter("the idea is empty", param_hint="--idea")
-    settings = Settings()
+    settings = load_settings()
     console = Console(highlight=False)
     done = False
     with stops_on_signal():
@@ -95,7 +95,7 @@ def open_app(
     port: Annotated[int, typer.Option(help="The local port; 0 takes any.")] = 0,
 ) -> None:
     """Lead a port of this machine to the app in a job's box, until Ctrl-C. Needs DATA_DIR only."""
-    settings = Settings()
+    settings = load_settings()
     with stops_on_signal():
         asyncio.run(_open(settings, job, port))
 
@@ -115,14 +115,14 @@ def worker() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database up to date."""
-    asyncio.run(migrate_database(_with_addresses(Settings()).database_url))
+    asyncio.run(migrate_database(_with_addresses(load_settings()).database_url))
     typer.echo("The database is up to date.")
 
 
 @cli.command()
 def doctor() -> None:
     """Say what this machine can do and what it cannot, with the remedy. Exit 1 if something is missing."""
-    settings = Settings()
+    settings = load_settings()
     findings = [*examine_machine(settings), _examine_boxes(settings)]
     for finding in findings:
         typer.echo(_in_words(finding))
@@ -156,10 +156,12 @@ def user_passwd(email: str) -> None:
 def main() -> None:
     try:
         cli()
-    except ValidationError as error:
-        _give_up("\n".join(f"{_setting(item['loc'])}: {item['msg']}" for item in error.errors()))
-    except (StackProblem, NotConfigured, Refused, Refusal, RuntimeProblem) as problem:
-        _give_up(str(problem))
+    except KeepsDying as problem:
+        typer.echo(str(problem), err=True)
+        sys.exit(1)
+    except (StackProblem, BadSettings, NotConfigured, Refused, Refusal, RuntimeProblem) as problem:
+        typer.echo(str(problem), err=True)
+        sys.exit(REFUSED)
 
 
 async def _open(settings: Settings, job_id: UUID, port: int) -> None:
@@ -175,15 +177,6 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
         if not DataDir(settings.data_dir).running():
             await runtime.stop(job_id)
         await runtime.close()
-
-
-def _give_up(message: str) -> None:
-    typer.echo(message, err=True)
-    sys.exit(REFUSED)
-
-
-def _setting(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location).upper() or "settings"
 
 
 def _examine_boxes(settings: Settings) -> Finding:
@@ -212,7 +205,7 @@ def _with_addresses(settings: Settings) -> Settings:
 
 def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:
     async def run() -> None:
-        async with open_resources(_with_addresses(Settings())) as resources:
+        async with open_resources(_with_addresses(load_settings())) as resources:
             await act(resources)
 
     asyncio.run(run())
@@ -220,7 +213,7 @@ def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:
 
 def _become(module: str) -> None:
     """This process goes on as the module, with the addresses in its environment."""
-    settings = _with_addresses(Settings())
+    settings = _with_addresses(load_settings())
     secret = settings.secret_key.get_secret_value() or DataDir(settings.data_dir).secret(SECRET_FILE)
     os.environ.update(DATABASE_URL=settings.database_url, REDIS_URL=settings.redis_url, SECRET_KEY=secret)
     _run_module(module)

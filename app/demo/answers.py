@@ -2,43 +2,38 @@
 
 import re
 
-_ANSWERS: tuple[tuple[str, str, str], ...] = (
+_ANSWERS = (
     (
-        "success",
-        r"success|succeed|worked|worth it|happy|how (?:will|would|do) you (?:know|tell)|goal|measure",
-        "When all of us have stopped using the old notes, and any entry is found within a few seconds.",
+        r"worth|succe|happy|goal|measure|how (?:will|would|do) (?:you|we) (?:know|tell|see)",
+        "When nobody needs the old notes any more, and everything is found within seconds.",
     ),
     (
-        "problem",
-        r"problem|trouble|today|at the moment|currently|annoy|pain|difficult|instead|why",
-        "Today it is scattered over notes and chat messages, so things get lost and asked for twice.",
+        r"add or|leave out|anything beyond|features?|fields?|should it|able to|details|note",
+        "Please add a rating from 1 to 5. The rest is fine as it is.",
     ),
     (
-        "audience",
-        r"\bwho\b|whom|audience|people|users?|customers?|share",
+        r"problem|trouble|today|at the moment|currently|annoy|instead|why",
+        "Today it is on paper and in our heads: things get lost and asked for twice.",
+    ),
+    (
+        r"\bwho\b|whom|audience|people|users?|share",
         "A small group of people who know each other, most of them on their phones.",
     ),
-    (
-        "features",
-        r"features?|fields?|keep|store|note down|record|should it|able to|must|details|what .* (?:do|have)",
-        "Adding, editing and deleting entries, a list of them, and a search. The usual fields are fine, "
-        "and please add a rating from 1 to 5.",
-    ),
 )
-"""(topic, the question's words, the answer), tried in this order."""
+"""What a question holds, and its answer, tried in this order."""
 
-ENOUGH = "That is all I know. Please go ahead with what you think is best."
+GO = "Go ahead."
 
 
 class Interview:
-    """Answers each topic once; asked again, or something unknown, it says to go ahead."""
+    """Gives each answer once; asked again, or something unknown, it says to go ahead."""
 
     def __init__(self) -> None:
-        self._answered: set[str] = set()
+        self._left = list(_ANSWERS)
 
     def answer(self, question: str) -> str:
-        for topic, words, answer in _ANSWERS:
-            if topic not in self._answered and re.search(words, question, re.IGNORECASE):
-                self._answered.add(topic)
+        for words, answer in self._left:
+            if re.search(words, question, re.IGNORECASE):
+                self._left.remove((words, answer))
                 return answer
-        return ENOUGH
+        return GO

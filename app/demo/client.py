@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -100,7 +100,7 @@ class JobSocket:
         if self._link:
             await self._link.send(json.dumps({"kind": "chat", "content": content}))
 
-    async def events(self, quiet_s: float) -> AsyncIterator[Json]:
+    async def events(self, quiet_s: float) -> AsyncGenerator[Json, None]:
         """Each event once and in order, and QUIET whenever none came for `quiet_s`. Refused when the service
         closes for good or stays away for a minute."""
         lost_at = time.monotonic()

@@ -1,6 +1,7 @@
 """The main job as a client lives it: an idea, a few answers, and then watching until it is built."""
 
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from app.demo.answers import Interview
@@ -41,11 +42,12 @@ async def _play(client: Client, idea: str, screen: Screen) -> Json:
     watch = Watch(job["id"])
     screen.opening(idea, watch.job_id)
     socket = client.socket(watch.job_id)
-    with screen.live():
-        async for event in socket.events(QUIET_S):
-            await _follow(client, socket, watch, event, screen)
-            if watch.status in FINISHED:
-                break
+    async with aclosing(socket.events(QUIET_S)) as events:
+        with screen.live():
+            async for event in events:
+                await _follow(client, socket, watch, event, screen)
+                if watch.status in FINISHED:
+                    break
     await _closing(client, watch, screen)
     screen.login(email, password)
     return await client.job(watch.job_id)

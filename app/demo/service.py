@@ -18,6 +18,8 @@ from app.embedded.server import await_end
 
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 60.0
+TICK_S = 0.1
+LOG_TAIL_CHARS = 2000
 LOG = "demo.log"
 
 
@@ -26,7 +28,7 @@ def service(data_dir: Path) -> Iterator[str]:
     """Its address. One of our own ends with this block, or with our death. StackProblem."""
     home = DataDir(data_dir)
     if running := home.running():
-        _await(lambda: _is_ready(running.url), f"Boardroom at {running.url} is not ready")
+        _await_ready(running.url)
         yield running.url
         return
     reading, ours = os.pipe()
@@ -51,26 +53,33 @@ def service(data_dir: Path) -> Iterator[str]:
 
 
 def _ready_address(home: DataDir, up: "subprocess.Popen[bytes]") -> str:
-    def ready() -> bool:
+    def still_starting() -> bool:
         if up.poll() is not None:
-            raise StackProblem(f"Boardroom did not start:\n{(home.path / LOG).read_text().strip()}")
-        note = home.last()
-        return note.pid == up.pid and _is_ready(note.url)
+            said = (home.path / LOG).read_text(errors="replace").strip()
+            raise StackProblem(f"Boardroom did not start:\n{said[-LOG_TAIL_CHARS:]}")
+        return True
 
-    _await(ready, f"Boardroom did not get ready; its words are in {home.path / LOG}")
-    return home.last().url
+    while still_starting() and home.last().pid != up.pid:
+        time.sleep(TICK_S)
+    url = home.last().url
+    _await_ready(url, still_starting)
+    return url
 
 
-def _await(true: Callable[[], bool], otherwise: str) -> None:
+def _await_ready(url: str, still_starting: Callable[[], bool] = lambda: True) -> None:
+    """Wait until everything is up. A box cannot get better by waiting: told at once. StackProblem."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while not true():
-        if time.monotonic() > deadline:
-            raise StackProblem(f"{otherwise} after {READY_WITHIN_S:.0f} s.")
-        time.sleep(0.1)
+    while still_starting() and (down := _what_is_down(url)):
+        if time.monotonic() > deadline or down.keys() == {"box"}:
+            words = "\n".join(f"{part}: {detail}" for part, detail in down.items())
+            raise StackProblem(f"Boardroom at {url} cannot work:\n{words}")
+        time.sleep(TICK_S)
 
 
-def _is_ready(url: str) -> bool:
+def _what_is_down(url: str) -> dict[str, str]:
+    """Part and why, as `/readyz` tells it; nothing when all is well."""
     try:
-        return httpx.get(f"{url}/readyz", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
+        checks = httpx.get(f"{url}/readyz", timeout=READY_WITHIN_S).json()["checks"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return {"API": f"no answer yet ({type(error).__name__})"}
+    return {part: state["detail"] for part, state in checks.items() if not state["ok"]}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import structlog
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from app.api.cors import Cors
 from app.api.deps import House
 from app.api.description import TAGS, TEXT
+from app.api.documented import openapi_of
 from app.api.envelope import Envelope
 from app.api.errors import handle_errors
 from app.api.readiness import Remembered
@@ -55,11 +57,17 @@ class Boardroom(FastAPI):
             strict_content_type=False,
             max_body_size=MAX_BODY_BYTES,
             lifespan=_serving,
+            generate_unique_id_function=lambda route: route.name,
         )
         self.settings = settings
         for door in DOORS:
             self.include_router(door)
         handle_errors(self)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi_of(self)
+        return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
         paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]

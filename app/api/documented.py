@@ -1,6 +1,11 @@
-"""How refusals stand in `/docs`: by the codes that a call can give."""
+"""The OpenAPI document: refusals by the codes that a call can give, and nothing the framework made up."""
 
+from http import HTTPStatus
 from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
 from app.api.errors import CODES, MEDIA_TYPE
 from app.api.shapes import Problem
@@ -14,7 +19,8 @@ ALWAYS = ("database_down", "internal")
 def refusals(*codes: str, signed_in: bool = True) -> Responses:
     """`responses=` of a route: every code it may answer, by status, each with an example."""
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, *(SIGNED_IN if signed_in else ()), *ALWAYS):
+    too_large = ("too_large",) if "bad_json" in codes else ()
+    for code in dict.fromkeys((*codes, *too_large, *(SIGNED_IN if signed_in else ()), *ALWAYS)):
         by_status.setdefault(CODES[code][0], []).append(code)
     return {status: _response(status, found) for status, found in sorted(by_status.items())}
 
@@ -34,10 +40,30 @@ def _response(status: int, codes: list[str]) -> dict[str, Any]:
 def _example(status: int, code: str) -> dict[str, Any]:
     problem = Problem(
         type="about:blank",
-        title=CODES[code][1],
+        title=HTTPStatus(status).phrase,
         status=status,
         detail=CODES[code][1],
         code=code,
         request_id="6f1d0c9a5b7e4c1f9d3a2b8e7c6f5d4a",
     )
     return problem.model_dump(exclude_defaults=True)
+
+
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    """The document of `app`. The framework's own shape of a 422, which is never sent, is taken out."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = document["components"]["schemas"]
+    del schemas["HTTPValidationError"], schemas["ValidationError"]
+    _, problem = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
+    schemas.update(problem["$defs"])
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if MEDIA_TYPE not in operation["responses"].get("422", {"content": [MEDIA_TYPE]})["content"]:
+                del operation["responses"]["422"]
+    return document

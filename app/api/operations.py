@@ -68,7 +68,7 @@ async def readyz(here: Here) -> Response:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def figures() -> Response:
+async def metrics_text() -> Response:
     """Prometheus' text format."""
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api import apps, auth, jobs, messages, operations, runs, sockets, tickets
+from app.api import apps, auth, containers, files, jobs, messages, operations, runs, sockets, tickets
 
 DOORS: tuple[APIRouter, ...] = (
     auth.router,
@@ -13,6 +13,8 @@ DOORS: tuple[APIRouter, ...] = (
     messages.router,
     apps.router,
     tickets.router,
+    containers.router,
+    files.router,
     operations.router,
     sockets.router,
 )

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.domain.budget import Usage
 from app.domain.job import FailureCode, Status, Verification
 from app.domain.ticket import Check, TicketStatus, TicketType
 
@@ -108,6 +107,17 @@ class WsTicket(BaseModel):
 
     ticket: str
     expires_in: int
+
+
+class Usage(BaseModel):
+    """What the job has cost so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    model_calls: int
 
 
 class Job(BaseModel):

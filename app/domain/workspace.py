@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.errors import Forbidden, Invalid
 
 ROOT = "/app"
+MANIFEST = f"{ROOT}/boardroom.json"
 MAX_READ_BYTES = 2 * 1024 * 1024
 MAX_SAVE_BYTES = 524_288
 MAX_NAME_BYTES = 255

@@ -35,6 +35,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         max_overflow=10,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes to the log; prompts and hashes do not
         connect_args={"timeout": 3, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,

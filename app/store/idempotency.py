@@ -34,8 +34,8 @@ async def forget_old(session: AsyncSession, kept: timedelta, running: timedelta)
     """Drop answers older than `kept`, and keys whose first request died: it has been running longer than
     `running`."""
     now = func.clock_timestamp()
-    row = tuple_(IdempotencyKey.user_id, IdempotencyKey.method, IdempotencyKey.path, IdempotencyKey.key)
+    key = (IdempotencyKey.user_id, IdempotencyKey.method, IdempotencyKey.path, IdempotencyKey.key)
     stuck = and_(IdempotencyKey.status.is_(None), IdempotencyKey.created_at < now - running)
-    old = select(row).where(or_(IdempotencyKey.created_at < now - kept, stuck))
+    old = select(*key).where(or_(IdempotencyKey.created_at < now - kept, stuck))
     old = old.limit(SWEEP).with_for_update(skip_locked=True)
-    await session.execute(delete(IdempotencyKey).where(row.in_(old)))
+    await session.execute(delete(IdempotencyKey).where(tuple_(*key).in_(old)))

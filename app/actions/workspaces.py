@@ -1,0 +1,122 @@
+"""What a client does with a job's container: wake it, stop it, look into it, save a file.
+
+Whoever waits for a box here gets a clear refusal, in the words that existing clients look for.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+
+from app.domain.errors import NOT_FOUND, Conflict, NotFound, Unavailable
+from app.domain.workspace import MANIFEST, Manifest
+from app.resources import Resources
+from app.runtime.workspace import (
+    BoxStatus,
+    RuntimeProblem,
+    Saved,
+    Workspace,
+    WorkspaceBusy,
+    WorkspaceMissing,
+)
+from app.store import jobs
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def attached(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIterator[Workspace]:
+    """The job's workspace, woken if it slept. NotFound; Conflict `container_stopped`; Unavailable; and
+    whatever the workspace itself refuses."""
+    if await _is_stopped(resources, user_id, job_id):
+        raise Conflict("Container is not running. Start it with containers/start.", code="container_stopped")
+    with _told():
+        workspace = await resources.runtime.attach(job_id)
+        try:
+            yield workspace
+        finally:
+            await workspace.close()
+
+
+async def save_file(
+    resources: Resources, user_id: UUID, job_id: UUID, path: str, content: str, etag: str | None
+) -> Saved:
+    """Write a file and commit it as "Client". As `attached`; Conflict `job_running`, Stale, TooLarge."""
+    async with attached(resources, user_id, job_id) as workspace:
+        return await workspace.save(path, content.encode(), etag)
+
+
+async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Wake the container and start the app in it, again if it died. NotFound; Unavailable."""
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        job.box_stopped = False
+    async with attached(resources, user_id, job_id) as workspace:
+        manifest = await _manifest(workspace)
+        if manifest is not None:
+            app = await workspace.start_app(manifest)
+            log.info("app.started", job=str(job_id), state=app.state)
+
+
+async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+    """Stop the container; only `start_container` or a new run wakes it then. Conflict `job_running`."""
+    if (await container_status(resources, user_id, job_id)).state == "none":
+        raise _nothing_built()
+    await _mark_stopped(resources, user_id, job_id, True)
+    try:
+        with _told():
+            await resources.runtime.stop(job_id)
+    except (Conflict, Unavailable):
+        await _mark_stopped(resources, user_id, job_id, False)
+        raise
+
+
+async def container_status(resources: Resources, user_id: UUID, job_id: UUID) -> BoxStatus:
+    """How the container is, without waking it; `stopped` when the client stopped it. NotFound."""
+    stopped = await _is_stopped(resources, user_id, job_id)
+    with _told():
+        status = await resources.runtime.status(job_id)
+    return BoxStatus("stopped", status.image) if stopped and status.state == "asleep" else status
+
+
+async def _is_stopped(resources: Resources, user_id: UUID, job_id: UUID) -> bool:
+    async with resources.read() as connection:
+        stopped = await jobs.is_box_stopped(connection, user_id, job_id)
+    if stopped is None:
+        raise NotFound(NOT_FOUND)
+    return stopped
+
+
+async def _mark_stopped(resources: Resources, user_id: UUID, job_id: UUID, stopped: bool) -> None:
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        job.box_stopped = stopped
+
+
+async def _manifest(workspace: Workspace) -> Manifest | None:
+    """What the app says of itself; None where there is no app yet, or nothing that can be understood."""
+    try:
+        file = await workspace.read(MANIFEST)
+        return Manifest.model_validate_json(file.content)
+    except (NotFound, ValidationError):
+        return None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Problems with boxes in the words of clients."""
+    try:
+        yield
+    except WorkspaceMissing:
+        raise _nothing_built() from None
+    except WorkspaceBusy:
+        raise Conflict("The builder is at work in this container.", code="job_running") from None
+    except RuntimeProblem as problem:
+        log.warning("box.problem", problem=str(problem))
+        raise Unavailable("Container engine is not reachable.", code="engine_down") from problem
+
+
+def _nothing_built() -> NotFound:
+    return NotFound("Container not found: nothing has been built yet.", code="container_not_found")

@@ -1,0 +1,75 @@
+"""Doors of a job's container."""
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from app.actions.workspaces import container_status, start_container, stop_container
+from app.api.deps import Caller, Here, JobId, json_answer
+from app.api.documented import refusals
+from app.api.shapes import WHEN, Stamp, example
+from app.domain.values import stamp
+from app.domain.workspace import BoxState
+
+router = APIRouter(prefix="/api/jobs/{job_id}/containers", tags=["7 · Container and files"])
+
+
+class Detail(BaseModel):
+    model_config = example(detail="Job container is running.")
+
+    detail: str
+
+
+class Container(BaseModel):
+    """`preview_url` is null until the app can be seen from outside."""
+
+    model_config = example(
+        state="running",
+        image=None,
+        started_at=WHEN,
+        memory_bytes=41_943_040,
+        cpu_percent=0.4,
+        preview_url=None,
+    )
+
+    state: BoxState
+    image: str | None
+    started_at: Stamp | None
+    memory_bytes: int | None
+    cpu_percent: float | None
+    preview_url: str | None
+
+
+@router.post(
+    "/start", response_model=Detail, responses=refusals("not_found", "container_not_found", "engine_down")
+)
+async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response:
+    """Wake the container and start the app in it, again if it died."""
+    await start_container(here.resources, caller.user_id, job_id)
+    return json_answer(b'{"detail":"Job container is running."}')
+
+
+@router.post(
+    "/stop",
+    response_model=Detail,
+    responses=refusals("not_found", "container_not_found", "job_running", "engine_down"),
+)
+async def container_stop(here: Here, caller: Caller, job_id: JobId) -> Response:
+    """Stop the container. Its files stay; only `containers/start` wakes it again."""
+    await stop_container(here.resources, caller.user_id, job_id)
+    return json_answer(b'{"detail":"Job container stopped."}')
+
+
+@router.get("/status", response_model=Container, responses=refusals("not_found", "engine_down"))
+async def container_state(here: Here, caller: Caller, job_id: JobId) -> Response:
+    """How the container is; asking wakes nothing."""
+    box = await container_status(here.resources, caller.user_id, job_id)
+    body = {
+        "state": box.state,
+        "image": box.image,
+        "started_at": None if box.started_at is None else stamp(box.started_at),
+        "memory_bytes": box.memory_bytes,
+        "cpu_percent": box.cpu_percent,
+        "preview_url": None,
+    }
+    return json_answer(orjson.dumps(body))

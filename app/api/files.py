@@ -1,0 +1,242 @@
+"""Doors of a job's files."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.actions.workspaces import attached, save_file
+from app.api.deps import Caller, Here, House, JobId, clamp, json_answer
+from app.api.documented import refusals
+from app.api.shapes import WHEN, Stamp, example
+from app.domain.errors import NotText
+from app.domain.values import ClientText, stamp
+from app.domain.workspace import LIST_LIMIT, ROOT
+from app.runtime import workspace
+
+router = APIRouter(prefix="/api/jobs/{job_id}/files", tags=["7 · Container and files"])
+
+WAKING = ("not_found", "container_not_found", "container_stopped", "engine_down", "invalid")
+IN_PATH = ("outside_workspace", "file_not_found", "bad_path")
+
+ClientPath = Annotated[
+    str, Query(description="Absolute under `/app`, or relative to it.", examples=["/app/src/App.tsx"])
+]
+
+
+class Node(BaseModel):
+    """`children` is on every folder, and only there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    path: str
+    type: Literal["file", "dir"]
+    size: int
+    modified_at: Stamp
+    children: list["Node"] = Field(default_factory=list)
+
+
+class Tree(BaseModel):
+    """The entries of `path`; `truncated` when there are more than were inspected."""
+
+    model_config = example(
+        path="/app",
+        structure=[
+            {
+                "name": "src",
+                "path": "/app/src",
+                "type": "dir",
+                "size": 0,
+                "modified_at": WHEN,
+                "children": [],
+            },
+            {"name": "README.md", "path": "/app/README.md", "type": "file", "size": 15, "modified_at": WHEN},
+        ],
+        truncated=False,
+    )
+
+    path: str
+    structure: list[Node]
+    truncated: bool
+
+
+class FileContent(BaseModel):
+    model_config = example(
+        path="/app/README.md",
+        content="# Reading list\n",
+        size=15,
+        encoding="utf-8",
+        modified_at=WHEN,
+        etag="5d41402abc4b2a76b9719d911017c592",
+    )
+
+    path: str
+    content: str
+    size: int
+    encoding: Literal["utf-8"]
+    modified_at: Stamp
+    etag: str
+
+
+class Save(BaseModel):
+    """With the `etag` of an earlier answer the file is only written if it has not changed since."""
+
+    model_config = example(path="/app/README.md", content="# Reading list\n", encoding="utf-8")
+
+    path: str
+    content: ClientText
+    encoding: Literal["utf-8"] = "utf-8"
+    etag: str | None = None
+
+
+class Saved(BaseModel):
+    model_config = example(
+        path="/app/README.md",
+        bytes_written=15,
+        size=15,
+        modified_at=WHEN,
+        etag="5d41402abc4b2a76b9719d911017c592",
+    )
+
+    path: str
+    bytes_written: int
+    size: int
+    modified_at: Stamp
+    etag: str
+
+
+@router.get("/structure/", response_model=Tree, responses=refusals("not_a_folder", *IN_PATH, *WAKING))
+async def file_tree(
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    path: ClientPath = ROOT,
+    limit: Annotated[int, Query(description="Entries inspected, 1–1000 (clamped), breadth first.")] = 200,
+) -> Response:
+    """What is in a folder: folders first, then by name. `node_modules`, `.git`, build output and caches are
+    shown but not entered."""
+    async with attached(here.resources, caller.user_id, job_id) as box:
+        listing = await box.list(path, clamp(limit, *LIST_LIMIT))
+    nodes = [_node(node) for node in listing.structure]
+    body = {"path": listing.path, "structure": nodes, "truncated": listing.truncated}
+    return json_answer(orjson.dumps(body))
+
+
+@router.get(
+    "/content/",
+    response_model=FileContent,
+    responses={
+        200: {"content": {"application/octet-stream": {}}, "description": "The text; raw with `download=1`."},
+        **refusals("not_a_file", "too_large", "not_text", *IN_PATH, *WAKING),
+    },
+)
+async def file_content(
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    path: ClientPath,
+    download: Annotated[bool, Query(description="Stream the raw bytes of any file of any size.")] = False,
+) -> Response:
+    """A text file, up to 2 MiB."""
+    if download:
+        pieces = _pieces(here, caller.user_id, job_id, lambda box: box.download(path))
+        return await _stream(pieces, path.rstrip("/").rsplit("/", 1)[-1], "application/octet-stream")
+    async with attached(here.resources, caller.user_id, job_id) as box:
+        file = await box.read(path)
+    try:
+        text = file.content.decode()
+    except UnicodeDecodeError:
+        raise NotText(f"Not UTF-8 text: {file.path}. Add download=1 for its bytes.") from None
+    body = {
+        "path": file.path,
+        "content": text,
+        "size": file.size,
+        "encoding": "utf-8",
+        "modified_at": stamp(file.modified_at),
+        "etag": file.etag,
+    }
+    return json_answer(orjson.dumps(body))
+
+
+@router.post(
+    "/save",
+    response_model=Saved,
+    responses=refusals(
+        "bad_json",
+        "job_running",
+        "not_a_file",
+        "workspace_full",
+        "stale_etag",
+        "too_large",
+        *IN_PATH,
+        *WAKING,
+    ),
+)
+async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Response:
+    """Write a text file of at most 524,288 bytes, atomically, with its parent folders; committed as
+    "Client". Refused while the builder is at work."""
+    done = await save_file(here.resources, caller.user_id, job_id, body.path, body.content, body.etag)
+    answer = {
+        "path": done.path,
+        "bytes_written": done.bytes_written,
+        "size": done.size,
+        "modified_at": stamp(done.modified_at),
+        "etag": done.etag,
+    }
+    return json_answer(orjson.dumps(answer))
+
+
+@router.get(
+    "/archive/",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/zip": {}}, "description": "The archive, as it is made."},
+        **refusals(*WAKING),
+    },
+)
+async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
+    """The workspace as a .zip, without `node_modules` and caches."""
+    pieces = _pieces(here, caller.user_id, job_id, lambda box: box.archive())
+    return await _stream(pieces, f"{job_id}.zip", "application/zip")
+
+
+def _node(node: workspace.Node) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": node.name,
+        "path": node.path,
+        "type": node.type,
+        "size": node.size,
+        "modified_at": stamp(node.modified_at),
+    }
+    if node.type == "dir":
+        shown["children"] = [_node(child) for child in node.children]
+    return shown
+
+
+async def _pieces(
+    here: House, owner: UUID, job_id: UUID, ask: Callable[[workspace.Workspace], AsyncIterator[bytes]]
+) -> AsyncIterator[bytes]:
+    async with attached(here.resources, owner, job_id) as box:
+        async for piece in ask(box):
+            yield piece
+
+
+async def _stream(pieces: AsyncIterator[bytes], name: str, media_type: str) -> Response:
+    """Answer with `pieces`. The first is waited for, so that a refusal can still be an answer."""
+    first = await anext(pieces, b"")
+
+    async def all_pieces() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    return StreamingResponse(
+        all_pieces(), media_type=media_type, headers={"Content-Disposition": disposition}
+    )

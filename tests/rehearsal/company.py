@@ -1,0 +1,297 @@
+"""A company in miniature: it plays the cast through a build in a folder, with real processes and no service.
+
+It does what the pipeline does, in the plainest way: red before green, a commit as a copy of the folder, the
+checks of earlier tickets again, a next attempt with what failed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.domain.ticket import CommandCheck, FileCheck, HttpCheck, TicketStatus, TicketType, execution_order
+from workers.agents import tools
+from workers.agents.facts import (
+    SUM_UP,
+    AnalysisFacts,
+    BuildingFacts,
+    DiscussionFacts,
+    Facts,
+    Failure,
+    KnownTicket,
+    PrdFacts,
+    Said,
+    TicketingFacts,
+)
+from workers.agents.outputs import Backlog, ClientReply, DecisionRecord, Output, Prd, Requirements, TicketDraft, Turn
+from workers.llm.model import Answer, Message, Question
+from workers.llm.rehearsal.cast import RehearsalModel
+
+MODEL = RehearsalModel(pace=0)
+MOST_ATTEMPTS = 3
+MOST_STEPS = 40
+
+Check = CommandCheck | HttpCheck | FileCheck
+
+
+async def ask(purpose: str, messages: tuple[Message, ...], agent: str = "") -> Answer:
+    answer = await MODEL.ask(Question(agent=agent, purpose=purpose, instructions="", messages=messages))
+    assert answer.model == "rehearsal"
+    assert answer.input_tokens > 0
+    assert answer.output_tokens > 0
+    return answer
+
+
+async def told(purpose: str, facts: Facts, shape: type[Output], agent: str = "") -> Output:
+    answer = await ask(purpose, (Message("user", facts.model_dump_json()),), agent)
+    return shape.model_validate_json(answer.text)
+
+
+async def replied(*turns: str) -> ClientReply:
+    """Client Relations' reply to the client's and its own turns, which alternate."""
+    messages = tuple(Message("assistant" if index % 2 else "user", turn) for index, turn in enumerate(turns))
+    return ClientReply.model_validate_json((await ask("intake", messages)).text)
+
+
+@dataclass
+class Ticket:
+    draft: TicketDraft
+    id: str
+    status: TicketStatus = TicketStatus.TODO
+    attempts: int = 0
+    proven: int = 0
+    """Criteria whose check failed before and passed after."""
+
+
+@dataclass
+class Company:
+    folder: Path
+    idea: str
+    answers: list[str] = field(default_factory=list)
+    talk: list[Said] = field(default_factory=list)
+    summary: str = ""
+    requirements: Requirements | None = None
+    prd: Prd | None = None
+    tickets: list[Ticket] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    python: str = sys.executable
+
+    @property
+    def app(self) -> Path:
+        return self.folder / "app"
+
+    async def talk_it_over(self) -> None:
+        """The client's answers one after the other; when there are none left, it asks to start."""
+        self.talk.append(Said(who="Client", text=self.idea))
+        answers = [*self.answers, SUM_UP]
+        while True:
+            turns = tuple(Message("assistant" if said.who == "Client Relations" else "user", said.text) for said in self.talk)
+            reply = ClientReply.model_validate_json((await ask("intake", turns)).text)
+            self.talk.append(Said(who="Client Relations", text=reply.reply))
+            if reply.done:
+                self.summary = reply.summary
+                return
+            self.talk.append(Said(who="Client", text=answers.pop(0)))
+
+    async def plan(self, continuation: str = "") -> Backlog:
+        known = list(self.requirements.requirements) if self.requirements else []
+        facts = AnalysisFacts(idea=self.idea, summary=self.summary or self.idea, conversation=self.talk, continuation=continuation, known=known)
+        analysed = await told("analysis", facts, Requirements)
+        assert isinstance(analysed, Requirements)
+        self.requirements, self.summary = analysed, analysed.summary
+        shared = {"summary": self.summary, "requirements": analysed.requirements, "assumptions": analysed.assumptions, "continuation": continuation}
+        said: list[Said] = []
+        for number in (1, 2):
+            for agent in ("CEO", "CTO"):
+                turn = await told("discussion", DiscussionFacts(round=number, said=said, **shared), Turn, agent)
+                assert isinstance(turn, Turn)
+                said.append(Said(who=agent, text=turn.message))
+        decision = await told("decision", DiscussionFacts(round=3, said=said, **shared), DecisionRecord, "Secretary")
+        assert isinstance(decision, DecisionRecord)
+        prd = await told("prd", PrdFacts(decision=decision, profile="python-stdlib", **shared), Prd)
+        assert isinstance(prd, Prd)
+        self.prd = prd
+        covered = {number for ticket in self.tickets if ticket.status is not TicketStatus.FAILED for number in ticket.draft.requirements}
+        backlog = await told(
+            "ticketing",
+            TicketingFacts(
+                prd=prd,
+                requirements=analysed.requirements,
+                uncovered=[item.id for item in analysed.requirements if item.id not in covered],
+                continuation=continuation,
+                decision=decision,
+                profile="python-stdlib",
+                known=[
+                    KnownTicket(id=t.id, type=t.draft.type, title=t.draft.title, status=t.status, requirements=t.draft.requirements)
+                    for t in self.tickets
+                ],
+            ),
+            Backlog,
+        )
+        assert isinstance(backlog, Backlog)
+        return backlog
+
+    async def build(self, backlog: Backlog) -> list[Ticket]:
+        """Every story of the backlog; returns its tickets."""
+        ids = {draft.key: f"{len(self.tickets) + index:04d}" for index, draft in enumerate(backlog.tickets)}
+        new = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
+        self.tickets += new
+        by_key = {ticket.draft.key: ticket for ticket in new}
+        order = execution_order(list(by_key), {key: [dep for dep in t.draft.depends_on if dep in by_key] for key, t in by_key.items()})
+        for key in order:
+            await self.close(by_key[key])
+        return new
+
+    async def close(self, ticket: Ticket) -> None:
+        draft = ticket.draft
+        if draft.type is TicketType.EPIC or draft.skip_reason:
+            ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.DONE
+            return
+        red = {check.id: not self.run(check)[0] for check in draft.checks}
+        failures: list[Failure] = []
+        while ticket.attempts < MOST_ATTEMPTS:
+            ticket.attempts += 1
+            await self.work(ticket, failures)
+            results = [(check, *self.run(check)) for check in draft.checks]
+            failures = [
+                Failure(reason="A check failed.", criterion=draft.acceptance_criteria[check.criterion], check=check.model_dump_json(), output=output)
+                for check, passed, output in results
+                if not passed
+            ]
+            self.failures += failures
+            if not failures:
+                ticket.status = TicketStatus.DONE
+                ticket.proven = sum(red.values())
+                return
+        ticket.status = TicketStatus.FAILED
+
+    async def work(self, ticket: Ticket, failures: list[Failure]) -> None:
+        assert self.requirements is not None
+        draft = ticket.draft
+        facts = BuildingFacts(
+            title=self.prd.title if self.prd else "",
+            summary=self.summary,
+            requirements=[item for item in self.requirements.requirements if item.id in draft.requirements],
+            all_requirements=self.requirements.requirements,
+            decision="",
+            profile="python-stdlib",
+            ticket=draft.title,
+            description=draft.description,
+            acceptance_criteria=draft.acceptance_criteria,
+            checks=draft.checks,
+            attempt=ticket.attempts,
+            failures=failures,
+            files=sorted(str(path.relative_to(self.app)) for path in self.app.rglob("*") if path.is_file() and "__pycache__" not in path.parts),
+            finished=[t.draft.title for t in self.tickets if t.status is TicketStatus.DONE],
+        )
+        messages = [Message("user", facts.model_dump_json())]
+        for _ in range(MOST_STEPS):
+            answer = await ask("building", tuple(messages))
+            assert answer.text
+            assert answer.calls
+            messages.append(Message("assistant", answer.text, answer.calls))
+            for call in answer.calls:
+                tool = tools.TOOLS[call.name].model_validate_json(call.arguments)
+                if isinstance(tool, tools.Finish):
+                    return
+                messages.append(Message("tool", self.use(tool), call_id=call.id))
+        raise AssertionError("the builder does not finish")
+
+    def use(self, tool: tools.Tool) -> str:
+        if isinstance(tool, tools.RunCommand):
+            done = self.shell(tool.command, self.app, tool.timeout_s)
+            return f"exit code {done.returncode}\n{done.stdout}"
+        if isinstance(tool, tools.ListFiles):
+            return "\n".join(sorted(str(path.relative_to(self.app)) for path in self.app.rglob("*")))
+        assert isinstance(tool, tools.ReadFile | tools.WriteFile | tools.EditFile)
+        path = self.app / tool.path
+        if isinstance(tool, tools.WriteFile):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(tool.content, "utf-8")
+            return "written"
+        if not path.is_file():
+            return "error: there is no such file"
+        text = path.read_text("utf-8")
+        if isinstance(tool, tools.ReadFile):
+            return text
+        if text.count(tool.old) != 1:
+            return "error: the old text must stand exactly once in the file"
+        path.write_text(text.replace(tool.old, tool.new), "utf-8")
+        return "edited"
+
+    def run(self, check: Check) -> tuple[bool, str]:
+        """Whether it passes on the app as it is now, in a copy without data; and what it said."""
+        checkout = self.folder / "checkout"
+        shutil.rmtree(checkout, ignore_errors=True)
+        shutil.copytree(self.app, checkout, ignore=shutil.ignore_patterns("data", "__pycache__"))
+        if isinstance(check, CommandCheck):
+            done = self.shell(check.run, checkout, check.timeout_s)
+            return done.returncode == check.expect_exit and (check.expect_output or "") in done.stdout, done.stdout[-4000:]
+        if isinstance(check, FileCheck):
+            path = checkout / check.path
+            return path.is_file() and (check.contains or "") in path.read_text(), ""
+        return self._request(check, checkout)
+
+    def _request(self, check: HttpCheck, checkout: Path) -> tuple[bool, str]:
+        manifest = checkout / "boardroom.json"
+        if not manifest.is_file():
+            return False, "there is no manifest"
+        port = free_port()
+        start = json.loads(manifest.read_text())["start"]
+        app = subprocess.Popen(
+            ["sh", "-c", start], cwd=checkout, env=self.environment(checkout, port), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            status, text = request(port, check.method, check.path, check.body)
+        finally:
+            os.killpg(app.pid, signal.SIGKILL)
+            app.wait()
+        passed = status == check.expect_status and (check.expect_text or "") in text
+        if check.expect_json is not None:
+            passed = passed and json.loads(text) == check.expect_json
+        return passed, f"{status} {text[-2000:]}"
+
+    def shell(self, command: str, folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", command], cwd=folder, env=self.environment(folder, free_port()), timeout=timeout_s, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def environment(self, folder: Path, port: int) -> dict[str, str]:
+        shims = self.folder / "bin"
+        shims.mkdir(exist_ok=True)
+        if not (shims / "python3").exists():
+            (shims / "python3").symlink_to(self.python)
+        return {"PATH": f"{shims}:/usr/bin:/bin", "HOME": str(folder), "PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def request(port: int, method: str, path: str, body: object = None) -> tuple[int, str]:
+    data = None if body is None else json.dumps(body).encode()
+    question = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, method=method)
+    until = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(question, timeout=5) as answer:
+                return answer.status, answer.read().decode("utf-8-sig")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            if time.monotonic() > until:
+                return 0, "nothing answers"
+            time.sleep(0.02)

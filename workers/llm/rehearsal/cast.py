@@ -1,0 +1,83 @@
+"""The cast as a model: each question goes to the member it is meant for."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from workers.agents.facts import AnalysisFacts, DiscussionFacts, Facts, PrdFacts, TicketingFacts
+from workers.agents.outputs import Output
+from workers.llm.model import Answer, ModelMisbehaved, Question, ToolCall
+from workers.llm.rehearsal import analysis, building, conversation, discussion, planning
+
+F = TypeVar("F", bound=Facts)
+
+NAME = "rehearsal"
+CHARACTERS_A_TOKEN = 4
+
+THINKING_S = {
+    "intake": 0.9,
+    "analysis": 2.0,
+    "discussion": 2.0,
+    "decision": 2.0,
+    "prd": 2.5,
+    "ticketing": 2.5,
+    "building": 0.6,
+}
+"""Seconds of pretended thinking before an answer, at pace 1: a build takes about half a minute of it."""
+
+
+class RehearsalModel:
+    """Answers by simple rules out of the question alone, so the same question always gets the same answer.
+
+    `pace` stretches the time an answer takes; 0 answers at once.
+    """
+
+    name = NAME
+
+    def __init__(self, pace: float = 1.0) -> None:
+        self._pace = pace
+
+    async def ask(self, question: Question) -> Answer:
+        """Raises ModelMisbehaved for a purpose the cast has no part for, or facts it cannot read."""
+        await asyncio.sleep(self._pace * THINKING_S.get(question.purpose, 0))
+        try:
+            if question.purpose == "building":
+                return _answer(question, *building.next_act(question.messages))
+            return _answer(question, _PARTS[question.purpose](question).model_dump_json())
+        except KeyError:
+            raise ModelMisbehaved(f"The rehearsal cast has no part for {question.purpose!r}.") from None
+        except ValueError as error:
+            raise ModelMisbehaved(f"The rehearsal cast cannot read the facts for {question.purpose!r}.") from error
+
+
+def _facts(question: Question, shape: type[F]) -> F:
+    """Raises ValueError when the first message does not hold them."""
+    if not question.messages:
+        raise ValueError("there is no message")
+    return shape.model_validate_json(question.messages[0].text)
+
+
+_PARTS: dict[str, Callable[[Question], Output]] = {
+    "intake": lambda question: conversation.reply(question.messages),
+    "analysis": lambda question: analysis.requirements(_facts(question, AnalysisFacts)),
+    "discussion": lambda question: discussion.turn(question.agent, _facts(question, DiscussionFacts)),
+    "decision": lambda question: discussion.decision(_facts(question, DiscussionFacts)),
+    "prd": lambda question: planning.prd(_facts(question, PrdFacts)),
+    "ticketing": lambda question: planning.backlog(_facts(question, TicketingFacts)),
+}
+
+
+def _answer(question: Question, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
+    """Tokens are estimated from lengths; the cast costs nothing."""
+    asked = len(question.instructions) + sum(
+        len(message.text) + sum(len(call.arguments) for call in message.calls) for message in question.messages
+    )
+    said = len(text) + sum(len(call.arguments) for call in calls)
+    return Answer(
+        text=text,
+        model=NAME,
+        calls=calls,
+        input_tokens=asked // CHARACTERS_A_TOKEN + 1,
+        output_tokens=said // CHARACTERS_A_TOKEN + 1,
+        finish_reason="tool_calls" if calls else "stop",
+    )

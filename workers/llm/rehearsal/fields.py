@@ -1,0 +1,147 @@
+"""Fields in the client's words: `a rating from 1 to 5`, `needs sun (yes/no)`, `status: open / done`."""
+
+import re
+
+from workers.llm.rehearsal.blueprint import Field, Kind
+from workers.llm.rehearsal.words import capital, items
+
+MOST_FIELDS = 24
+
+_KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(rf"(?:{words})", re.IGNORECASE))
+    for kind, words in (
+        ("date", r"\b(?:date|day|birthday|deadline|due|when|since|until|anniversary|expir\w+)\b"
+                 r"|^(?:last|next|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$"),
+        ("yes_no", r"^(?:is|are|has|have|had|needs?|was|were|can|does|do|whether|if)\b|\byes ?[/-] ?no\b"
+                   r"|^(?:done|paid|read|owned|finished|completed|vegetarian|vegan|favou?rites?|available|returned"
+                   r"|active|archived|important|urgent|shared|vaccinated|watched|bought|packed)\??$"),
+        ("number", r"\b(?:numbers?|count|amount|price|cost|pages|year|age|weight|height|width|length|quantity|minutes"
+                   r"|hours|days|weeks|months|km|kg|distance|duration|score|rating|stars|servings|calories|reps|sets|budget|total"
+                   r"|how (?:many|much|long|old|often)|percent(?:age)?|temperature|mileage|points|size|volume|population"
+                   r"|abv|value|salary|floor)\b"),
+        ("note", r"\b(?:notes?|description|comments?|remarks?|review|ingredients|steps|instructions|details|text"
+                 r"|summary|thoughts|directions|story|reason|why)\b"),
+    )
+)  # fmt: skip
+_NOT_A_NUMBER = re.compile(
+    r"\b(?:phone|telephone|house|serial|model|order|account|flight|room|part) (?:number|no)", re.I
+)
+
+_SAID_KIND: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    (
+        "yes_no",
+        re.compile(r"^(?:yes ?[/-]? ?(?:or )?no|y/n|true/false|check ?box|bool(?:ean)?|tick ?box)$", re.I),
+    ),
+    ("number", re.compile(r"^(?:a )?(?:whole |decimal )?(?:number|integer|numeric)s?$", re.I)),
+    ("date", re.compile(r"^(?:a )?(?:date|day)$", re.I)),
+    ("note", re.compile(r"^(?:a )?(?:long|longer|multi-?line|free) text$", re.I)),
+    ("text", re.compile(r"^(?:a )?(?:short )?(?:text|string|words?)$", re.I)),
+)
+_ARTICLES = re.compile(
+    r"^(?:(?:and|or|also|maybe|perhaps|plus|optionally|an? optional|a|an|the|its|their|his|her|our|my|your|some|any|new"
+    r"|another|of course|please|as well|too|field|column|for|called|named|extra|additional)\s+)+",
+    re.IGNORECASE,
+)
+_SCALE = re.compile(
+    r"\s*[,(]?\s*(?:from |between |of |rated |on a scale (?:of|from) )?(\d{1,6})\s*(?:to|-|–|and|…|\.\.)\s*(\d{1,6})\b"
+    r"(?:\s*(?:stars?|points?))?\)?",
+    re.IGNORECASE,
+)
+_OUT_OF = re.compile(r"\s*[,(]?\s*(?:out )?of (\d{1,4})\b(?:\s*stars?)?\)?", re.IGNORECASE)
+_CHOICES = re.compile(
+    r"\s*(?:\((?P<inside>[^()]+)\)|:\s*(?P<after>[^:]+)|\s(?:that is|which is|being|is) (?:either |one of )?(?P<said>.+))$"
+)
+_SPLIT_CHOICES = re.compile(r"\s*/\s*|\s*\|\s*|\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+")
+_PROSE = re.compile(
+    r"\b(?:i|we|you|they|it|us|me|them|this|that|decide|whatever|nothing|think|sounds?|fine|good|great|perfect|ok(?:ay)?|simple"
+    r"|everything|anything|should|would|could|must|want|like|just|keep|yes|no|sure|thanks?|because|so)\b",
+    re.IGNORECASE,
+)
+_QUESTION_WORDS = (
+    (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
+    (re.compile(r"^(?:whether|if) (?:it|they|he|she|we|i|one|you) (?:is|are|was|were|has|have|had)?\s*(.+)$", re.I), r"\1"),
+    (re.compile(r"^(?:whether|if) (?:the \w+ )?(?:is|was|has been)?\s*(.+)$", re.I), r"\1"),
+    (re.compile(r"^when (?:it|they|we|i|he|she|you) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
+    (re.compile(r"^who (\w+(?:ed|t|n))(?: it| them| the \w+)?$", re.I), r"\1 by"),
+    (re.compile(r"^where (?:it|they|we|i|you) .*$", re.I), "Place"),
+    (re.compile(r"^where$", re.I), "Place"),
+)  # fmt: skip
+RATING = re.compile(r"\b(?:rating|stars)\b", re.IGNORECASE)
+
+
+def read_field(words: str, known: tuple[Field, ...] = ()) -> Field | None:
+    """One field, or None where the words name none. A label that is `known` brings its kind and choices."""
+    words = _ARTICLES.sub("", words.strip(" .!?\"'“”")).strip()
+    words = re.sub(r"^(?:field|column)s? (?:for|called|named|with)?\s*", "", words, flags=re.I)
+    words = re.sub(r"\s+(?:field|column|too|as well|please|each|etc)$", "", words, flags=re.I)
+    required = bool(re.search(r"\((?:required|mandatory)\)", words, re.I))
+    words = re.sub(r"\s*\((?:required|mandatory|optional)\)", "", words, flags=re.I)
+    lowest, highest, words = _bounds(words)
+    said, choices, words = _said(words)
+    questioned = bool(re.match(r"whether|if\b", words, re.I))
+    for pattern, replacement in _QUESTION_WORDS:
+        if pattern.match(words):
+            words = pattern.sub(replacement, words)
+            break
+    label = capital(_ARTICLES.sub("", words).strip(" ?\"'“”:"))
+    if not label or len(label) > 40 or len(label.split()) > 5 or not re.search(r"[^\W\d_]", label):
+        return None
+    same = next((item for item in known if item.label.lower() == label.lower()), None)
+    if same and not said and not choices and lowest is None and highest is None:
+        return Field(same.label, same.kind, required, same.choices, same.minimum, same.maximum)
+    if choices:
+        return Field(label, "choice", required, choices)
+    kind = "number" if highest is not None else said or ("yes_no" if questioned else guess_kind(label))
+    if kind == "number":
+        if highest is None and RATING.search(label):
+            lowest, highest = 1, 5
+        return Field(label, "number", required, minimum=lowest, maximum=highest)
+    if label.lower() in ("status", "state") and kind == "text":
+        return Field(label, "choice", required, ("open", "in progress", "done"))
+    return Field(label, kind, required)
+
+
+def guess_kind(label: str) -> Kind:
+    if _NOT_A_NUMBER.search(label):
+        return "text"
+    return next((kind for kind, pattern in _KIND_BY_WORDS if pattern.search(label)), "text")
+
+
+def read_list(text: str, known: tuple[Field, ...] = ()) -> list[Field]:
+    """The fields of a list such as `a name, a species and needs sun (yes/no)`; what is prose is left out."""
+    found: dict[str, Field] = {}
+    for part in items(text):
+        if _PROSE.search(re.sub(r"\([^)]*\)|^(?:whether|if|when|who|where|how many)\b.*", "", part)):
+            continue
+        field = read_field(part, known)
+        if field and len(found) < MOST_FIELDS:
+            found.setdefault(field.name, field)
+    return list(found.values())
+
+
+def _bounds(words: str) -> tuple[float | None, float | None, str]:
+    for pattern in (_SCALE, _OUT_OF):
+        match = pattern.search(words)
+        if match:
+            low, high = (match[1], match[2]) if pattern is _SCALE else ("1", match[1])
+            if float(low) < float(high):
+                return float(low), float(high), (words[: match.start()] + words[match.end() :]).strip()
+    return None, None, words
+
+
+def _said(words: str) -> tuple[Kind | None, tuple[str, ...], str]:
+    """The kind in brackets, or the choices, and what is left as the label."""
+    match = _CHOICES.search(words)
+    if match is None:
+        return None, (), words
+    told = match["inside"] or match["after"] or match["said"]
+    label = words[: match.start()]
+    for kind, pattern in _SAID_KIND:
+        if pattern.match(told.strip()):
+            return kind, (), label
+    choices = tuple(
+        dict.fromkeys(part.strip(" .\"'") for part in _SPLIT_CHOICES.split(told) if part.strip(" .\"'"))
+    )
+    if len(choices) >= 2 and all(len(choice) <= 40 for choice in choices):
+        return None, tuple(choice.replace(" / ", "/") for choice in choices[:12]), label
+    return None, (), label if match["inside"] else words

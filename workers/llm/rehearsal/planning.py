@@ -1,0 +1,210 @@
+"""The Project Manager: the PRD, and the backlog in an order in which every step can be checked."""
+
+from collections.abc import Sequence
+
+from app.domain.ticket import TicketStatus, TicketType
+from workers.agents.facts import KnownTicket, PrdFacts, TicketingFacts
+from workers.agents.outputs import Backlog, Prd, PrdRequirement, Requirement, TicketDraft
+from workers.llm.rehearsal.blueprint import (
+    CANNOT_TITLE,
+    EXPORT_TITLE,
+    FIELD_TITLE,
+    FILTER_TITLE,
+    THERE_TITLE,
+    Blueprint,
+    read_blueprint,
+)
+from workers.llm.rehearsal.impossible import BEYOND
+from workers.llm.rehearsal.reading import read_plan
+from workers.llm.rehearsal.stories import Story, base_stories, export_story, field_story, filter_story
+from workers.llm.rehearsal.words import capital
+
+RISK = "Risk: "
+FOUNDATION, SCREEN, WISHES = "Foundation", "On the screen", "Wishes"
+
+
+def understood(requirements: Sequence[Requirement], summary: str) -> Blueprint:
+    """The cast's blueprint; where somebody else wrote the requirements, what simple rules read out of them."""
+    told = "\n".join([summary, *(item.description for item in requirements)])
+    return read_blueprint(requirements) or read_plan(summary, (told,))
+
+
+def prd(facts: PrdFacts) -> Prd:
+    plan = understood(facts.requirements, facts.summary)
+    beyond = [item for item in facts.requirements if item.title.startswith(CANNOT_TITLE)]
+    wanted = [
+        item for item in facts.requirements if not item.title.startswith((CANNOT_TITLE, THERE_TITLE))
+    ] or facts.requirements
+    return Prd(
+        title=plan.title,
+        problem=facts.summary,
+        goals=[
+            f"Adding {plan.a_one} takes less than a minute.",
+            f"Any {plan.one} is found again in seconds.",
+            f"No {plan.one} is ever lost: not by a restart, not by a later change to the app.",
+        ],
+        users=[
+            f"The people who keep these {plan.many} together",
+            f"Whoever looks up {plan.a_one} on a phone",
+        ],
+        requirements=[
+            PrdRequirement(
+                id=item.id, text=f"{item.title}. {item.description}"[:4000], priority=item.priority
+            )
+            for item in wanted
+        ],
+        out_of_scope=[f"{item.title.removeprefix(CANNOT_TITLE)} – {_reason(item)}"[:300] for item in beyond][
+            :18
+        ]
+        + ["Accounts and access rights", "Anything that needs a network"],
+        open_questions=[],
+    )
+
+
+def backlog(facts: TicketingFacts) -> Backlog:
+    """A story for each requirement that has none yet, under epics; what cannot be done is a skipped story."""
+    plan = understood(facts.requirements, facts.prd.problem)
+    stories, skipped = _needed(facts, plan)
+    risky = _riskiest(stories)
+    drafts: list[TicketDraft] = []
+    epics: dict[str, str] = {}
+    keys = {
+        story.title: _key(story.title, facts.known, index) for index, story in enumerate(stories, start=1)
+    }
+    finished = {ticket.title: ticket.id for ticket in facts.known if ticket.status is TicketStatus.DONE}
+    for story in stories:
+        epic = _epic(story.epic, facts.known, epics, drafts, plan)
+        needed = [keys.get(title) or finished.get(title) for title in story.after]
+        drafts.append(
+            TicketDraft(
+                key=keys[story.title],
+                type=TicketType.STORY,
+                title=story.title,
+                description=f"{story.description}\n\n{RISK}{story.risk}"
+                if story is risky
+                else story.description,
+                parent=epic,
+                depends_on=[key for key in needed if key],
+                requirements=list(story.requirements),
+                acceptance_criteria=[criterion.text for criterion in story.criteria],
+                checks=[
+                    check.model_copy(update={"id": f"c{index}", "criterion": index - 1})
+                    for index, check in enumerate((criterion.check for criterion in story.criteria), start=1)
+                ],
+            )
+        )
+    for index, item in enumerate(skipped, start=len(stories) + 1):
+        epic = _epic(WISHES, facts.known, epics, drafts, plan)
+        drafts.append(_skip(item, f"T{index}", epic))
+    return Backlog(tickets=drafts)
+
+
+def _needed(facts: TicketingFacts, plan: Blueprint) -> tuple[list[Story], list[Requirement]]:
+    """The stories still to be done, and the requirements nothing can be done about."""
+    uncovered = set(facts.uncovered)
+    open_titles = {
+        ticket.title
+        for ticket in facts.known
+        if ticket.status in (TicketStatus.TODO, TicketStatus.IN_PROGRESS, TicketStatus.FAILED)
+    }
+    done_titles = {ticket.title for ticket in facts.known if ticket.status is TicketStatus.DONE}
+    stories: list[Story] = []
+    skipped: list[Requirement] = []
+    basics = [item for item in facts.requirements if _is_basic(item)][:4]
+    if len(basics) == 4:
+        stories += base_stories(plan, [item.id for item in basics])
+    for item in facts.requirements:
+        story = _extra(item, plan)
+        if story:
+            stories.append(story)
+        elif item.id in uncovered and item not in basics:
+            skipped.append(item)
+    wanted = [
+        story
+        for story in stories
+        if story.title in open_titles
+        or (story.title not in done_titles and uncovered.intersection(story.requirements))
+    ]
+    return wanted, skipped
+
+
+def _is_basic(item: Requirement) -> bool:
+    return item.title.startswith(("Keep ", "See all ", "Add, change and remove ", "Find "))
+
+
+def _extra(item: Requirement, plan: Blueprint) -> Story | None:
+    if item.title.startswith(FIELD_TITLE):
+        field = next((new for new in plan.fields if f"{FIELD_TITLE}{new.label}" == item.title), None)
+        return field_story(plan, field, item.id) if field and field.name in plan.added else None
+    if item.title == EXPORT_TITLE:
+        return export_story(plan, item.id)
+    if item.title.startswith(FILTER_TITLE):
+        field = next((old for old in plan.fields if f"{FILTER_TITLE}{old.label}" == item.title), None)
+        return filter_story(plan, field, item.id) if field else None
+    return None
+
+
+def _riskiest(stories: list[Story]) -> Story | None:
+    """The one step that is most likely to go wrong at first: the Builder is warned of it."""
+    risky = [story for story in stories if story.risk]
+    return next((story for story in risky if story.title.startswith("Find ")), risky[0] if risky else None)
+
+
+def _key(title: str, known: list[KnownTicket], index: int) -> str:
+    """The id of the open ticket of an earlier run, else a new key."""
+    taken_up = next(
+        (ticket.id for ticket in known if ticket.title == title and ticket.status is not TicketStatus.DONE),
+        None,
+    )
+    return taken_up or f"T{index}"
+
+
+def _epic(
+    name: str, known: list[KnownTicket], epics: dict[str, str], drafts: list[TicketDraft], plan: Blueprint
+) -> str:
+    """The key of the epic, made at its first ticket; an earlier run's is used again."""
+    if name not in epics:
+        title = {
+            FOUNDATION: f"{capital(plan.many)} that stay",
+            SCREEN: f"{capital(plan.many)} on the screen",
+            WISHES: "Further wishes",
+        }[name]
+        earlier = next(
+            (ticket.id for ticket in known if ticket.type is TicketType.EPIC and ticket.title == title), None
+        )
+        epics[name] = earlier or f"E{len(epics) + 1}"
+        if earlier is None:
+            drafts.append(
+                TicketDraft(
+                    key=epics[name],
+                    type=TicketType.EPIC,
+                    title=title,
+                    description=_EPICS[name].format(many=plan.many),
+                )
+            )
+    return epics[name]
+
+
+_EPICS = {
+    FOUNDATION: "Storing {many} safely, and reaching them from other programs.",
+    SCREEN: "Seeing, entering and finding {many} by hand.",
+    WISHES: "What the client asked for beyond the basics.",
+}
+
+
+def _skip(item: Requirement, key: str, epic: str) -> TicketDraft:
+    words = item.title.removeprefix(CANNOT_TITLE).removeprefix(THERE_TITLE)
+    return TicketDraft(
+        key=key,
+        type=TicketType.STORY,
+        title=capital(words),
+        description=item.description,
+        parent=epic,
+        requirements=[item.id],
+        skip_reason=f"“{words}”: {_reason(item)}."[:500],
+    )
+
+
+def _reason(item: Requirement) -> str:
+    told = item.description.split("”. ", 1)[-1] if "”. " in item.description else BEYOND
+    return (told[:1].lower() + told[1:]).rstrip(".")

@@ -1,0 +1,207 @@
+"""What the client wants to keep: the things, their fields and the app's title, out of the client's own words."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from workers.llm.rehearsal.blueprint import Blueprint, Field
+from workers.llm.rehearsal.domains import DOMAINS, Domain, matching
+from workers.llm.rehearsal.fields import MOST_FIELDS, read_list
+from workers.llm.rehearsal.words import capital, clipped, plural, sentences, singular
+
+ANYTHING = (
+    Field("Name", required=True),
+    Field("Category"),
+    Field("Date", "date"),
+    Field("Status", "choice", choices=("open", "in progress", "done")),
+    Field("Notes", "note"),
+)
+
+_STOP = frozenset(
+    "a an the my our your their his her its all some any every each of for with from in on at by to and or that which"
+    " who what where when how we i you it they is are this these those so but app application tool website site web"
+    " page system list lists tracker simple small little nice new good great big better easy private personal digital"
+    " online things thing stuff everything something anything one ones what's shared central own old".split()
+)
+_NOUN = r"((?:[a-zà-ÿ'-]+ ){0,2}[a-zà-ÿ'-]+)"
+_OWNED = r"(?:(?:all|of|my|our|the|your|their|his|her|some|a|an|every|new)\s+)*"
+_EACH = re.compile(
+    r"\b(?:each|every)\s+((?:[a-zà-ÿ'-]+ ){0,1}?[a-zà-ÿ'-]+)\s*"
+    r"(?:,|:|\b(?:also |should |must |can |needs to |will |may )*"
+    r"(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?|we (?:want|need|note|record|store|keep)"
+    r"|i (?:want|need|note|record|store|keep)))\b",
+    re.IGNORECASE,
+)
+_COLLECTION_OF = re.compile(
+    rf"\b(?:list|collection|catalogu?e|inventory|database|register|directory|log|archive|overview|library|record)s? of {_OWNED}{_NOUN}",
+    re.IGNORECASE,
+)
+_KEPT = re.compile(
+    rf"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e|ing)|catalogu?e|collect(?:ing)?|remember"
+    rf"|record(?:ing)?|stor(?:e|ing)|log(?:ging)?|list(?:ing)?) {_OWNED}{_NOUN}",
+    re.IGNORECASE,
+)
+_TRACKER = re.compile(
+    rf"\b{_NOUN}\s+(?:tracker|list|log|collection|catalogu?e|inventory|manager|database|organi[sz]er|register|directory|planner"
+    r"|journal|archive|diary)\b",
+    re.IGNORECASE,
+)
+_HAS = (
+    r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?|consists? of|includes?|contains?"
+    r"|we (?:want|need|note|record|store|keep)|i (?:want|need|note|record|store|keep))"
+)
+_FIELD_LISTS = (
+    re.compile(rf"\b(?:each|every) (?:[\w'-]+ ){{1,2}}?{_HAS}:? (?P<list>.+)$", re.IGNORECASE),
+    re.compile(r"\b(?:each|every) [\w'-]+(?: [\w'-]+)? ?(?:with|:) ?(?P<list>.+)$", re.IGNORECASE),
+    re.compile(r"^[^:]+: ?(?P<list>[^,:]+,[^,:]+,.+)$", re.IGNORECASE),
+    re.compile(
+        r"\bfor (?:each|every) (?:[\w'-]+ ?){1,2}(?:,|:)? ?(?:(?:we|i) \w+(?: to \w+)?(?: down)? )?(?P<list>.+)$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\b(?:fields|columns|properties|attributes)(?: are| like| such as)?:? (?P<list>.+)$", re.IGNORECASE
+    ),
+    re.compile(r"\b(?:note|record|write) (?:down )?(?P<list>(?:the |its |their )?\w.+,.+)$", re.IGNORECASE),
+    re.compile(r"\bwith (?:a |an |the |its |their )?(?P<list>[^.]+?(?:,| and )[^.]+)$", re.IGNORECASE),
+)
+_AFTER_LIST = re.compile(
+    r"[,;]?\s+(?:so that|because|since we|such that|in order|which would|that way|but |and (?:it|we|i|they|let|send|export|filter"
+    r"|everyone|everybody|members|people|also (?:export|filter|send|let))\b).*$",
+    re.IGNORECASE,
+)
+_WITHOUT = re.compile(
+    r"\b(?:without|no need for|drop|leave out|skip|except|not|no) (?:the |a |an )?(?P<list>[\w ,-]+)",
+    re.IGNORECASE,
+)
+_MORE = re.compile(
+    r"\b(?:add|also|plus|and maybe|as well as|in addition|additionally|extra)\b:? ?(?P<list>.+)$",
+    re.IGNORECASE,
+)
+
+_REQUEST = re.compile(
+    r"^(?:(?:hi|hello|hey|please|ok|well)[,!. ]+)*(?:(?:can|could|would) you (?:please )?|please )?"
+    r"(?:(?:i|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make|create|write|give|develop|design)?"
+    r"(?: me| us)?\s*(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app|application|tool|website|site|program|place|page)"
+    r"(?: for| to| that| where| which)?(?: i can| we can| can| lets? (?:me|us))?)?\s*",
+    re.IGNORECASE,
+)
+_DOING = re.compile(
+    r"^(?:keep(?:ing)? track of|keeps? track of|track(?:s|ing)?|manag(?:e|es|ing)|organi[sz](?:e|es|ing)|stor(?:e|es|ing)"
+    r"|collect(?:s|ing)?|record(?:s|ing)?|remember(?:s|ing)?|keep(?:s|ing)?|log(?:s|ging)?)\s+",
+    re.IGNORECASE,
+)
+_TITLE_END = re.compile(
+    r"[,.;:!?(\n–]| - |\b(?:that|with|where|which|so|because|including|we|i|they|each|every|and (?:export|send|filter))\b",
+    re.I,
+)
+
+_NAMED = re.compile(r"[^\W\d_]{3}")
+_VERB = re.compile(
+    r"\b(?:can|keep|keeps|should|must|will|is|are|has|have|hello|hi|lend|borrow|need|want)\b", re.IGNORECASE
+)
+
+
+def read_things(text: str) -> tuple[str, str, Domain | None]:
+    """What is kept: one of them, many of them, and the domain if it is a known one. ("", "", None) if nothing
+    in the text says so."""
+    for pattern in (_EACH, _COLLECTION_OF, _TRACKER, _KEPT):
+        for match in pattern.finditer(text):
+            domain = _domain_of(match[0] if pattern is _TRACKER else match[1])
+            noun = _noun(match[1], last=pattern is _TRACKER)
+            if domain and not (noun and pattern is _EACH):
+                return domain.one, domain.many, domain
+            if noun:
+                return singular(noun), plural(singular(noun)), domain
+    domain = matching(text)
+    return (domain.one, domain.many, domain) if domain else ("", "", None)
+
+
+def read_plan(idea: str, answers: Sequence[str] = (), about_fields: str = "") -> Blueprint:
+    """The blueprint of the client's whole conversation; `about_fields` is the answer to the question for them."""
+    text = "\n".join([idea, *answers])
+    one, many, domain = read_things(idea)
+    if not one:
+        one, many, domain = read_things(text)
+    one, many = one or "entry", many or "entries"
+    known = domain.fields if domain else ANYTHING
+    listed = told_fields(text, known)
+    fields = listed or list(known)
+    if about_fields and not listed:
+        fields = _answered(about_fields, fields, known)
+    return Blueprint(
+        title=read_title(idea, many),
+        one=one,
+        many=many,
+        fields=_headed(fields),
+        icon=domain.icon if domain else "🗂️",
+        hue=domain.hue if domain else zlib.crc32(many.encode()) % 360,
+    )
+
+
+def told_fields(text: str, known: tuple[Field, ...] = ()) -> list[Field]:
+    """The fields that a sentence of the text lists by itself, at least two."""
+    found: dict[str, Field] = {}
+    for sentence in sentences(text):
+        for pattern in _FIELD_LISTS:
+            match = pattern.search(sentence)
+            fields = read_list(_AFTER_LIST.sub("", match["list"]), known) if match else []
+            if len(fields) >= 2 or (fields and pattern in _FIELD_LISTS[:2]):
+                found |= {field.name: field for field in fields if field.name not in found}
+                break
+    return list(found.values())[:MOST_FIELDS]
+
+
+def read_title(idea: str, many: str) -> str:
+    """The idea's own first words where they name something, else `Our books`."""
+    said = " ".join(idea.split())
+    said = _REQUEST.sub("", said, count=1) or said
+    said = _DOING.sub("", said, count=1)
+    said = re.sub(r"^(?:an?|the)\s+(?:small |simple |little |nice |tiny )*", "", said, flags=re.IGNORECASE)
+    said = _TITLE_END.split(said, maxsplit=1)[0].strip(" \"'“”-")
+    said = re.sub(r"[^\w &'’/+-]", "", said)
+    words = said.split()
+    if not 1 <= len(words) <= 8 or len(said) > 48 or not _NAMED.search(said) or _VERB.search(said):
+        return f"Our {many}"
+    return capital(clipped(said, 8))
+
+
+def _answered(answer: str, fields: list[Field], known: tuple[Field, ...]) -> list[Field]:
+    """The usual fields after the client's answer: more of them, fewer, or a list of the client's own."""
+    for sentence in sentences(answer):
+        without = _WITHOUT.search(sentence)
+        gone = {field.label.lower() for field in read_list(without["list"])} if without else set()
+        fields = [field for field in fields if field.label.lower() not in gone] or fields
+        rest = sentence[: without.start()] if without else sentence
+        more = _MORE.search(rest)
+        new = read_list(_AFTER_LIST.sub("", more["list"] if more else rest), known)
+        if not more and len(new) >= 3:
+            fields = new
+        elif more or len(new) == len([part for part in rest.split(",") if part.strip()]):
+            fields += [field for field in new if field.name not in {item.name for item in fields}]
+    return fields
+
+
+def _headed(fields: list[Field]) -> tuple[Field, ...]:
+    """The first text comes first and is required: it is what a thing is called."""
+    heading = next((field for field in fields if field.kind == "text"), None) or Field("Name")
+    others = [field for field in fields if field.name != heading.name]
+    return (replace(heading, required=True), *others)[:MOST_FIELDS]
+
+
+def _domain_of(noun: str) -> Domain | None:
+    return next((domain for domain in DOMAINS if domain.words.search(noun)), None)
+
+
+def _noun(words: str, *, last: bool) -> str:
+    """The noun with its adjective: of `old maps for our` the words before the first that cannot belong to it
+    (with `last`, the words after the last such)."""
+    kept: list[str] = []
+    for word in reversed(words.lower().split()) if last else words.lower().split():
+        if word in _STOP:
+            if kept:
+                break
+            continue
+        kept.append(word)
+    chosen = (kept[::-1] if last else kept)[-2:] if last else kept[:2]
+    return " ".join(chosen)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import os
 import stat
 from collections import deque
@@ -54,20 +55,20 @@ def _entries(top: int, below: str, room: int) -> tuple[list[tuple[str, os.stat_r
         folder = _descend(top, below)
     except OSError:  # it went away, or became a link: no longer a folder to look into
         return [], False
-    found: list[tuple[str, os.stat_result]] = []
-    cut = False
     try:
-        with os.scandir(folder) as names:
-            for entry in names:
-                if len(found) == MAX_NAMES:
-                    cut = True
-                    break
-                with contextlib.suppress(OSError):
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        with os.scandir(folder) as entries:
+            names = [
+                (not entry.is_dir(follow_symlinks=False), entry.name)
+                for entry in itertools.islice(entries, MAX_NAMES)
+            ]
+        names.sort()
+        found = []
+        for _, name in names[:room]:
+            with contextlib.suppress(OSError):
+                found.append((name, os.stat(name, dir_fd=folder, follow_symlinks=False)))
+        return found, len(names) > room or len(names) == MAX_NAMES
     finally:
         os.close(folder)
-    found.sort(key=lambda item: (not stat.S_ISDIR(item[1].st_mode), item[0]))
-    return found[:room], cut or len(found) > room
 
 
 def _descend(top: int, below: str) -> int:

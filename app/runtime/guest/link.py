@@ -336,10 +336,10 @@ class Link:
             stream.draining = True
             self._on_reset(stream)
         elif kind in (RESULT, RESET) and self._on_open is None:
-            del self._streams[ident]
             if kind == RESULT:
                 stream.on_result(parse_object(payload))
             else:
-                stream.on_lost(LinkLost("the call was given up"))
+                stream.on_lost(LinkLost("the call was given up", self._bye))
+            del self._streams[ident]
         else:
             raise Violation(f"an unexpected frame of kind {kind}")

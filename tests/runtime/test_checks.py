@@ -1,0 +1,167 @@
+"""Checks on a commit, on every kind of box: what passes, what does not, and that nothing is left."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.runtime.answers import holds
+from app.runtime.workspace import CheckResult, Workspace
+from tests.runtime.conftest import output_of
+
+SERVER = """\
+import http.server, json, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = json.dumps({"path": self.path, "items": [{"id": 1, "done": True}, {"id": 2}], "home": os.environ["HOME"]})
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in (body[:5], body[5:]):
+            self.wfile.write(f"{len(piece.encode()):x}\\r\\n{piece}\\r\\n".encode())
+        self.wfile.write(b"0\\r\\n\\r\\n")
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+print("listening", flush=True)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def command(run: str, **more: Any) -> CommandCheck:
+    return CommandCheck(id="c", criterion=0, run=run, **more)
+
+
+def http(path: str, **more: Any) -> HttpCheck:
+    return HttpCheck(id="h", criterion=0, path=path, **more)
+
+
+def file(path: str, contains: str | None = None) -> FileCheck:
+    return FileCheck(id="f", criterion=0, path=path, contains=contains)
+
+
+async def verdict(workspace: Workspace, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
+    head = await workspace.head()
+    assert head is not None
+    result = await workspace.check(head.sha, check)
+    left = "grep -sl '^sleep.987\\|^python3.server.py' /proc/[0-9]*/cmdline"
+    assert await output_of(workspace, f"ls /scratch; {left} || true") == "home"
+    return result
+
+
+@pytest.fixture
+async def built(workspace: Workspace) -> Workspace:
+    await workspace.save("server.py", SERVER.encode())
+    await workspace.save(
+        "boardroom.json", json.dumps({"start": "exec python3 server.py", "health": "/up"}).encode()
+    )
+    await workspace.commit("App", "Builder")
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("check", "passed", "exit_code"),
+    [
+        (command("test -f server.py"), True, 0),
+        (command("false"), False, 1),
+        (command("exit 4", expect_exit=4), True, 4),
+        (command("echo all 3 passed", expect_output="3 passed"), True, 0),
+        (command("echo 2 passed", expect_output="3 passed"), False, 0),
+        (command("sleep 60", timeout_s=1), False, None),
+        (command("setsid sleep 987 & setsid sh -c 'setsid sleep 987 &' ; true"), True, 0),
+        (http("/anything", expect_text='"path": "/anything"'), True, None),
+        (http("/anything", expect_text="nothing"), False, None),
+        (http("/none"), False, None),
+        (http("/none", expect_status=404), True, None),
+        (http("/", expect_json={"items": [{"id": 2}]}), True, None),
+        (http("/", expect_json={"items": [{"id": 1, "done": False}]}), False, None),
+        (http("/", method="POST", body={"a": [1]}, expect_status=201, expect_json={"a": [1]}), True, None),
+        (file("server.py"), True, None),
+        (file("server.py", "serve_forever"), True, None),
+        (file("server.py", "nowhere"), False, None),
+        (file("none.py"), False, None),
+        (file("../../etc/passwd"), False, None),
+        (file("/etc/passwd"), False, None),
+    ],
+)
+async def test_a_check_says_what_is_so(
+    built: Workspace, check: CommandCheck | HttpCheck | FileCheck, passed: bool, exit_code: int | None
+) -> None:
+    result = await verdict(built, check)
+    assert (result.passed, result.exit_code) == (passed, exit_code), result.output_tail
+    assert len(result.output_tail.encode()) <= 4096 and result.duration_ms >= 0
+
+
+async def test_a_check_sees_the_commit_and_nothing_else(built: Workspace) -> None:
+    await output_of(built, "printf x > uncommitted && printf x > app.db && printf changed > server.py")
+    seen = await verdict(
+        built, command("ls -A; pwd; echo $HOME; touch left; head -c 6 server.py; test -n $PORT")
+    )
+    assert seen.output_tail.split() == [
+        "boardroom.json",
+        "server.py",
+        "/scratch/check-1/app",
+        "/scratch/check-1/home",
+        "import",
+    ]
+    assert (await verdict(built, http("/", expect_text="/scratch/check-2/home"))).passed
+    assert not (await verdict(built, file("uncommitted"))).passed
+    assert (
+        await output_of(built, "cat server.py; ls") == "changedapp.db\nboardroom.json\nserver.py\nuncommitted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (None, "There is no boardroom.json"),
+        ("nonsense", "boardroom.json is not valid"),
+        ('{"port": 8000}', "start: Field required"),
+        ('{"start": "echo broken; exit 5"}', "exit code 5"),
+        ('{"start": "exec python3 server.py", "install": "echo no network; exit 1"}', "install step failed"),
+    ],
+)
+async def test_an_app_that_cannot_be_started_passes_nothing(
+    built: Workspace, manifest: str | None, said: str
+) -> None:
+    if manifest is None:
+        await built.delete("boardroom.json")
+    else:
+        await built.save("boardroom.json", manifest.encode())
+    await built.commit("Break", "Builder")
+    result = await verdict(built, http("/"))
+    assert not result.passed and said in result.output_tail
+
+
+async def test_the_install_step_comes_first(built: Workspace) -> None:
+    manifest = {"start": "exec python3 server.py", "install": "echo installed > installed", "health": "/"}
+    await built.save("boardroom.json", json.dumps(manifest).encode())
+    await built.commit("Install", "Builder")
+    assert (await verdict(built, command("cat installed"))).output_tail == "installed"
+
+
+@pytest.mark.parametrize(
+    ("value", "part", "held"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": None}, False),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [2]}}, True),
+        ([{"id": 1}, {"id": 2, "x": 3}], [{"id": 2}], True),
+        ([], [], True),
+        ([1], [1, 2], False),
+        (1, True, False),
+        (True, 1, False),
+        (1, 1.0, True),
+        ("1", 1, False),
+        ({"a": []}, {"a": {}}, False),
+        (None, None, True),
+        ({}, [], False),
+    ],
+)
+def test_expected_json_is_a_part_of_the_answer(value: Any, part: Any, held: bool) -> None:
+    assert holds(value, part) is held

@@ -19,10 +19,10 @@ BELL = "boardroom:bell"
 HAND_OVER = "hand_over"
 """The ARQ task: it takes a run's id, hands it to the worker's own runner and returns."""
 
-HEARTBEAT = "boardroom:worker:"
-"""Each worker keeps a key of this prefix and its name alive."""
-
 RING_TIMEOUT_S = 0.2
+
+WORKER_KEYS = "boardroom:worker:"
+"""Each worker keeps a key of this prefix and its name alive."""
 
 WORKER_ALIVE_S = 15
 """How long a worker counts as alive after it last said so."""
@@ -32,8 +32,6 @@ def worker_key(name: str) -> str:
     """Where a worker says that it is alive."""
     return f"{WORKER_KEYS}{name}"
 
-
-WORKER_KEYS = "boardroom:worker:"
 
 log = structlog.get_logger()
 
@@ -56,7 +54,7 @@ def open_arq(url: str) -> ArqRedis:
 async def count_workers(redis: ArqRedis) -> int:
     """Workers whose heart beats. Unavailable when Redis is away, and nobody can know."""
     try:
-        return len([key async for key in redis.scan_iter(match=f"{HEARTBEAT}*", count=1000)])
+        return len([key async for key in redis.scan_iter(match=f"{WORKER_KEYS}*", count=1000)])
     except (RedisError, OSError):
         raise Unavailable("Redis does not answer.") from None
 

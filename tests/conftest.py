@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.embedded import stack as embedded
 from app.store.database import async_url
 from app.store.migrate import migrate
+from tests.house import House, open_house
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,20 @@ async def _admin(url: str, statement: str) -> None:
         await engine.dispose()
 
 
-@pytest.fixture
-async def database_url(parts: Parts) -> AsyncIterator[str]:
-    """A fresh, migrated database of the test's own."""
+@asynccontextmanager
+async def fresh_database(parts: Parts) -> AsyncIterator[str]:
+    """The address of a migrated, empty database."""
     name = f"test_{uuid4().hex}"
     await _admin(parts.database_url, f"create database {name} template {parts.template}")
     yield make_url(parts.database_url).set(database=name).render_as_string(hide_password=False)
     await _admin(parts.database_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database_url(parts: Parts) -> AsyncIterator[str]:
+    """A fresh, migrated database of the test's own."""
+    async with fresh_database(parts) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +77,10 @@ def redis_url(parts: Parts) -> str:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    """The service without doors, on a database of the test's own."""
+    async with open_house(database_url, redis_url, tmp_path / "boxes") as opened:
+        yield opened

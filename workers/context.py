@@ -9,9 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.stages import Stage
 from app.resources import Resources
+from app.store import rows
 from app.store.tables import Job, Run
-from app.unit import Unit
+from app.unit import LeaseLost, Unit
 from workers.llm.model import Model
 
 T = TypeVar("T")
@@ -32,6 +34,12 @@ class Change:
     @property
     def session(self) -> AsyncSession:
         return self.unit.session
+
+    def advance(self, stage: Stage | None = None) -> None:
+        """The run got on, and to `stage` if given: its claims so far came to something."""
+        self.run.claims = 0
+        if stage is not None:
+            self.run.stage = stage
 
 
 @dataclass
@@ -55,6 +63,13 @@ class Context:
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A short read of one snapshot."""
         return self.resources.look()
+
+    async def mine(self, session: AsyncSession) -> tuple[Job, Run]:
+        """Our job and run as they are now. Raises LeaseLost when they are gone."""
+        found = await rows.job_and_run(session, self.run_id)
+        if found is None:
+            raise LeaseLost
+        return found
 
     def heed_pause(self) -> None:
         """Raises Paused between two steps."""

@@ -9,12 +9,13 @@ import sys
 import orjson
 import structlog
 import uvloop
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
-from app.bootstrap import NotConfigured, open_arq, open_redis, open_resources
+from app.bootstrap import NotConfigured, open_resources
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
-from app.queue import WORKER_ALIVE_S, worker_key
+from app.queue import WORKER_ALIVE_S, open_arq, worker_key
 from app.settings import BadSettings, Settings, load_settings
 from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
@@ -27,28 +28,27 @@ log = structlog.get_logger()
 async def work(settings: Settings, model: Model, name: str) -> None:
     """Work until cancelled, then let go of what is under way."""
     terms = Terms(settings.worker_slots, settings.lease_s, settings.sweep_s)
-    async with open_resources(settings) as resources, open_arq(settings) as redis:
+    async with open_resources(settings) as resources, open_arq(settings.redis_url) as redis:
         desk = Desk(resources, model, name, terms)
         log.info("worker.ready", worker=name, model=model.name, slots=terms.slots)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.work())
                 group.create_task(answer_the_door(redis, desk))
-                group.create_task(_show_life(settings, name, model))
+                group.create_task(_show_life(redis, name, model))
         finally:
             await desk.close()
 
 
-async def _show_life(settings: Settings, name: str, model: Model) -> None:
+async def _show_life(redis: ArqRedis, name: str, model: Model) -> None:
     """Tell `/readyz` that we are there, as long as we are."""
     said = orjson.dumps({"model": model.name})
-    async with open_redis(settings) as redis:
-        while True:
-            try:
-                await redis.set(worker_key(name), said, ex=WORKER_ALIVE_S)
-            except (RedisError, OSError):
-                log.info("life.not_shown")
-            await asyncio.sleep(WORKER_ALIVE_S / 3)
+    while True:
+        try:
+            await redis.set(worker_key(name), said, ex=WORKER_ALIVE_S)
+        except (RedisError, OSError):
+            log.info("life.not_shown")
+        await asyncio.sleep(WORKER_ALIVE_S / 3)
 
 
 async def _until_told(settings: Settings, model: Model) -> None:

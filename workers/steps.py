@@ -55,7 +55,7 @@ async def once(
             cost_usd=result.cost_usd,
         )
         await rows.replace_run_step(change.session, step)
-        change.run.claims = 0
+        change.advance()
         if kind == "model":
             change.job.model_calls += 1
             change.job.input_tokens += result.input_tokens

@@ -28,9 +28,8 @@ async def job_ids(session: AsyncSession, user_id: UUID) -> Sequence[UUID]:
 
 async def job_and_run(session: AsyncSession, run_id: UUID) -> tuple[Job, Run] | None:
     """A run with its job, or None when they are gone."""
-    row = (
-        await session.execute(select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == run_id))
-    ).one_or_none()
+    query = select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == run_id)
+    row = (await session.execute(query)).one_or_none()
     return None if row is None else (row[0], row[1])
 
 

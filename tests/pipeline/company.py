@@ -115,3 +115,17 @@ def company(**changes: Any) -> Script:
         "building": builder,
     }
     return lines | changes
+
+
+def clumsy_builder(question: Question) -> Line:
+    """As `builder`, but its first attempt at a further page does nothing."""
+    shown = BuildingFacts.model_validate_json(question.messages[0].text)
+    if "server.py" in shown.files and shown.attempt == 1:
+        return call("finish", summary="It is done, trust me.")
+    return builder(question)
+
+
+def mortal_company() -> Script:
+    """Answers depend on the question alone, so that any process can go on; one attempt fails its check."""
+    done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+    return company(intake=lambda _: done, building=clumsy_builder)

@@ -1,8 +1,8 @@
 """The main job from the idea to the answering app, on real rows, a real bell and a real box."""
 
 from app.domain.job import ORDER
+from tests.house import House
 from tests.pipeline.company import company
-from tests.pipeline.conftest import House
 from workers.llm.scripted import ScriptedModel
 
 

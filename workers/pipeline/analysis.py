@@ -4,7 +4,6 @@ from app.domain.conversation import Agent
 from app.domain.stages import Stage
 from app.domain.values import clean
 from app.store import rows
-from app.unit import LeaseLost
 from workers.agents.ask import ask, facts
 from workers.agents.facts import AnalysisFacts, Said
 from workers.agents.outputs import Requirement, Requirements
@@ -38,18 +37,15 @@ async def analysis(context: Context) -> Outcome:
         spec.requirements = specs.requirements_text(found.requirements)
         spec.discussion, spec.decision, spec.prd = [], None, None
         await specs.store(change, spec)
-        change.run.stage = Stage.DISCUSSION
+        change.advance(Stage.DISCUSSION)
     return Outcome.NEXT
 
 
 async def _facts(context: Context) -> AnalysisFacts:
     spec = await specs.load(context)
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
+        job, run = await context.mine(session)
         chat = await rows.chat(session, context.job_id)
-    if found is None:
-        raise LeaseLost
-    job, run = found
     return AnalysisFacts(
         idea=job.initial_prompt,
         summary=job.requirements_summary,

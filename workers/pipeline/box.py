@@ -13,8 +13,7 @@ from workers.pipeline.outcome import StageFailed
 @asynccontextmanager
 async def attached(context: Context) -> AsyncIterator[Workspace]:
     """Attach, making or waking the box; a higher fence than ours means that the run is not ours any more."""
-    async with context.change() as change:
-        change.job.box_stopped = False
+    await _unlock(context)
     try:
         workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
         try:
@@ -28,3 +27,12 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         ) from error
     except FenceLost as error:
         raise LeaseLost from error
+
+
+async def _unlock(context: Context) -> None:
+    """A build uses the box even if the client had stopped it before."""
+    async with context.look() as session:
+        job, _ = await context.mine(session)
+    if job.box_stopped:
+        async with context.change() as change:
+            change.job.box_stopped = False

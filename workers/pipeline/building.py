@@ -35,7 +35,7 @@ async def building(context: Context) -> Outcome:
             f"Checks still fail for {titles}. Look at the tickets' evidence, then retry.",
         )
     async with context.change() as change:
-        change.run.stage = Stage.VERIFYING
+        change.advance(Stage.VERIFYING)
     return Outcome.NEXT
 
 
@@ -80,6 +80,7 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
 
 async def _begin(context: Context, ticket_id: UUID) -> None:
     async with context.change() as change:
+        change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
         ticket.attempts += 1
         changes.move_ticket(
@@ -91,6 +92,7 @@ async def _begin(context: Context, ticket_id: UUID) -> None:
 async def _again(context: Context, ticket_id: UUID, tried: trial.Tried) -> None:
     """The next attempt begins; it will be shown why this one did not close the ticket."""
     async with context.change() as change:
+        change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
         ticket.attempts += 1
         await trial.note_failures(change, ticket, tried.failures)
@@ -105,6 +107,7 @@ async def _again(context: Context, ticket_id: UUID, tried: trial.Tried) -> None:
 
 async def _end(context: Context, ticket_id: UUID, status: TicketStatus, tried: trial.Tried) -> None:
     async with context.change() as change:
+        change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
         if status is TicketStatus.DONE:
             ticket.commit, ticket.reason = tried.commit.sha, ""
@@ -124,6 +127,7 @@ async def _end(context: Context, ticket_id: UUID, status: TicketStatus, tried: t
 
 async def _skip(context: Context, ticket_id: UUID, cause: Ticket) -> None:
     async with context.change() as change:
+        change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
         ticket.reason = f"It depends on “{cause.title}”, which was not done."
         ticket.blocked = cause.blocked or cause.status == TicketStatus.FAILED

@@ -6,8 +6,6 @@ Each turn is a Step, told as `agentDialogue`; it is never also a message.
 from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.stages import Stage
-from app.store import rows
-from app.unit import LeaseLost
 from workers.agents.ask import ask, facts
 from workers.agents.facts import DiscussionFacts, Said
 from workers.agents.outputs import DecisionRecord, Turn
@@ -49,14 +47,12 @@ def next_speaker(said: list[Contribution]) -> Role | None:
 
 async def _facts(context: Context, spec: Spec) -> DiscussionFacts:
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
-    if found is None:
-        raise LeaseLost
+        _, run = await context.mine(session)
     return DiscussionFacts(
         summary=spec.summary,
         requirements=spec.requirement_list,
         assumptions=spec.assumptions,
-        continuation=found[1].requirements,
+        continuation=run.requirements,
         round=len(spec.discussion) // len(SPEAKERS) + 1,
         said=[Said(who=turn.agent, text=turn.content) for turn in spec.discussion],
     )
@@ -76,4 +72,4 @@ async def _record(
             Contribution(agent=role.agent, role=role.purpose, content=step.message, objections=objections)
         )
         await specs.store(change, spec)
-        change.run.stage = then
+        change.advance(then)

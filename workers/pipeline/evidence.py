@@ -127,5 +127,5 @@ async def _store(
                 duration_ms=result.duration_ms,
             )
         )
-        change.run.claims = 0
+        change.advance()
     metrics.checks.labels(check.kind, str(result.passed).lower()).inc()

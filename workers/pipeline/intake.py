@@ -15,7 +15,6 @@ from app.domain.stages import RunState, Stage
 from app.domain.values import clean
 from app.store import rows
 from app.store.tables import Message as Stored
-from app.unit import LeaseLost
 from workers.agents.ask import Spoken, ask
 from workers.agents.facts import SUM_UP
 from workers.agents.outputs import ClientReply
@@ -52,11 +51,8 @@ async def intake(context: Context) -> Outcome:
 
 async def _next_turn(context: Context) -> Turn | None:
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
+        job, _ = await context.mine(session)
         chat = await rows.chat(session, context.job_id)
-    if found is None:
-        raise LeaseLost
-    job, _ = found
     return next_turn(chat, must_end=job.start_asked or job.status != Status.COLLECTING)
 
 
@@ -96,7 +92,7 @@ async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply]) -> boo
         return False
     job.prompt = job.requirements_summary = clean(reply.summary)
     changes.set_status(change.unit, job, Status.QUEUED, "The requirements are clear.")
-    change.run.stage = Stage.ANALYSIS
+    change.advance(Stage.ANALYSIS)
     return True
 
 

@@ -4,8 +4,6 @@ from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.job import Status
 from app.domain.stages import Stage
-from app.store import rows
-from app.unit import LeaseLost
 from workers.agents.ask import ask, facts
 from workers.agents.facts import PrdFacts
 from workers.agents.outputs import DecisionRecord, Prd
@@ -20,9 +18,8 @@ async def prd(context: Context) -> Outcome:
     await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "The Project Manager is writing the PRD.")
     spec = await specs.load(context)
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
-    if found is None or spec.decision is None:
-        raise LeaseLost
+        _, run = await context.mine(session)
+    assert spec.decision is not None, "the discussion ends with the Secretary's record"
     known = {item.id for item in spec.requirement_list}
     wanted = {item.id for item in spec.requirement_list if item.priority != "could"}
 
@@ -33,7 +30,7 @@ async def prd(context: Context) -> Outcome:
         summary=spec.summary,
         requirements=spec.requirement_list,
         assumptions=spec.assumptions,
-        continuation=found[1].requirements,
+        continuation=run.requirements,
         decision=spec.decision,
         profile=spec.profile,
     )
@@ -45,7 +42,7 @@ async def prd(context: Context) -> Outcome:
         app.prd_generated_at = change.unit.moment()
         changes.tell_prd(change.unit, app)
         changes.set_status(change.unit, change.job, Status.PRD_READY, "The PRD is ready.")
-        change.run.stage = Stage.TICKETING
+        change.advance(Stage.TICKETING)
     return Outcome.NEXT
 
 

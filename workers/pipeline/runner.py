@@ -62,10 +62,10 @@ async def play(context: Context, claim: Claim) -> None:
 
 async def _stage(context: Context) -> Outcome:
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
-    if found is None or found[1].fence != context.fence or found[1].state != RunState.READY:
+        _, run = await context.mine(session)
+    if run.fence != context.fence or run.state != RunState.READY:
         raise LeaseLost
-    return await PLAN[Stage(found[1].stage)](context)
+    return await PLAN[Stage(run.stage)](context)
 
 
 async def _end(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:

@@ -17,7 +17,6 @@ from app.domain.ticket import TicketStatus, TicketType, execution_order
 from app.domain.values import clean, parse_id
 from app.store import rows
 from app.store.tables import Ticket
-from app.unit import LeaseLost
 from workers.agents.ask import ask, facts
 from workers.agents.facts import KnownTicket, TicketingFacts
 from workers.agents.outputs import Backlog, TicketDraft
@@ -39,23 +38,23 @@ async def ticketing(context: Context) -> Outcome:
     async with context.change() as change:
         await _replace(change, spoken.value)
         changes.set_status(change.unit, change.job, Status.TICKETS_READY, "The backlog is ready.")
-        change.run.stage = Stage.BUILDING
+        change.advance(Stage.BUILDING)
     return Outcome.NEXT
 
 
 async def _facts(context: Context) -> TicketingFacts:
     spec = await specs.load(context)
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
+        _, run = await context.mine(session)
         tickets = await rows.tickets(session, context.job_id)
-    if found is None or spec.prd is None or spec.decision is None:
-        raise LeaseLost
+    assert spec.prd is not None, "the stage before wrote the PRD"
+    assert spec.decision is not None, "the discussion ends with the Secretary's record"
     finished = {rid for t in tickets if t.status == TicketStatus.DONE for rid in t.requirements}
     return TicketingFacts(
         prd=spec.prd,
         requirements=spec.requirement_list,
         uncovered=[item.id for item in spec.prd.requirements if item.id not in finished],
-        continuation=found[1].requirements,
+        continuation=run.requirements,
         decision=spec.decision,
         profile=spec.profile,
         known=[

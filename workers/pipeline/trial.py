@@ -15,7 +15,6 @@ from app.domain.events import LOG_TAIL_BYTES
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows
 from app.store.tables import Ticket
-from app.unit import LeaseLost
 from workers.agents.facts import BuildingFacts, Failure
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
@@ -76,14 +75,12 @@ def _key(ticket: Ticket, what: str) -> str:
 async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commit:
     """The commit before the ticket: the head when it was first begun since the last retry."""
     async with context.look() as session:
-        found = await rows.job_and_run(session, context.run_id)
-    if found is None:
-        raise LeaseLost
+        _, run = await context.mine(session)
 
     async def make() -> Result:
         return Result(_COMMIT.dump_json(await _head(workspace)).decode())
 
-    key = f"base.{ticket.id}.{found[1].retries}"
+    key = f"base.{ticket.id}.{run.retries}"
     return _COMMIT.validate_json(await once(context, key, "tool", "base", make))
 
 

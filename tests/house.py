@@ -9,16 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import pytest
-from arq.connections import RedisSettings, create_pool
-from redis.asyncio import Redis
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from app.actions import chat, jobs
 from app.domain.job import FINISHED
-from app.events.redis import RedisBus
-from app.queue import ArqBell, from_json, to_json
+from app.events.redis import RedisBus, open_redis
+from app.queue import ArqBell, open_arq
 from app.resources import Resources
 from app.runtime.local import LocalRuntime
 from app.store import rows
@@ -26,7 +23,6 @@ from app.store.database import open_engine
 from app.store.tables import Job, User
 from workers.leases import Desk, Terms
 from workers.llm.model import Model
-from workers.llm.scripted import Script, ScriptedModel
 
 TERMS = Terms(slots=4, lease_s=1.0, sweep_s=0.1)
 
@@ -92,15 +88,13 @@ class House:
             return [orjson.loads(payload) for (payload,) in found]
 
 
-@pytest.fixture
-async def house(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[House]:
+@asynccontextmanager
+async def open_house(database_url: str, redis_url: str, boxes: Path) -> AsyncIterator[House]:
+    """A house on these parts; its boxes are gone afterwards."""
     engine = open_engine(database_url)
-    bus = RedisBus(Redis.from_url(redis_url))
-    pool = await create_pool(
-        RedisSettings.from_dsn(redis_url), job_serializer=to_json, job_deserializer=from_json
-    )
-    bell = ArqBell(pool)
-    runtime = LocalRuntime(tmp_path / "boxes", idle_s=30)
+    bus = RedisBus(open_redis(redis_url))
+    bell = ArqBell(open_arq(redis_url))
+    runtime = LocalRuntime(boxes, idle_s=30)
     resources = Resources(engine=engine, bus=bus, bell=bell, runtime=runtime)
     user_id = uuid7()
     async with resources.unit() as unit:
@@ -114,8 +108,3 @@ async def house(database_url: str, redis_url: str, tmp_path: Path) -> AsyncItera
     await bell.close()
     await bus.close()
     await engine.dispose()
-
-
-@pytest.fixture
-def scripted() -> Callable[[Script], ScriptedModel]:
-    return ScriptedModel

@@ -14,17 +14,17 @@ ROOT = Path(__file__).parents[2]
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Who works in the folder or names it in its command line."""
-    found = []
+    """Who works in the folder, or names it in its command line or its environment."""
+    found, name = [], os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            line = (entry / "cmdline").read_bytes()
+            words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
             place = os.readlink(entry / "cwd")
         except OSError:
             continue
-        if os.fsencode(folder) in line or f"{place}/".startswith(f"{folder}/"):
+        if name in words or f"{place}/".startswith(f"{folder}/"):
             found.append(int(entry.name))
     return found
 

@@ -1,0 +1,98 @@
+"""The command as people run it: in a process of its own, in a DATA_DIR where nothing may be left afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.embedded.datadir import DataDir
+from tests.embedded.conftest import processes_of, wait_for
+
+START_S = 60.0
+
+Popen = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """DATA_DIR of all tests of a file."""
+    with tempfile.TemporaryDirectory(prefix="boardroom-") as folder:
+        yield Path(folder) / "it's data"
+        wait_for(lambda: not processes_of(Path(folder)), 30)
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    small = {"LEASE_S": "2", "SWEEP_S": "0.5", "REHEARSAL_PACE": "0"}
+    return {**kept, **small, "DATA_DIR": str(home), "PORT": "0", "COLUMNS": "200"}
+
+
+Boardroom = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def boardroom(environment: Mapping[str, str]) -> Boardroom:
+    """Run one command to its end."""
+
+    def run(*words: str, stdin: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "app.cli", *words],
+            env={**environment, **more},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def start(environment: Mapping[str, str]) -> Iterator[Callable[..., Popen]]:
+    """Start one command and leave it running until the end."""
+    begun: list[Popen] = []
+
+    def begin(*words: str, **more: str) -> Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", *words],
+            env={**environment, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def wait_until_ready(home: Path, process: Popen) -> str:
+    """The address of the service that `process` (an `up`) runs."""
+
+    def ready() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        note = DataDir(home).last()
+        return note.pid == process.pid and _is_ready(note.url)
+
+    wait_for(ready, START_S)
+    return DataDir(home).last().url
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=START_S).status_code == 200
+    except httpx.HTTPError:
+        return False

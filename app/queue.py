@@ -48,7 +48,9 @@ def from_json(data: bytes) -> Any:
 def open_arq(url: str) -> ArqRedis:
     """A client for `url`; nothing is connected before it is used."""
     pool: ConnectionPool = ConnectionPool.from_url(url, socket_connect_timeout=1)
-    return ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
+    redis = ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
+    redis.auto_close_connection_pool = True  # the pool is its own: closing one closes both
+    return redis
 
 
 async def count_workers(redis: ArqRedis) -> int:

@@ -147,8 +147,8 @@ class Conversation:
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message["code"])
             if self._too_many():
-                refusal = TooMany(f"At most {MAX_MESSAGES} messages in {MESSAGES_WINDOW_S:g} seconds.")
-                self.hear(error_frame(refusal))
+                detail = f"At most {MAX_MESSAGES} messages in {MESSAGES_WINDOW_S:g} seconds."
+                self.hear(error_frame(TooMany(detail, code="too_many_messages")))
                 self.end(Close.TOO_MANY_MESSAGES)
             else:
                 await self._take(message)

@@ -22,8 +22,11 @@ MAX_FRAME_BYTES = 64 * 1024
 PING_S = 20.0
 """Between two pings, and for the answer: a peer silent for twice as long is dropped."""
 
-LINGER_S = 2.0
-"""How long a closed connection waits for the peer to take note."""
+CLOSE_S = 10.0
+"""How long a peer may take to read what is on its way and to answer our Close frame."""
+
+DISCARD_S = 1.0
+"""How long the rest of a refused frame is read and thrown away."""
 
 _quiet = logging.getLogger("uvicorn.error.sockets")
 _quiet.setLevel(logging.WARNING)  # at INFO uvicorn logs a socket's query, which may hold a token
@@ -53,13 +56,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _quiet
         self.conn = _Peer(max_size=config.ws_max_size, logger=_quiet)
-        self.close_timeout = LINGER_S
 
     def data_received(self, data: bytes) -> None:
         if self.conn.parser_exc is None:
             super().data_received(data)
         # What follows a refused frame is read and thrown away: closing with unread bytes resets the
-        # connection, and the peer might never see the Close frame.
+        # connection, and the Close frame might never be seen.
 
     def handle_parser_exception(self) -> None:
         assert self.conn.close_sent is not None
@@ -71,7 +73,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self._abort_later()
+        self._abort_after(DISCARD_S)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
@@ -85,12 +87,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         self.writable.set()  # a Close frame does not wait behind a reader that was too slow
         await super().send(message)
-        self._abort_later()
+        self._abort_after(CLOSE_S)
 
-    def _abort_later(self) -> None:
+    def _abort_after(self, delay_s: float) -> None:
+        """Unlike uvicorn's close() this ends a connection whose peer reads no more."""
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self.close_timer = self.loop.call_later(delay_s, self.transport.abort)
 
 
 SOCKET_OPTIONS: dict[str, Any] = {

@@ -25,7 +25,7 @@ from app.domain.values import parse_id
 from app.events.hub import Hub
 from app.logs import log_request
 from app.resources import Resources
-from app.store.sockets import owns_job
+from app.store import jobs
 from app.store.users import SignedIn, live_sessions, signed_in
 
 MAX_SOCKETS = 5000
@@ -41,8 +41,7 @@ log = structlog.get_logger()
 router = APIRouter()
 
 
-@router.websocket("/ws/jobs/{job_id}/")
-@router.websocket("/ws/jobs/{job_id}")
+@router.websocket("/ws/jobs/{job_id:path}/")
 async def job_socket(websocket: WebSocket, job_id: str) -> None:
     door: SocketDoor = websocket.app.state.sockets
     await door.serve(websocket, job_id)
@@ -59,7 +58,6 @@ class SocketDoor:
         *,
         token_query: bool,
         origins: frozenset[str] | None,
-        max_sockets: int = MAX_SOCKETS,
     ) -> None:
         """`token_query` is ALLOW_WS_TOKEN_QUERY, `origins` the listed CORS_ORIGINS."""
         self._resources = resources
@@ -67,7 +65,6 @@ class SocketDoor:
         self._hub = hub
         self._token_query = token_query
         self._origins = origins
-        self._max_sockets = max_sockets
         self._conversations: set[Conversation] = set()
         self._per_user: Counter[UUID] = Counter()
 
@@ -106,7 +103,7 @@ class SocketDoor:
     async def _converse(self, websocket: WebSocket, job_id: UUID | None) -> Close:
         """Let the visitor in, or refuse; then why the conversation was ended by us."""
         visitor = await self._identify(websocket)
-        if len(self._conversations) >= self._max_sockets or (
+        if len(self._conversations) >= MAX_SOCKETS or (
             self._per_user[visitor.user_id] >= MAX_SOCKETS_PER_USER
         ):
             raise Unavailable("There are too many sockets open.", code="too_many_sockets")
@@ -136,7 +133,7 @@ class SocketDoor:
 
     async def _owns(self, visitor: SignedIn, job_id: UUID) -> bool:
         async with self._resources.read() as connection:
-            return await owns_job(connection, visitor.user_id, job_id)
+            return await jobs.exists(connection, visitor.user_id, job_id)
 
     async def _in_session(self, visitor: SignedIn) -> bool:
         async with self._resources.read() as connection:

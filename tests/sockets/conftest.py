@@ -1,39 +1,33 @@
-"""Web processes that serve nothing but sockets, on a real uvicorn, with clients to talk to them."""
+"""Web processes on a real uvicorn, and clients to talk to them."""
 
 import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 import uvicorn
-from arq.connections import ArqRedis
-from fastapi import FastAPI
-from sqlalchemy.engine import make_url
 from uuid_utils.compat import uuid7
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from app.actions import changes, jobs
-from app.api.socket_protocol import SOCKET_OPTIONS
-from app.api.sockets import SocketDoor, router
 from app.auth.tokens import Tokens
-from app.events.hub import Hub
-from app.events.redis import RedisBus, RedisHints
-from app.queue import ArqBell
+from app.main import Boardroom, server_config
 from app.resources import Resources
-from app.runtime.workspace import Runtime
-from app.store.database import open_engine
+from app.settings import Settings
 from app.store.events import StoredLog
 from app.store.tables import RefreshFamily, User
+from tests.conftest import Parts, fresh_database
 
-SWEEP_S = 0.2
-TOKENS = Tokens("a secret for the tests of sockets, long enough", access_s=600)
+SECRET = "a secret for the tests of sockets, long enough"
+TOKENS = Tokens(SECRET, access_s=600)
+SETTINGS = {"secret_key": SECRET, "sweep_s": 0.2, "cors_origins": "https://listed.example"}
 
 
 class _Server(uvicorn.Server):
@@ -43,48 +37,32 @@ class _Server(uvicorn.Server):
 
 @dataclass
 class Web:
-    """One web process of sockets."""
+    """One web process, as `app.main` composes it."""
 
-    resources: Resources
-    door: SocketDoor
+    application: Boardroom
     port: int
     server: uvicorn.Server
+
+    @property
+    def resources(self) -> Resources:
+        found: Resources = self.application.state.house.resources
+        return found
 
     def url(self, job_id: object, query: str = "") -> str:
         return f"ws://127.0.0.1:{self.port}/ws/jobs/{job_id}/{query}"
 
 
 @asynccontextmanager
-async def open_resources(database_url: str, redis_url: str) -> AsyncIterator[Resources]:
-    redis = ArqRedis.from_url(redis_url, socket_connect_timeout=1)
-    engine = open_engine(database_url)
-    try:
-        yield Resources(engine, RedisBus(redis), ArqBell(redis), cast(Runtime, None))
-    finally:
-        await redis.aclose()
-        await engine.dispose()
-
-
-@asynccontextmanager
-async def open_web(database_url: str, redis_url: str, *, sweep_s: float, **door: Any) -> AsyncIterator[Web]:
-    options = {"token_query": True, "origins": frozenset({"https://listed.example"}), **door}
-    async with AsyncExitStack() as stack:
-        resources = await stack.enter_async_context(open_resources(database_url, redis_url))
-        hub = Hub(StoredLog(resources.engine), RedisHints(redis_url), sweep_s)
-        application = FastAPI()
-        application.include_router(router)
-        application.state.sockets = SocketDoor(resources, TOKENS, hub, **options)
-        await stack.enter_async_context(application.state.sockets.open())
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            application, log_config=None, lifespan="off", timeout_graceful_shutdown=2, **SOCKET_OPTIONS
-        )
+async def open_web(data_dir: Path, **settings: Any) -> AsyncIterator[Web]:
+    application = Boardroom(Settings(_env_file=None, data_dir=data_dir, **{**SETTINGS, **settings}))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = server_config(application, application.settings)
+        config.timeout_graceful_shutdown = 2
         server = _Server(config)
         serving = asyncio.create_task(server.serve([listener]))
-        await until(lambda: server.started)
+        await until(lambda: server.started or serving.done())
         try:
-            yield Web(resources, application.state.sockets, port, server)
+            yield Web(application, listener.getsockname()[1], server)
         finally:
             server.should_exit = True
             await serving
@@ -92,7 +70,7 @@ async def open_web(database_url: str, redis_url: str, *, sweep_s: float, **door:
 
 async def until(true: Callable[[], object], within_s: float = 10) -> None:
     async with asyncio.timeout(within_s):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
 
 
@@ -157,14 +135,20 @@ class Socket:
             heard.append(frame)
         return heard
 
-    async def closed(self, within_s: float = 10) -> int | None:
-        """Read to the end; the close code."""
+    async def hear_to_the_end(self, within_s: float = 10) -> list[dict[str, Any]]:
+        """What arrives before the connection is closed."""
+        heard = []
         async with asyncio.timeout(within_s):
             try:
                 while True:
-                    await self.connection.recv()
+                    heard.append(await self.hear(within_s))
             except ConnectionClosed:
-                return self.connection.close_code
+                return heard
+
+    async def closed(self, within_s: float = 10) -> int | None:
+        """The code it is closed with; nothing may arrive before."""
+        assert await self.hear_to_the_end(within_s) == []
+        return self.connection.close_code
 
 
 @asynccontextmanager
@@ -176,99 +160,34 @@ async def open_socket(url: str, access: str | None = None, **options: Any) -> As
         yield Socket(connection)
 
 
-class Wire:
-    """A TCP wire to a backing part, which can be cut, or stall with everything still connected."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._to = (host, port)
-        self._cut = False
-        self._flows = asyncio.Event()
-        self._flows.set()
-        self._ends: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> int:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-        await self._server.wait_closed()
-
-    def cut(self) -> None:
-        """Connections are reset, new ones too."""
-        self._cut = True
-        self._flows.set()
-        for writer in self._ends:
-            writer.transport.abort()
-
-    def stall(self) -> None:
-        self._flows.clear()
-
-    def heal(self) -> None:
-        self._cut = False
-        self._flows.set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._cut:
-            writer.transport.abort()
-            return
-        there_reader, there_writer = await asyncio.open_connection(*self._to)
-        ends = {writer, there_writer}
-        self._ends |= ends
-        try:
-            await asyncio.gather(self._copy(reader, there_writer), self._copy(there_reader, writer))
-        finally:
-            self._ends -= ends
-            for end in ends:
-                end.transport.abort()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                await self._flows.wait()
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the part at `url`, and the address of its near end."""
-    parts = urlsplit(url)
-    assert parts.hostname
-    assert parts.port
-    wire = Wire(parts.hostname, parts.port)
-    near = make_url(url).set(host="127.0.0.1", port=await wire.start())
-    try:
-        yield wire, near.render_as_string(hide_password=False)
-    finally:
-        await wire.stop()
-
-
 OpenWeb = Callable[..., AbstractAsyncContextManager[Web]]
 
 
+@pytest.fixture(scope="session")
+async def web(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Web]:
+    """One web process for all tests of this room, each with a user and a job of its own."""
+    async with fresh_database(parts) as database_url:
+        places = {"database_url": database_url, "redis_url": parts.redis_url}
+        async with open_web(tmp_path_factory.mktemp("web"), **places) as web:
+            yield web
+
+
 @pytest.fixture
-def start_web(database_url: str, redis_url: str) -> OpenWeb:
-    def start(**options: Any) -> AbstractAsyncContextManager[Web]:
-        return open_web(
-            **{"database_url": database_url, "redis_url": redis_url, "sweep_s": SWEEP_S, **options}
-        )
+def start_web(web: Web, tmp_path: Path) -> OpenWeb:
+    """Start another web process beside it, on the same parts unless told otherwise."""
+    beside = web.application.settings
+
+    def start(**settings: Any) -> AbstractAsyncContextManager[Web]:
+        places = {"database_url": beside.database_url, "redis_url": beside.redis_url}
+        return open_web(tmp_path, **{**places, **settings})
 
     return start
 
 
 @pytest.fixture
-async def web(start_web: OpenWeb) -> AsyncIterator[Web]:
-    async with start_web() as web:
-        yield web
+def database_url(web: Web) -> str:
+    url: str = web.application.settings.database_url
+    return url
 
 
 @pytest.fixture

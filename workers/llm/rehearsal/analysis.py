@@ -32,8 +32,11 @@ def requirements(facts: AnalysisFacts) -> Requirements:
             requirements=[*known, *added][:MOST_REQUIREMENTS],
             assumptions=[f"The {plan.many} already entered are kept."],
         )
-    talk = read_talk(_turns(facts))
+    turns = [(said.who != CLIENT_RELATIONS, said.text) for said in facts.conversation]
+    talk = read_talk(turns or [(True, facts.idea)])
     plan, wishes = talk.plan, talk.wishes
+    if facts.continuation:
+        wishes += read_wishes(facts.continuation, plan)
     written = [*_basics(plan)]
     written += [_wished(wish, plan, f"R{len(written) + index}") for index, wish in enumerate(wishes, start=1)]
     return Requirements(
@@ -44,11 +47,6 @@ def requirements(facts: AnalysisFacts) -> Requirements:
             f"The {plan.many} fit on one page that is searched rather than leafed through.",
         ],
     )
-
-
-def _turns(facts: AnalysisFacts) -> list[tuple[bool, str]]:
-    turns = [(said.who != CLIENT_RELATIONS, said.text) for said in facts.conversation] or [(True, facts.idea)]
-    return [*turns, (True, facts.continuation)] if facts.continuation else turns
 
 
 def _basics(plan: Blueprint) -> list[Requirement]:

@@ -71,7 +71,9 @@ def _script(facts: BuildingFacts) -> Script:
     stumbles = facts.attempt == 1 and RISK in facts.description
     step = feature(facts.ticket, plan, stumbles=stumbles)
     if step is None:
-        return f"“{facts.ticket}” is not a step the rehearsal cast knows how to build. I have changed nothing."
+        return (
+            f"“{facts.ticket}” is not a step the rehearsal cast knows how to build. I have changed nothing."
+        )
     texts = yield from _look(facts, step)
     yield from _write(facts, step, texts)
     told = yield from _test(step)
@@ -92,7 +94,9 @@ def _about_failure(facts: BuildingFacts, step: Feature) -> str:
     if facts.attempt == 1 or not facts.failures:
         return ""
     failure = facts.failures[0]
-    last = next((line.strip() for line in reversed(failure.output.splitlines()) if line.strip()), failure.reason)
+    last = next(
+        (line.strip() for line in reversed(failure.output.splitlines()) if line.strip()), failure.reason
+    )
     return f"The check “{failure.criterion}” failed: {clipped(last, 30)} {step.lesson}".strip()
 
 
@@ -160,7 +164,9 @@ def _passed(output: str) -> bool:
 
 
 def _complaint(output: str) -> str:
-    lines = [line for line in output.splitlines() if re.match(r"\w*(?:Error|Exception|Refused|Problem)\b", line)]
+    lines = [
+        line for line in output.splitlines() if re.match(r"\w*(?:Error|Exception|Refused|Problem)\b", line)
+    ]
     return clipped(lines[-1], 30) if lines else "no test gave an answer."
 
 

@@ -47,7 +47,9 @@ class RehearsalModel:
         except KeyError:
             raise ModelMisbehaved(f"The rehearsal cast has no part for {question.purpose!r}.") from None
         except ValueError as error:
-            raise ModelMisbehaved(f"The rehearsal cast cannot read the facts for {question.purpose!r}.") from error
+            raise ModelMisbehaved(
+                f"The rehearsal cast cannot read the facts for {question.purpose!r}."
+            ) from error
 
 
 def _facts(question: Question, shape: type[F]) -> F:
@@ -70,7 +72,8 @@ _PARTS: dict[str, Callable[[Question], Output]] = {
 def _answer(question: Question, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
     """Tokens are estimated from lengths; the cast costs nothing."""
     asked = len(question.instructions) + sum(
-        len(message.text) + sum(len(call.arguments) for call in message.calls) for message in question.messages
+        len(message.text) + sum(len(call.arguments) for call in message.calls)
+        for message in question.messages
     )
     said = len(text) + sum(len(call.arguments) for call in calls)
     return Answer(

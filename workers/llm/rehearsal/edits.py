@@ -18,7 +18,10 @@ def add_import(text: str, line: str) -> str | None:
     block = own[-1]
     while block - 1 in own:
         block -= 1
-    place = next((index for index in range(block, own[-1] + 1) if _import_key(lines[index]) > _import_key(line)), own[-1] + 1)
+    place = next(
+        (index for index in range(block, own[-1] + 1) if _import_key(lines[index]) > _import_key(line)),
+        own[-1] + 1,
+    )
     return "\n".join([*lines[:place], line, *lines[place:]])
 
 
@@ -63,7 +66,9 @@ def _changed(old: list[str], new: list[str]) -> tuple[int, int]:
     """How many lines are equal at the beginning and at the end."""
     shortest = min(len(old), len(new))
     first = next((index for index in range(shortest) if old[index] != new[index]), shortest)
-    last = next((index for index in range(shortest - first) if old[-1 - index] != new[-1 - index]), shortest - first)
+    last = next(
+        (index for index in range(shortest - first) if old[-1 - index] != new[-1 - index]), shortest - first
+    )
     return first, last
 
 

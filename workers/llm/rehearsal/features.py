@@ -38,7 +38,16 @@ def feature(ticket: str, plan: Blueprint, *, stumbles: bool) -> Feature | None:
 
 def _keep(_: str, plan: Blueprint, __: bool) -> Feature:
     first = plan.before(plan.added[0]) if plan.added else plan
-    templates = ("fields.py", "store.py", "web.py", "server.py", "tests/__init__.py", "tests/samples.py", "tests/test_fields.py", "tests/test_store.py")
+    templates = (
+        "fields.py",
+        "store.py",
+        "web.py",
+        "server.py",
+        "tests/__init__.py",
+        "tests/samples.py",
+        "tests/test_fields.py",
+        "tests/test_store.py",
+    )
     return Feature(
         f"Fields of {plan.a_one} first, then the database, then a server that answers.",
         {
@@ -79,17 +88,20 @@ def _edit(_: str, plan: Blueprint, __: bool) -> Feature:
     return Feature(
         f"Forms to add, change and remove {plan.many}; the list gets its links.",
         _templates("forms.py", "tests/test_forms.py"),
-        {"server.py": _routes("forms"), "pages.py": (*_part("forms", "TOOLBAR", "add_link"), *_part("forms", "ACTIONS", "edit_link"))},
+        {
+            "server.py": _routes("forms"),
+            "pages.py": (*_part("forms", "TOOLBAR", "add_link"), *_part("forms", "ACTIONS", "edit_link")),
+        },
         ("test_forms", "test_pages"),
     )
 
 
-_CAPITALS = '''
+_CAPITALS = """
     def test_capitals_make_no_difference_in_any_alphabet(self):
         self.store.add(sample(**{TEXT: "Émile"}))
         self.assertEqual(self.found("émile"), ["Émile"])
         self.assertEqual(self.found("GREEN APPLE"), ["green apple"])
-'''
+"""
 
 
 def _find(_: str, plan: Blueprint, stumbles: bool) -> Feature:
@@ -107,7 +119,11 @@ def _find(_: str, plan: Blueprint, stumbles: bool) -> Feature:
     files["tests/test_search.py"] = _with_test(files["tests/test_search.py"], _CAPITALS)
     changes["store.py"] = (
         lambda text: add_import(text, "from words import folded"),
-        lambda text: add_after(text, "db.row_factory = sqlite3.Row", 'db.create_function("folded", 1, folded, deterministic=True)'),
+        lambda text: add_after(
+            text,
+            "db.row_factory = sqlite3.Row",
+            'db.create_function("folded", 1, folded, deterministic=True)',
+        ),
     )
     lesson = (
         "SQLite's instr() compares characters as they are, so “QUIET” is not “quiet”. Lower-casing in SQL only knows ASCII: I give SQLite a "
@@ -143,7 +159,7 @@ def _declare(text: str, new: Field, *, required: bool) -> str | None:
     return add_to_list(text, "FIELDS", wrong if required else right)
 
 
-_QUOTING = '''
+_QUOTING = """
     def test_commas_and_quotes_survive(self):
         self.store.add(sample(**{TEXT: 'One, "two"\\nand three'}))
         self.assertIn('One, "two"\\nand three', self.rows()[1])
@@ -151,7 +167,7 @@ _QUOTING = '''
     def test_nothing_is_run_as_a_formula(self):
         self.store.add(sample(**{TEXT: "=1+1"}))
         self.assertIn("'=1+1", self.rows()[1])
-'''
+"""
 
 
 def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
@@ -163,8 +179,10 @@ def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
             '    lines = [",".join(field.label for field in FIELDS)]\n'
             '    lines += [",".join(cell(field, item[field.name]) for field in FIELDS) for item in wanted(request)]\n'
         )
-        files["export.py"] = (careful[:start] + plain + careful[end:]).replace("text.getvalue()", '"\\n".join(lines)').replace(
-            "import csv\nimport io\n", ""
+        files["export.py"] = (
+            (careful[:start] + plain + careful[end:])
+            .replace("text.getvalue()", '"\\n".join(lines)')
+            .replace("import csv\nimport io\n", "")
         )
     else:
         files["tests/test_export.py"] = _with_test(files["tests/test_export.py"], _QUOTING)
@@ -177,12 +195,12 @@ def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
     )
 
 
-_ALL_AGAIN = '''
+_ALL_AGAIN = """
     def test_an_empty_choice_shows_everything(self):
         self.store.add(sample())
         for field in filtered_fields():
             self.assertEqual(len(self.shown(**{field.name: ""})), 1)
-'''
+"""
 
 
 def _filter(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
@@ -228,11 +246,17 @@ def _templates(*names: str) -> dict[str, str]:
 
 
 def _routes(module: str) -> tuple[Change, ...]:
-    return (lambda text: add_import(text, f"import {module}"), lambda text: add_to_list(text, "ROUTES", f"*{module}.ROUTES,"))
+    return (
+        lambda text: add_import(text, f"import {module}"),
+        lambda text: add_to_list(text, "ROUTES", f"*{module}.ROUTES,"),
+    )
 
 
 def _part(module: str, name: str, part: str) -> tuple[Change, ...]:
-    return (lambda text: add_import(text, f"import {module}"), lambda text: add_to_list(text, name, f"{module}.{part},"))
+    return (
+        lambda text: add_import(text, f"import {module}"),
+        lambda text: add_to_list(text, name, f"{module}.{part},"),
+    )
 
 
 def _with_test(text: str, test: str) -> str:

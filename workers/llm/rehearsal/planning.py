@@ -32,9 +32,7 @@ def understood(requirements: Sequence[Requirement], summary: str) -> Blueprint:
 def prd(facts: PrdFacts) -> Prd:
     plan = understood(facts.requirements, facts.summary)
     beyond = [item for item in facts.requirements if item.title.startswith(CANNOT_TITLE)]
-    wanted = [
-        item for item in facts.requirements if not item.title.startswith((CANNOT_TITLE, THERE_TITLE))
-    ] or facts.requirements
+    wanted = [item for item in facts.requirements if not _was_there(item, facts.continuation)]
     return Prd(
         title=plan.title,
         problem=facts.summary,
@@ -59,6 +57,12 @@ def prd(facts: PrdFacts) -> Prd:
         + ["Accounts and access rights", "Anything that needs a network"],
         open_questions=[],
     )
+
+
+def _was_there(item: Requirement, continuation: str) -> bool:
+    """Whether this was found to be there already in an earlier run: then it needs no word any more."""
+    said = item.title.removeprefix(THERE_TITLE).removesuffix(" …")
+    return item.title.startswith(THERE_TITLE) and said.lower() not in continuation.lower()
 
 
 def backlog(facts: TicketingFacts) -> Backlog:

@@ -19,10 +19,7 @@ ANYTHING = (
 )
 
 _STOP = frozenset(
-    "a an the my our your their his her its all some any every each of for with from in on at by to and or that which"
-    " who what where when how we i you it they is are this these those so but app application tool website site web"
-    " page system list lists tracker simple small little nice new good great big better easy private personal digital"
-    " online things thing stuff everything something anything one ones what's shared central own old".split()
+    ["a", "an", "the", "my", "our", "your", "their", "his", "her", "its", "all", "some", "any", "every", "each", "of", "for", "with", "from", "in", "on", "at", "by", "to", "and", "or", "that", "which", "who", "what", "where", "when", "how", "we", "i", "you", "it", "they", "is", "are", "this", "these", "those", "so", "but", "app", "application", "tool", "website", "site", "web", "page", "system", "list", "lists", "tracker", "simple", "small", "little", "nice", "new", "good", "great", "big", "better", "easy", "private", "personal", "digital", "online", "things", "thing", "stuff", "everything", "something", "anything", "one", "ones", "what's", "shared", "central", "own", "old"]
 )
 _NOUN = r"((?:[a-zà-ÿ'-]+ ){0,2}[a-zà-ÿ'-]+)"
 _OWNED = r"(?:(?:all|of|my|our|the|your|their|his|her|some|a|an|every|new)\s+)*"

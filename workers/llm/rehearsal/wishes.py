@@ -75,8 +75,7 @@ _SHOULD = re.compile(
     re.I,
 )
 _UNDERSTOOD = frozenset(
-    "keep keeps store show list add edit change delete remove search find have has be let help make work look save record"
-    " note track remember see know export filter stay hold contain include remind tell give fit run allow say just".split()
+    ["keep", "keeps", "store", "show", "list", "add", "edit", "change", "delete", "remove", "search", "find", "have", "has", "be", "let", "help", "make", "work", "look", "save", "record", "note", "track", "remember", "see", "know", "export", "filter", "stay", "hold", "contain", "include", "remind", "tell", "give", "fit", "run", "allow", "say", "just"]
 )
 
 

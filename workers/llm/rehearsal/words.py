@@ -43,7 +43,7 @@ def plural(noun: str) -> str:
 def sentences(text: str) -> list[str]:
     """Split at the ends of sentences, semicolons, and lines (with their bullets)."""
     text = re.sub(r"\b(e\.g|i\.e|etc)\.", r"\1", text)
-    parts = re.split(r"(?<=[^\d])[.!?]+(?:\s+|$)|;|\n+\s*(?:[-*•]|\d+[.)])?\s*", text)
+    parts = re.split(r"[.!?]+(?:\s+|$)|;|\n+\s*(?:[-*•]|\d+[.)])?\s*", text)
     return [part.strip(" \t-*•") for part in parts if part.strip(" \t-*•")]
 
 

@@ -133,13 +133,13 @@ class LocalBox:
     def kill(self) -> None:
         """End the box now and wait until it has gone. Everything in it dies with its first process."""
         try:
-            about = json.loads((self.folder / "box.json").read_text())
-            process = os.pidfd_open(about["child-pid"])
+            pid = int(json.loads((self.folder / "box.json").read_text())["child-pid"])
+            process = os.pidfd_open(pid)
         except (OSError, ValueError, KeyError):
             return
         try:
-            # The number may be somebody else's by now; the namespace's is not given out again so soon.
-            if os.readlink(f"/proc/{about['child-pid']}/ns/pid") == f"pid:[{about['pid-namespace']}]":
+            # The number may be somebody else's by now; a box's last argument is its job.
+            if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{self.job_id}\0".encode()):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 select.select([process], [], [], DEATH_S)
         except (FileNotFoundError, ProcessLookupError):
@@ -184,7 +184,7 @@ class LocalBox:
             etc = {name: stack.enter_context(_readable(text)) for name, text in etc_files(self._uid).items()}
             config = Config(listener.fileno(), **asdict(limits), uid=self._uid)
             arguments = box_arguments(tools, self.workspace, self._uid, info.fileno(), etc)
-            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", BOOT]
+            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", BOOT, str(self.job_id)]
             subprocess.run(
                 ["/bin/sh", "-c", LAUNCH, str(self.folder / "box.log"), *arguments, *guest],
                 env={

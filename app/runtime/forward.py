@@ -30,12 +30,25 @@ async def forwarded(dial: Dial, port: int = 0) -> AsyncIterator[int]:
             try:
                 await _pass_on(reader, writer, stream)
             finally:
+                writer.close()
                 await stream.close()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    async with server:
-        yield int(server.sockets[0].getsockname()[1])
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(serve(reader, writer))
+        connections.add(connection)
+        connection.add_done_callback(connections.discard)
+
+    connections: set[asyncio.Task[None]] = set()
+    async with await asyncio.start_server(accept, "127.0.0.1", port) as server:
+        try:
+            yield int(server.sockets[0].getsockname()[1])
+        finally:
+            server.close()
+            open_still = list(connections)
+            for connection in open_still:
+                connection.cancel()
+            await asyncio.gather(*open_still, return_exceptions=True)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: Stream) -> None:

@@ -163,7 +163,7 @@ class LocalRuntime:
 
     async def _visit(self, box: LocalBox, call: str) -> Channel | None:
         """Attach without waking; None when nobody is there."""
-        connection = await asyncio.to_thread(box.connect) if box.folder.exists() else None
+        connection = await asyncio.to_thread(box.connect)
         if connection is None:
             return None
         reader, writer = await asyncio.open_unix_connection(sock=connection)

@@ -8,7 +8,7 @@ from importlib import resources
 
 MODULES = (
     "link", "process", "paths", "files", "archive", "output", "web", "application", "repository", "watch",
-    "box", "checking", "calls", "main",
+    "box", "checking", "calls", "confine", "main",
 )  # fmt: skip
 """In the order of their imports."""
 

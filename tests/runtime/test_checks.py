@@ -15,7 +15,8 @@ import http.server, json, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = json.dumps({"path": self.path, "items": [{"id": 1, "done": True}, {"id": 2}], "home": os.environ["HOME"]})
+        items = [{"id": 1, "done": True}, {"id": 2}]
+        body = json.dumps({"path": self.path, "items": items, "home": os.environ["HOME"]})
         self.send_response(404 if self.path == "/none" else 200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -94,7 +95,8 @@ async def test_a_check_says_what_is_so(
 ) -> None:
     result = await verdict(built, check)
     assert (result.passed, result.exit_code) == (passed, exit_code), result.output_tail
-    assert len(result.output_tail.encode()) <= 4096 and result.duration_ms >= 0
+    assert len(result.output_tail.encode()) <= 4096
+    assert result.duration_ms >= 0
 
 
 async def test_a_check_sees_the_commit_and_nothing_else(built: Workspace) -> None:
@@ -135,7 +137,8 @@ async def test_an_app_that_cannot_be_started_passes_nothing(
         await built.save("boardroom.json", manifest.encode())
     await built.commit("Break", "Builder")
     result = await verdict(built, http("/"))
-    assert not result.passed and said in result.output_tail
+    assert not result.passed
+    assert said in result.output_tail
 
 
 async def test_the_install_step_comes_first(built: Workspace) -> None:

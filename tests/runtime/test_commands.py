@@ -36,7 +36,8 @@ async def test_long_output_loses_its_middle(workspace: Workspace) -> None:
     )
     assert result.truncated
     assert len(result.output) < 1100
-    assert result.output.startswith("begin\n") and result.output.endswith("end\n")
+    assert result.output.startswith("begin\n")
+    assert result.output.endswith("end\n")
     assert "bytes left out" in result.output
 
 
@@ -97,7 +98,9 @@ async def test_the_app_is_started_once_and_reached(workspace: Workspace) -> None
     manifest = Manifest(start=f"echo started >> starts; {SERVER}", port=8123)
     first = await workspace.start_app(manifest)
     again = await workspace.start_app(manifest)
-    assert first.answering and first.port == again.port == 8123 and again.restarts == 0
+    assert first.answering
+    assert first.port == again.port == 8123
+    assert again.restarts == 0
     assert await output_of(workspace, "cat starts") == "started"
     answer = await workspace.request("GET", "/hello.txt")
     assert (answer.status, answer.body) == (200, "hi")
@@ -148,7 +151,7 @@ async def test_a_connection_carries_much_both_ways(workspace: Workspace) -> None
 async def test_an_app_that_dies_is_started_again_within_reason(workspace: Workspace) -> None:
     await workspace.start_app(Manifest(start=SERVER, port=8124))
     await output_of(
-        workspace, "kill -9 $(grep -sl http.server /proc/[0-9]*/cmdline | grep -o '[0-9]*' | head -1)"
+        workspace, "kill -9 $(grep -sl '^python3.-m.http' /proc/[0-9]*/cmdline | grep -o '[0-9]*' | head -1)"
     )
 
     async def back() -> bool:

@@ -13,7 +13,19 @@ from app.domain.errors import NotFound
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
 from app.runtime.guest.link import (
-    BYE, CREDIT, DATA, EOF, HEADER, HELLO, MAX_FRAME, OPEN, PING, PONG, RESET, RESULT, WINDOW,
+    BYE,
+    CREDIT,
+    DATA,
+    EOF,
+    HEADER,
+    HELLO,
+    MAX_FRAME,
+    OPEN,
+    PING,
+    PONG,
+    RESET,
+    RESULT,
+    WINDOW,
 )  # fmt: skip
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
 
@@ -176,7 +188,8 @@ async def test_refusals_are_believed_and_bounded() -> None:
     async with greeted(lambda at: as_json(RESULT, at, odd)) as (workspace, _):
         with pytest.raises(RuntimeProblem) as caught:
             await workspace.read("a")
-    assert len(str(caught.value)) < 1200 and "\0" not in str(caught.value)
+    assert len(str(caught.value)) < 1200
+    assert "\0" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

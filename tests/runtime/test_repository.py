@@ -16,7 +16,8 @@ async def test_commits_are_made_of_changes_only(workspace: Workspace) -> None:
     await workspace.save("a.txt", b"1")
     first = await workspace.commit("Add a", "Project Manager")
     assert first == await workspace.commit("Again", "Builder") == await workspace.head()
-    assert re.fullmatch("[0-9a-f]{40}", first.sha) and first.tree != empty.tree
+    assert re.fullmatch("[0-9a-f]{40}", first.sha)
+    assert first.tree != empty.tree
     assert await output_of(workspace, "git log -1 --format='%an <%ae> %cn %s'; git status --short") == (
         "Project Manager <projectmanager@boardroom.invalid> Boardroom Add a"
     )
@@ -77,7 +78,8 @@ async def test_what_a_job_does_to_its_repository_stops_nothing(workspace: Worksp
         workspace,
         "mkdir -p .git/hooks && printf '#!/bin/sh\\ntouch /app/hooked' | tee .git/hooks/post-index-change"
         " > .git/hooks/reference-transaction && chmod +x .git/hooks/*"
-        " && git config core.fsmonitor 'touch /app/watched; false' && touch .git/index.lock .git/boardroom.index.lock"
+        " && git config core.fsmonitor 'touch /app/watched; false'"
+        " && touch .git/index.lock .git/boardroom.index.lock"
         " && git init -q inner && touch inner/x && git init -q other && touch other/y"
         " && git -C other -c user.name=a -c user.email=b add y"
         " && git -C other -c user.name=a -c user.email=b commit -qm x",

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -15,9 +14,9 @@ from typing import Any
 
 from .box import Box, Config, reap
 from .calls import CALLS, Call
+from .confine import confine
 from .link import Json, Link, LinkLost, Stream, Violation
 from .paths import Refused
-from .process import LIBC, PR_SET_DUMPABLE
 
 CLIENT = "Client"
 GREETING_S = 10.0
@@ -25,8 +24,6 @@ SILENCE_S = 45.0
 TICK_S = 0.5
 MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
-PR_CAPBSET_DROP = 24
-CAPABILITIES = 64
 
 
 @dataclass(eq=False)
@@ -36,6 +33,11 @@ class Attachment:
     link: Link
     fence: int | None
     calls: dict[Stream, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def given_up(self) -> None:
+        """Until calls that were given up are over: none may still act while the next one does."""
+        ending = [task for stream, task in self.calls.items() if stream.draining]
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def end_calls(self) -> None:
         running = list(self.calls.values())
@@ -163,6 +165,7 @@ class Guest:
         self.used = time.monotonic()
         result: Json | None = None
         try:
+            await attachment.given_up()
             verb = CALLS.get(str(request.get("call")))
             if verb is None:
                 raise Refused("failed", "there is no such call")
@@ -202,21 +205,6 @@ def complain(what: str) -> None:
     sys.stderr.write(f"{what}\n")
 
 
-def give_up_privileges(uid: int | None) -> None:
-    """Become the job's user, without a capability and without a way to one."""
-    if uid is not None:
-        for capability in range(CAPABILITIES):
-            LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        # The inheritable set stays when the others are cleared.
-        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-        LIBC.capset(header, (ctypes.c_uint32 * 6)())
-    # Closes /proc/1/mem, fd and environ to the job, which has the same uid.
-    LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 async def live(config: Config, env: dict[str, str]) -> None:
     listener = socket.socket(fileno=config.listener)
     listener.set_inheritable(False)
@@ -227,7 +215,7 @@ async def live(config: Config, env: dict[str, str]) -> None:
 def main() -> None:
     settings: dict[str, Any] = json.loads(os.environ.pop("BOARDROOM_BOX"))
     config = Config(**settings)
-    give_up_privileges(config.uid)
+    confine(config.uid)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)

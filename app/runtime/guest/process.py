@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+PR_SET_CHILD_SUBREAPER = 36
 REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
 PATIENCE_S = 10.0

@@ -1,0 +1,317 @@
+"""Who may attach, who must go, and when a box ends and is made anew."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.domain.workspace import Manifest
+from app.runtime.boxes import LocalBox
+from app.runtime.channel import Patience
+from app.runtime.local import LocalRuntime
+from app.runtime.workspace import (
+    BoxDied,
+    FenceLost,
+    Runtime,
+    SandboxUnavailable,
+    Workspace,
+    WorkspaceBusy,
+)
+from tests.runtime.conftest import output_of, until
+
+START_AND_HANG = """
+import asyncio, sys, uuid
+from pathlib import Path
+from app.runtime.local import LocalRuntime
+async def main():
+    runtime = LocalRuntime(Path(sys.argv[1]), idle_s=60)
+    workspace = await runtime.attach(uuid.UUID(sys.argv[2]), fence=5, create=True)
+    await workspace.save("kept", b"by the dead")
+    print("attached", flush=True)
+    await workspace.run("sleep 987", timeout_s=600)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def local(tmp_path: Path, runtime: Runtime) -> AsyncIterator[LocalRuntime]:
+    """A runtime with a folder of its own; all its boxes are gone afterwards. (`runtime` skips where there are
+    no boxes.)"""
+    local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(greeting_s=2))
+    yield local
+    await local.close()
+    await local.stop_all()
+
+
+async def test_a_higher_fence_ends_the_lower_and_its_commands(runtime: Runtime, job: UUID) -> None:
+    old = await runtime.attach(job, fence=10, create=True)
+    started = asyncio.Event()
+    running = asyncio.create_task(old.run("echo; sleep 987", timeout_s=60, on_output=lambda _: started.set()))
+    await started.wait()
+    new = await runtime.attach(job, fence=11)
+    assert await output_of(new, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
+    with pytest.raises(FenceLost):
+        await running
+    with pytest.raises(FenceLost):
+        await old.save("late", b"")
+    with pytest.raises(FenceLost):
+        await runtime.attach(job, fence=10)
+    same = await runtime.attach(job, fence=11)
+    await same.save("a", b"")
+    for workspace in (old, new, same):
+        await workspace.close()
+
+
+async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID) -> None:
+    await (await runtime.attach(job, fence=8, create=True)).close()
+    await runtime.stop(job)
+    with pytest.raises(FenceLost):
+        await runtime.attach(job, fence=7)
+    await (await runtime.attach(job, fence=8)).close()
+
+
+async def test_while_a_worker_is_attached_clients_may_only_look(runtime: Runtime, job: UUID) -> None:
+    worker = await runtime.attach(job, fence=1, create=True)
+    api = await runtime.attach(job)
+    await worker.save("a", b"1")
+    with pytest.raises(WorkspaceBusy):
+        await api.save("a", b"2")
+    with pytest.raises(WorkspaceBusy):
+        await api.delete("a")
+    with pytest.raises(WorkspaceBusy):
+        await runtime.stop(job)
+    assert (await api.read("a")).content == b"1"
+    await worker.close()
+    await api.save("a", b"2")
+    await runtime.stop(job)
+    assert (await runtime.status(job)).state == "asleep"
+    await runtime.stop(job)
+    with pytest.raises(BoxDied):
+        await api.read("a")
+    await api.close()
+    woken = await runtime.attach(job)
+    assert (await woken.read("a")).content == b"2"
+    await woken.close()
+
+
+async def test_a_closed_attachment_ends_its_commands_only(runtime: Runtime, job: UUID) -> None:
+    first = await runtime.attach(job, fence=1, create=True)
+    second = await runtime.attach(job, fence=1)
+    started = asyncio.Event()
+    other = asyncio.create_task(second.run("sleep 1; echo whole", timeout_s=20))
+    running = asyncio.create_task(
+        first.run("echo; sleep 987", timeout_s=60, on_output=lambda _: started.set())
+    )
+    await started.wait()
+    await first.close()
+    with pytest.raises(BoxDied):
+        await running
+
+    async def gone() -> bool:
+        return await output_of(second, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
+
+    await until(gone)
+    assert (await other).output == "whole\n"
+    await second.close()
+
+
+async def test_many_may_wake_a_box_at_once(runtime: Runtime, job: UUID) -> None:
+    await (await runtime.attach(job, create=True)).close()
+    await runtime.stop(job)
+    attached = await asyncio.gather(*[runtime.attach(job) for _ in range(8)])
+    boxes = {await output_of(each, "readlink /proc/self/ns/pid") for each in attached}
+    assert len(boxes) == 1
+    for each in attached:
+        await each.close()
+
+
+async def test_a_box_nobody_uses_ends(tmp_path: Path, runtime: Runtime) -> None:
+    local = LocalRuntime(tmp_path / "boxes", idle_s=1)
+    job = uuid4()
+    api = await local.attach(job, create=True)
+    await api.start_app(Manifest(start="exec python3 -m http.server -b 127.0.0.1 $PORT"))
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    # A call that takes longer than the idle time is use.
+    assert (await api.run("sleep 2; echo on", timeout_s=20)).output == "on\n"
+    await until(lambda: _gone(pid))
+    assert (await local.status(job)).state == "asleep"
+    worker = await local.attach(job, fence=1)
+    await asyncio.sleep(0)
+    with pytest.raises(BoxDied):
+        await api.status()
+    assert (await worker.app_status()).state == "none"
+    await api.close()
+    await worker.close()
+    await local.close()
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    await until(lambda: _gone(pid))
+
+
+async def test_an_attached_worker_keeps_its_box_awake(tmp_path: Path, runtime: Runtime) -> None:
+    local = LocalRuntime(tmp_path / "boxes", idle_s=1)
+    job = uuid4()
+    worker = await local.attach(job, fence=1, create=True)
+    began = time.monotonic()
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+
+    async def three_seconds_are_over() -> bool:
+        return time.monotonic() - began > 3
+
+    await until(three_seconds_are_over)
+    assert not await _gone(pid)
+    assert (await worker.status()).state == "running"
+    await worker.close()
+    await until(lambda: _gone(pid))
+    await local.close()
+
+
+def _pid(box: LocalBox) -> int:
+    return int(json.loads((box.folder / "box.json").read_text())["child-pid"])
+
+
+async def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "Z"
+
+
+async def test_a_box_outlives_the_death_of_its_starter(local: LocalRuntime, tmp_path: Path) -> None:
+    job = uuid4()
+    folder = tmp_path / "boxes"
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", START_AND_HANG, str(folder), str(job), stdout=subprocess.PIPE
+    )
+    assert starter.stdout is not None
+    assert await starter.stdout.readline() == b"attached\n"
+    pid = _pid(LocalBox(folder, job))
+    starter.kill()
+    await starter.wait()
+    workspace = await local.attach(job, fence=5)
+    assert _pid(LocalBox(folder, job)) == pid
+    assert not await _gone(pid)
+    assert (await workspace.read("kept")).content == b"by the dead"
+
+    async def gone() -> bool:
+        return await output_of(workspace, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
+
+    await until(gone)
+    await workspace.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_dead_or_silent_guest_is_replaced(
+    local: LocalRuntime, tmp_path: Path, sent: signal.Signals
+) -> None:
+    job = uuid4()
+    first = await local.attach(job, create=True)
+    await first.save("a", b"1")
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    os.kill(pid, sent)
+    second = await local.attach(job)
+    assert (await second.read("a")).content == b"1"
+    assert _pid(LocalBox(tmp_path / "boxes", job)) != pid
+    assert await _gone(pid)
+    with pytest.raises(BoxDied):
+        await first.read("a")
+    await first.close()
+    await second.close()
+
+
+async def test_a_guest_that_falls_silent_is_declared_dead(tmp_path: Path, runtime: Runtime) -> None:
+    local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(ping_s=0.1, silence_s=0.5))
+    job = uuid4()
+    workspace = await local.attach(job, create=True)
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    running = asyncio.create_task(workspace.run("sleep 60", timeout_s=60))
+    await workspace.status()
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(BoxDied):
+        await running
+    await until(lambda: _gone(pid))
+    await workspace.close()
+    await local.close()
+
+
+async def test_destroying_leaves_nothing(local: LocalRuntime, tmp_path: Path) -> None:
+    job = uuid4()
+    worker = await local.attach(job, fence=1, create=True)
+    await output_of(
+        worker, "mkdir -p locked/in && touch locked/in/x && chmod 0 locked/in locked && ln -s /etc link"
+    )
+    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    await local.destroy(job)
+    assert await _gone(pid)
+    assert not (tmp_path / "boxes" / str(job)).exists()
+    assert Path("/etc/passwd").exists()
+    assert (await local.status(job)).state == "none"
+    with pytest.raises(BoxDied):
+        await worker.status()
+    await local.destroy(job)
+    await worker.close()
+
+
+async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, runtime: Runtime) -> None:
+    local = LocalRuntime(tmp_path / "boxes", idle_s=60, max_boxes=2)
+    one, two, three, four = (uuid4() for _ in range(4))
+    attached: list[Workspace] = []
+    for number, job in enumerate((one, two)):
+        workspace = await local.attach(job, create=True)
+        await workspace.save("a", b"")
+        os.utime(tmp_path / "boxes" / str(job) / "used", (number, number))
+        attached.append(workspace)
+    await attached[0].save("a", b"")  # used now, so the other one goes
+    attached.append(await local.attach(three, fence=1, create=True))
+    states = {job: (await local.status(job)).state for job in (one, two, three)}
+    assert states == {one: "running", two: "asleep", three: "running"}
+    attached.append(await local.attach(one, fence=1))
+    with pytest.raises(SandboxUnavailable, match="all 2 boxes are at work"):
+        await local.attach(four, create=True)
+    await local.close()
+    await local.stop_all()
+    assert {(await local.status(job)).state for job in (one, two, three)} == {"asleep"}
+
+
+async def test_a_folder_of_any_length_will_do(tmp_path: Path, runtime: Runtime) -> None:
+    folder = tmp_path / ("a folder with spaces " + "and a long name " * 8) / "wörkspaces"
+    local = LocalRuntime(folder, idle_s=60)
+    workspace = await local.attach(uuid4(), create=True)
+    assert await output_of(workspace, "pwd") == "/app"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    await local.close()
+    await local.stop_all()
+
+
+async def test_where_no_box_can_be_made(tmp_path: Path) -> None:
+    missing = LocalRuntime(tmp_path, bwrap=str(tmp_path / "none"))
+    diagnosis = await missing.examine()
+    assert not diagnosis.ok
+    assert "apt install bubblewrap" in diagnosis.remedy
+    with pytest.raises(SandboxUnavailable, match="no bubblewrap"):
+        await missing.attach(uuid4(), create=True)
+    stub = tmp_path / "bwrap"
+    stub.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
+    stub.chmod(0o755)
+    refused = await LocalRuntime(tmp_path, bwrap=str(stub)).examine()
+    assert not refused.ok
+    assert refused.remedy
+    assert "No permissions to create new namespace" in refused.detail
+    assert list(tmp_path.iterdir()) == [stub]
+
+
+async def test_an_examination_leaves_nothing(local: LocalRuntime, tmp_path: Path) -> None:
+    diagnosis = await local.examine()
+    assert diagnosis.ok
+    assert "Python 3" in diagnosis.detail
+    assert "git version" in diagnosis.detail
+    assert list((tmp_path / "boxes").iterdir()) == []

@@ -72,12 +72,13 @@ async def run_check(
     key = check_digest(check)
     async with context.look() as session:
         seen = await rows.evidence(session, context.job_id)
-    same = next((item for item in seen if item.check_digest == key and item.tree == commit.tree), None)
-    if same is None or (same.ticket_id, same.phase) != (ticket.id, phase):
-        result = _again(same) if same else await context.unless_paused(workspace.check(commit.sha, check))
-        await _store(context, ticket, check, commit, phase, key, result)
+    same = [item for item in seen if item.check_digest == key and item.tree == commit.tree]
+    if same:
+        result = _again(same[0])
     else:
-        result = _again(same)
+        result = await context.unless_paused(workspace.check(commit.sha, check))
+    if not any((item.ticket_id, item.phase) == (ticket.id, phase) for item in same):
+        await _store(context, ticket, check, commit, phase, key, result)
     return Finding(
         ticket_id=ticket.id,
         title=ticket.title,

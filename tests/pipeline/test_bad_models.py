@@ -1,0 +1,134 @@
+"""A model of any quality: the job ends with the true reason, and `build_done` is never said too early."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.actions import jobs, runs
+from app.store import rows
+from app.store.tables import Job, Ticket
+from tests.house import House
+from tests.pipeline.company import BACKLOG, DECISION, PRD, builder, call, company
+from workers.agents.facts import BuildingFacts
+from workers.agents.outputs import ClientReply, Requirements
+from workers.llm.model import Answer, ModelUnavailable, Question, ToolCall
+from workers.llm.scripted import Line, ScriptedModel
+
+DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+
+
+async def play(house: House, **changes: Any) -> tuple[Job, ScriptedModel, list[Ticket]]:
+    model = ScriptedModel(company(intake=lambda _: DONE, **changes))
+    async with house.worker(model):
+        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job = await house.until_finished(job_id)
+    return job, model, await tickets(house, job_id)
+
+
+async def tickets(house: House, job_id: UUID) -> list[Ticket]:
+    async with house.resources.look() as session:
+        return list(await rows.tickets(session, job_id))
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    ["", "no JSON here", '{"summary": "x"}', "{" * 5000, "null", '{"requirements": []}', "x" * 200_000],
+)
+async def test_nonsense_is_asked_again_twice_and_then_ends_the_job(house: House, nonsense: str) -> None:
+    job, model, _ = await play(house, analysis=lambda _: nonsense)
+    assert (job.status, job.failure_code) == ("failed", "model_misbehaved")
+    assert sum(question.purpose == "analysis" for question in model.asked) == 3
+    assert "continuation" not in job.error_message
+
+
+async def test_one_wrong_answer_is_mended_by_quoting_the_error(house: House) -> None:
+    wrong = PRD.model_copy(update={"requirements": PRD.requirements[:1]})
+    job, model, _ = await play(house, prd=[wrong, PRD])
+    assert job.status == "build_done"
+    again = [question for question in model.asked if question.purpose == "prd"][1]
+    assert "R2" in again.messages[-1].text
+
+
+async def test_what_could_not_be_used_is_not_used_again_by_a_retry(house: House) -> None:
+    model = ScriptedModel(company(intake=lambda _: DONE, decision=["?", "?", "?", DECISION]))
+    async with house.worker(model):
+        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        assert (await house.until_finished(job_id)).failure_code == "model_misbehaved"
+        await runs.retry_job(house.resources, house.user_id, job_id)
+        assert (await house.until_finished(job_id)).status == "build_done"
+
+
+async def test_a_model_that_cannot_be_reached(house: House) -> None:
+    job, _, _ = await play(house, discussion=lambda _: ModelUnavailable("connection refused."))
+    assert (job.status, job.failure_code) == ("failed", "model_unavailable")
+
+
+async def test_done_without_work_is_not_done(house: House) -> None:
+    job, _, found = await play(house, building=lambda _: call("finish", summary="All done!"))
+    assert (job.status, job.failure_code) == ("failed", "checks_failed")
+    assert job.verification is None
+    statuses = {ticket.title: ticket.status for ticket in found}
+    assert statuses == {"The pages": "failed", "Page /": "failed", "Page /about": "skipped"}
+    assert next(ticket for ticket in found if ticket.title == "Page /").attempts == 3
+
+
+async def test_a_failed_ticket_leaves_nothing_to_those_that_follow(house: House) -> None:
+    """The second page depends on nothing here, and the first one's broken server must not be in its way."""
+    free = BACKLOG.model_copy(
+        update={"tickets": [t.model_copy(update={"depends_on": []}) for t in BACKLOG.tickets]}
+    )
+
+    def broken(question: Question) -> Line:
+        shown = BuildingFacts.model_validate_json(question.messages[0].text)
+        turn = sum(message.role == "assistant" for message in question.messages)
+        if shown.ticket == "Page /":
+            return [call("write_file", path="junk.txt", content="junk"), call("finish", summary="?")][turn]
+        assert "junk.txt" not in shown.files
+        return [call("write_file", path="ok.txt", content="ok"), call("finish", summary="?")][turn]
+
+    job, _, _ = await play(house, ticketing=lambda _: free, building=broken)
+    assert job.failure_code == "checks_failed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ToolCall("c", "fly", "{}"),
+        ToolCall("c", "write_file", "{not json"),
+        ToolCall("c", "write_file", '{"path": 7}'),
+        call("write_file", path="/etc/passwd", content="x"),
+        call("write_file", path="../out", content="x"),
+        call("read_file", path="missing.txt"),
+        call("edit_file", path="boardroom.json", old="nowhere", new="x"),
+        call("run_command", command="rm -rf /app/* /app/.[a-z]*; kill -9 -1; echo still here"),
+        call("run_command", command="cat /dev/zero | head -c 5000000"),
+        Answer("I would rather talk.", "scripted"),
+    ],
+    ids=lambda wrong: getattr(wrong, "name", "talk"),
+)
+async def test_a_wrong_step_is_answered_and_the_build_goes_on(house: House, wrong: Line) -> None:
+    def astray(question: Question) -> Line:
+        shown = BuildingFacts.model_validate_json(question.messages[0].text)
+        if "server.py" in shown.files:
+            return builder(question)
+        if len(question.messages) == 1:
+            return wrong
+        first, *rest = question.messages
+        plain = [first, *rest[2:]]
+        return builder(Question(question.agent, question.purpose, "", tuple(plain)))
+
+    job, _, _ = await play(house, building=astray)
+    assert (job.status, job.verification) == ("build_done", "verified")
+
+
+async def test_a_loop_without_end_is_ended(house: House) -> None:
+    job, model, _ = await play(house, building=lambda _: call("list_files", path="/app"))
+    assert job.failure_code == "checks_failed"
+    assert sum(question.purpose == "building" for question in model.asked) == 3 * 40
+
+
+async def test_an_analysis_that_drops_everything_is_not_taken(house: House) -> None:
+    empty = Requirements.model_construct(summary="x", requirements=[], assumptions=[])
+    job, _, _ = await play(house, analysis=lambda _: empty)
+    assert job.failure_code == "model_misbehaved"

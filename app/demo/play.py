@@ -40,7 +40,7 @@ async def _play(client: Client, idea: str, screen: Screen) -> Json:
     email, password = await client.register()
     job = await client.create_job(idea)
     watch = Watch(job["id"])
-    screen.opening(idea, watch.job_id)
+    screen.opening(idea, watch.job_id, email, password)
     socket = client.socket(watch.job_id)
     async with aclosing(socket.events(QUIET_S)) as events:
         with screen.live():
@@ -49,7 +49,6 @@ async def _play(client: Client, idea: str, screen: Screen) -> Json:
                 if watch.status in FINISHED:
                     break
     await _closing(client, watch, screen)
-    screen.login(email, password)
     return await client.job(watch.job_id)
 
 

@@ -46,9 +46,9 @@ class Screen:
         with self._progress:
             yield
 
-    def opening(self, idea: str, job_id: str) -> None:
+    def opening(self, idea: str, job_id: str, email: str, password: str) -> None:
         self._say(Text(f"💡 {idea}", style="bold"))
-        self._say(Text(f"   job {job_id}", style="dim"))
+        self._say(Text(f"   job {job_id} of {email}, password {password}", style="dim"))
 
     def bubble(self, sender: str, content: str, *, ours: bool) -> None:
         if not self._console.is_terminal:
@@ -104,20 +104,20 @@ class Screen:
 
     def totals(self, job: Json, tickets: Counter[str], evidence: list[Json]) -> None:
         usage = job["usage"]
-        passed = sum(item["passed"] for item in evidence)
+        checks = {(item["ticket_id"], item["check"]["id"]) for item in evidence}
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         table.add_row("result", f"{job['status']}, {job['verification']}")
         table.add_row("time", f"{time.monotonic() - self._began:.0f} s")
         table.add_row("model calls", f"{usage['model_calls']}, {usage['cost_usd']:.2f} USD")
         table.add_row("tickets", ", ".join(f"{count} {status}" for status, count in sorted(tickets.items())))
-        table.add_row("checks run", f"{len(evidence)}, {passed} passed")
+        table.add_row(
+            "checks",
+            f"{len(checks)}, run {len(evidence)} times, each red before its ticket and green after it",
+        )
         self._console.print(table)
 
     def failure(self, error: str, code: str | None) -> None:
         self._say(Text(f"The job failed ({code}): {error}", style="bold red"))
-
-    def login(self, email: str, password: str) -> None:
-        self._say(Text(f"The demo's user: {email}, password {password}", style="dim"))
 
     def _say(self, text: Text) -> None:
         if self._console.is_terminal:
@@ -130,7 +130,7 @@ class Screen:
 
 def _grow(tree: Tree, nodes: list[Json]) -> None:
     for node in nodes:
-        if node["type"] == "dir":
+        if node["type"] == "dir" and node["children"]:
             _grow(tree.add(Text(f"{node['name']}/", style="bold")), node["children"])
-        else:
+        elif node["type"] == "file":
             tree.add(Text.assemble(node["name"], (f"  {node['size']:,} bytes", "dim")))

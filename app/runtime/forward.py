@@ -25,14 +25,12 @@ async def forwarded(dial: Dial, port: int = 0) -> AsyncIterator[int]:
     A connection that cannot be dialled is closed."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, RuntimeProblem, Refusal):
+        with contextlib.closing(writer), contextlib.suppress(OSError, RuntimeProblem, Refusal):
             stream = await dial()
             try:
                 await _pass_on(reader, writer, stream)
             finally:
-                writer.close()
                 await stream.close()
-        writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.create_task(serve(reader, writer))

@@ -1,4 +1,4 @@
-"""The command as people run it: in a process of its own, in a DATA_DIR where nothing may be left afterwards."""
+"""The command as people run it: a process of its own, and a DATA_DIR where nothing may be left afterwards."""
 
 import os
 import signal

@@ -17,9 +17,9 @@ from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.queue import WORKER_ALIVE_S, open_arq, worker_key
 from app.settings import BadSettings, Settings, load_settings
+from workers.choose import UnknownModel, choose
 from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
-from workers.llm.choose import UnknownModel, choose
 from workers.llm.model import Model
 
 log = structlog.get_logger()

@@ -31,9 +31,18 @@ from workers.agents.facts import (
     Said,
     TicketingFacts,
 )
-from workers.agents.outputs import Backlog, ClientReply, DecisionRecord, Output, Prd, Requirements, TicketDraft, Turn
+from workers.agents.outputs import (
+    Backlog,
+    ClientReply,
+    DecisionRecord,
+    Output,
+    Prd,
+    Requirements,
+    TicketDraft,
+    Turn,
+)
 from workers.llm.model import Answer, Message, Question
-from workers.llm.rehearsal.cast import RehearsalModel
+from workers.rehearsal.cast import RehearsalModel
 
 MODEL = RehearsalModel(pace=0)
 MOST_ATTEMPTS = 3
@@ -93,7 +102,10 @@ class Company:
         self.talk.append(Said(who="Client", text=self.idea))
         answers = [*self.answers, SUM_UP]
         while True:
-            turns = tuple(Message("assistant" if said.who == "Client Relations" else "user", said.text) for said in self.talk)
+            turns = tuple(
+                Message("assistant" if said.who == "Client Relations" else "user", said.text)
+                for said in self.talk
+            )
             reply = ClientReply.model_validate_json((await ask("intake", turns)).text)
             self.talk.append(Said(who="Client Relations", text=reply.reply))
             if reply.done:
@@ -103,23 +115,43 @@ class Company:
 
     async def plan(self, continuation: str = "") -> Backlog:
         known = list(self.requirements.requirements) if self.requirements else []
-        facts = AnalysisFacts(idea=self.idea, summary=self.summary or self.idea, conversation=self.talk, continuation=continuation, known=known)
+        facts = AnalysisFacts(
+            idea=self.idea,
+            summary=self.summary or self.idea,
+            conversation=self.talk,
+            continuation=continuation,
+            known=known,
+        )
         analysed = await told("analysis", facts, Requirements)
         assert isinstance(analysed, Requirements)
         self.requirements, self.summary = analysed, analysed.summary
-        shared = {"summary": self.summary, "requirements": analysed.requirements, "assumptions": analysed.assumptions, "continuation": continuation}
+        shared = {
+            "summary": self.summary,
+            "requirements": analysed.requirements,
+            "assumptions": analysed.assumptions,
+            "continuation": continuation,
+        }
         said: list[Said] = []
         for number in (1, 2):
             for agent in ("CEO", "CTO"):
-                turn = await told("discussion", DiscussionFacts(round=number, said=said, **shared), Turn, agent)
+                turn = await told(
+                    "discussion", DiscussionFacts(round=number, said=said, **shared), Turn, agent
+                )
                 assert isinstance(turn, Turn)
                 said.append(Said(who=agent, text=turn.message))
-        decision = await told("decision", DiscussionFacts(round=3, said=said, **shared), DecisionRecord, "Secretary")
+        decision = await told(
+            "decision", DiscussionFacts(round=3, said=said, **shared), DecisionRecord, "Secretary"
+        )
         assert isinstance(decision, DecisionRecord)
         prd = await told("prd", PrdFacts(decision=decision, profile="python-stdlib", **shared), Prd)
         assert isinstance(prd, Prd)
         self.prd = prd
-        covered = {number for ticket in self.tickets if ticket.status is not TicketStatus.FAILED for number in ticket.draft.requirements}
+        covered = {
+            number
+            for ticket in self.tickets
+            if ticket.status is not TicketStatus.FAILED
+            for number in ticket.draft.requirements
+        }
         backlog = await told(
             "ticketing",
             TicketingFacts(
@@ -130,7 +162,13 @@ class Company:
                 decision=decision,
                 profile="python-stdlib",
                 known=[
-                    KnownTicket(id=t.id, type=t.draft.type, title=t.draft.title, status=t.status, requirements=t.draft.requirements)
+                    KnownTicket(
+                        id=t.id,
+                        type=t.draft.type,
+                        title=t.draft.title,
+                        status=t.status,
+                        requirements=t.draft.requirements,
+                    )
                     for t in self.tickets
                 ],
             ),
@@ -145,7 +183,10 @@ class Company:
         new = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
         self.tickets += new
         by_key = {ticket.draft.key: ticket for ticket in new}
-        order = execution_order(list(by_key), {key: [dep for dep in t.draft.depends_on if dep in by_key] for key, t in by_key.items()})
+        order = execution_order(
+            list(by_key),
+            {key: [dep for dep in t.draft.depends_on if dep in by_key] for key, t in by_key.items()},
+        )
         for key in order:
             await self.close(by_key[key])
         return new
@@ -162,7 +203,12 @@ class Company:
             await self.work(ticket, failures)
             results = [(check, *self.run(check)) for check in draft.checks]
             failures = [
-                Failure(reason="A check failed.", criterion=draft.acceptance_criteria[check.criterion], check=check.model_dump_json(), output=output)
+                Failure(
+                    reason="A check failed.",
+                    criterion=draft.acceptance_criteria[check.criterion],
+                    check=check.model_dump_json(),
+                    output=output,
+                )
                 for check, passed, output in results
                 if not passed
             ]
@@ -189,7 +235,11 @@ class Company:
             checks=draft.checks,
             attempt=ticket.attempts,
             failures=failures,
-            files=sorted(str(path.relative_to(self.app)) for path in self.app.rglob("*") if path.is_file() and "__pycache__" not in path.parts),
+            files=sorted(
+                str(path.relative_to(self.app))
+                for path in self.app.rglob("*")
+                if path.is_file() and "__pycache__" not in path.parts
+            ),
             finished=[t.draft.title for t in self.tickets if t.status is TicketStatus.DONE],
         )
         messages = [Message("user", facts.model_dump_json())]
@@ -234,7 +284,9 @@ class Company:
         shutil.copytree(self.app, checkout, ignore=shutil.ignore_patterns("data", "__pycache__"))
         if isinstance(check, CommandCheck):
             done = self.shell(check.run, checkout, check.timeout_s)
-            return done.returncode == check.expect_exit and (check.expect_output or "") in done.stdout, done.stdout[-4000:]
+            return done.returncode == check.expect_exit and (
+                check.expect_output or ""
+            ) in done.stdout, done.stdout[-4000:]
         if isinstance(check, FileCheck):
             path = checkout / check.path
             return path.is_file() and (check.contains or "") in path.read_text(), ""
@@ -262,16 +314,28 @@ class Company:
 
     def shell(self, command: str, folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", "-c", command], cwd=folder, env=self.environment(folder, free_port()), timeout=timeout_s, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            ["sh", "-c", command],
+            cwd=folder,
+            env=self.environment(folder, free_port()),
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def environment(self, folder: Path, port: int) -> dict[str, str]:
         shims = self.folder / "bin"
         shims.mkdir(exist_ok=True)
         if not (shims / "python3").exists():
             (shims / "python3").symlink_to(self.python)
-        return {"PATH": f"{shims}:/usr/bin:/bin", "HOME": str(folder), "PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            "PATH": f"{shims}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "PORT": str(port),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
 
 def free_port() -> int:

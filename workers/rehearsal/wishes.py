@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from workers.llm.rehearsal.blueprint import Blueprint, Field, slug
-from workers.llm.rehearsal.domains import DOMAINS
-from workers.llm.rehearsal.fields import read_field, read_list
-from workers.llm.rehearsal.impossible import BEYOND, reason_against
-from workers.llm.rehearsal.words import clipped, items, sentences
+from workers.rehearsal.blueprint import Blueprint, Field, slug
+from workers.rehearsal.domains import DOMAINS
+from workers.rehearsal.fields import read_field, read_list
+from workers.rehearsal.impossible import BEYOND, reason_against
+from workers.rehearsal.words import clipped, items, sentences
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,36 @@ class Wish:
 
 
 _VERBS = (
-    r"(?:add|export|filter|let|make|send|allow|show|include|give|support|integrate|enable|provide|remove|change|put|create"
-    r"|i(?:'d)?|we(?:'d)?|it|please|also|then|each|every|download|import|sort|print|have|notify|remind|users?|members?|people|a way)"
+    r"(?:add|export|filter|let|make|send|allow|show|include|give|support|integrate|enable"
+    r"|provide|remove|change|put|create"
+    r"|i(?:'d)?|we(?:'d)?|it|please|also|then|each|every|download|import|sort|print|have"
+    r"|notify|remind|users?|members?|people|a way|a filter|an? export)"
 )
 _NEXT = re.compile(
     rf"\s*,?\s*\b(?:and also|and then|as well as|plus|and)\s+(?={_VERBS}\b)|\s*,\s*(?:and\s+)?(?={_VERBS}\b)",
     re.I,
 )
 _COURTESY = re.compile(
-    r"^(?:hi|hello|hey|please|pls|thanks?(?: you)?(?: (?:very|so) much| a lot)?|great(?: work| job)?|nice(?: work)?|cool|wow|perfect|well done"
-    r"|that (?:would|will) be (?:great|all|nice|lovely)|that'?s (?:all|it)|ok(?:ay)?|good(?: work| job)?|love(?:ly)?(?: it)?|cheers|looks (?:good|great)"
+    r"^(?:hi|hello|hey|please|pls|thanks?(?: you)?(?: (?:very|so) much| a lot)?|great(?: work"
+    r"| job)?|nice(?: work)?|cool|wow|perfect|well done"
+    r"|that (?:would|will) be (?:great|all|nice|lovely)|that'?s (?:all|it)|ok(?:ay)?|good(?: "
+    r"work| job)?|love(?:ly)?(?: it)?|cheers|looks (?:good|great)"
     r"|(?:i|we) (?:like|love) it(?: very much| a lot)?|no|yes|nothing(?: else| more)?)[\s.!,]*$",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
-    r"^(?:(?:and|now|next|then|also|please|oh|well|hi|hello|,)\s+)*(?:(?:can|could|would|will) (?:you|we|i|it)\s+)?(?:please\s+)?(?:also\s+)?"
-    r"(?:(?:i|we)(?:'d| would)?\s+(?:also\s+)?(?:want|need|like|love|wish)(?:\s+(?:to have|to see|to|for|it to))?\s+)?(?:also\s+)?(?:please\s+)?",
+    r"^(?:(?:and|now|next|then|also|please|oh|well|hi|hello|,)\s+)*(?:(?:can|could|would"
+    r"|will) (?:you|we|i|it)\s+)?(?:please\s+)?(?:also\s+)?"
+    r"(?:(?:i|we)(?:'d| would)?\s+(?:also\s+)?(?:want|need|like|love|wish)(?:\s+(?:to have|to "
+    r"see|to|for|it to))?\s+)?(?:also\s+)?(?:please\s+)?",
     re.IGNORECASE,
 )
 _ADD = re.compile(
-    r"^(?:(?:each|every) [\w -]+? (?:should |must |can |needs to |could )?(?:also )?(?:has|have|needs|get|gets|store|stores)|add|include|record|store|note|track|keep|give (?:it|each \w+|every \w+)"
-    r"|have|put in|introduce|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have|include|store))\s+(?P<list>.+)$",
+    r"^(?:(?:each|every) [\w -]+? (?:should |must |can |needs to |could )?(?:also )?(?:has"
+    r"|have|needs|get|gets|store|stores)|add|include|record|store|note|track|keep|give (?:it"
+    r"|each \w+|every \w+)"
+    r"|have|put in|introduce|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have"
+    r"|include|store))\s+(?P<list>.+)$",
     re.IGNORECASE,
 )
 _OF_EACH = re.compile(
@@ -54,28 +63,43 @@ _EXPORT = re.compile(
 )
 _CSV = re.compile(r"\b(?:csv|excel|spread ?sheets?)\b", re.IGNORECASE)
 _FILTER = re.compile(
-    r"\bfilter(?:s|ed|ing|able)?\b|\b(?:show|see|list|display) only\b|\bonly (?:show|see|list|display)\b|\bnarrow\w*\b|\bbrows\w+ by\b",
+    r"\bfilter(?:s|ed|ing|able)?\b|\b(?:show|see|list|display) only\b|\bonly (?:show|see|list"
+    r"|display)\b|\bnarrow\w*\b|\bbrows\w+ by\b",
     re.I,
 )
 _THERE = (
-    (re.compile(r"\bsearch\w*|\bfind\b|\blook (?:for|up)\b", re.I), "the search box above the list finds every {one}"),
-    (re.compile(r"\bdark (?:mode|theme)|\blight (?:mode|theme)", re.I), "the app follows the system's light or dark setting"),
-    (re.compile(r"\b(?:edit|change|update|delete|remove|correct)(?:ing|s)? (?:an? |the |any |my |our |existing |old )*(?:{things}|items?|entr(?:y|ies)|them|it)\b", re.I),
-     "every {one} can be edited and removed"),
-    (re.compile(r"\b(?:works?|usable|looks? good|responsive|fits?)\b.*\b(?:phones?|mobiles?|tablets?|small screens?)|\bresponsive\b|\bmobile[- ]friendly", re.I),
-     "the pages fit phones as they are"),
-)  # fmt: skip
+    (r"\bsearch\w*|\bfind\b|\blook (?:for|up)\b", "the search box above the list finds every {one}"),
+    (r"\b(?:dark|light) (?:mode|theme)", "the app follows the system's light or dark setting"),
+    (
+        r"\b(?:edit|change|update|delete|remove|correct)(?:ing|s)? (?:an? |the |any |my |our "
+        r"|existing |old )*"
+        r"(?:{things}|items?|entr(?:y|ies)|them|it)\b",
+        "every {one} can be edited and removed",
+    ),
+    (
+        r"\b(?:works?|usable|looks? good|fits?)\b.*\b(?:phones?|mobiles?|tablets?|small screens?)"
+        r"|\bresponsive\b|\bmobile[- ]friendly",
+        "the pages fit phones as they are",
+    ),
+)
+"""What every app of the cast's can do from the beginning, and how a client is told so."""
+
 _FEATURE_WORDS = re.compile(
-    r"\b(?:button|mode|view|page|screen|feature|function(?:ality)?|support|option|theme|design|logo|colou?rs?|font|animation"
-    r"|tab|menu|sidebar|landing|home ?page|widget|system|app|website|game|tool|way|ability|possibility|wizard|help)\b",
+    r"\b(?:button|mode|view|page|screen|feature|function(?:ality)?|support|option|theme"
+    r"|design|logo|colou?rs?|font|animation"
+    r"|tab|menu|sidebar|landing|home ?page|widget|system|app|website|game|tool|way|ability"
+    r"|possibility|wizard|help)\b",
     re.IGNORECASE,
 )
 _SHOULD = re.compile(
-    r"\b(?:it|that|app|site|page|tool|system|which) (?:should|must|can|could|has to|needs to) (?:also )?(?P<verb>\w+)",
+    r"\b(?:it|that|app|site|page|tool|system|which) (?:should|must|can|could|has to|needs to) "
+    r"(?:also )?(?P<verb>\w+)",
     re.I,
 )
-_UNDERSTOOD = frozenset(
-    ["keep", "keeps", "store", "show", "list", "add", "edit", "change", "delete", "remove", "search", "find", "have", "has", "be", "let", "help", "make", "work", "look", "save", "record", "note", "track", "remember", "see", "know", "export", "filter", "stay", "hold", "contain", "include", "remind", "tell", "give", "fit", "run", "allow", "say", "just"]
+_UNDERSTOOD = re.compile(
+    r"^(?:keeps?|store|show|list|add|edit|change|delete|remove|search|find|ha(?:ve|s)|be|let|help|make|work|look|save"
+    r"|record|note|track|remember|see|know|export|filter|stay|hold|contain|include|tell|give|fit|run|allow|say|just)$",
+    re.IGNORECASE,
 )
 
 
@@ -143,18 +167,12 @@ def _filters(words: str, plan: Blueprint) -> list[Wish]:
     named = [
         field
         for field in plan.fields
-        if re.search(rf"\b{re.escape(field.label)}s?\b", words, re.I) or slug(field.label) in slug(words).split("_")
+        if _mentions(words, field)
         or any(re.search(rf"\b{re.escape(choice)}\b", words, re.I) for choice in field.choices)
-    ]  # fmt: skip
-    by = re.search(r"\bby (?P<list>.+)$", words, re.IGNORECASE)
-    unknown = [
-        part
-        for part in (items(by["list"]) if by else [])
-        if not any(
-            re.search(rf"\b{re.escape(f.label)}s?\b", part, re.I) or slug(f.label) in slug(part).split("_")
-            for f in plan.fields
-        )
     ]
+    by = re.search(r"\bby (?P<list>.+)$", words, re.IGNORECASE)
+    parts = items(by["list"]) if by else []
+    unknown = [part for part in parts if not any(_mentions(part, field) for field in plan.fields)]
     if not named and not unknown:
         named = [field for field in plan.fields if field.kind in ("choice", "yes_no")][:1]
     wishes = [Wish("filter", words, field) for field in named if field.kind != "note"]
@@ -168,10 +186,15 @@ def _filters(words: str, plan: Blueprint) -> list[Wish]:
     ]
 
 
+def _mentions(words: str, field: Field) -> bool:
+    said = f"_{slug(words)}_"
+    return f"_{slug(field.label)}_" in said or f"_{slug(field.label)}s_" in said
+
+
 def _already(words: str, plan: Blueprint) -> str:
+    things = rf"(?:{re.escape(plan.many)}|{re.escape(plan.one)})"
     for pattern, told in _THERE:
-        things = rf"(?:{re.escape(plan.many)}|{re.escape(plan.one)})"
-        if re.search(pattern.pattern.replace("{things}", things), words, re.IGNORECASE):
+        if re.search(pattern.replace("{things}", things), words, re.IGNORECASE):
             return told.format(one=plan.one, many=plan.many)
     return ""
 
@@ -221,7 +244,7 @@ def _against(clause: str, plan: Blueprint) -> list[Wish]:
     if wishes:
         return wishes
     asked = _SHOULD.search(clause)
-    if asked and asked["verb"].lower() not in _UNDERSTOOD and not _already(clause, plan):
+    if asked and not _UNDERSTOOD.match(asked["verb"]) and not _already(clause, plan):
         return [Wish("cannot", clipped(clause, 20), reason=BEYOND)]
     return []
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from workers.agents.facts import SUM_UP
 from workers.agents.outputs import ClientReply
 from workers.llm.model import Message
-from workers.llm.rehearsal.blueprint import Blueprint, Field
-from workers.llm.rehearsal.reading import read_plan, read_things, told_fields
-from workers.llm.rehearsal.wishes import Wish, read_first_wishes
-from workers.llm.rehearsal.words import capital, clipped, listed
+from workers.rehearsal.blueprint import Blueprint, Field
+from workers.rehearsal.reading import read_plan, read_things, told_fields
+from workers.rehearsal.wishes import Wish, read_first_wishes
+from workers.rehearsal.words import capital, clipped, listed
 
 MOST_QUESTIONS = 4
 
@@ -28,31 +28,40 @@ PHRASES = {
 
 _GO = re.compile(
     r"^(?:(?:ok(?:ay)?|yes|great|fine|good|alright|please|now|let'?s|just|you can|we can|then|,|\.|!|\s)+)?"
-    r"(?:go(?: ahead| for it| on| now)?|start(?: building| now| it)?|build(?: it)?|begin|do it|ship it|get going|that'?s (?:all|it|enough)"
-    r"|enough(?: questions)?|no more questions?|nothing (?:else|more)|proceed|make it|i'?m done|done|ready|let'?s go)"
+    r"(?:go(?: ahead| for it| on| now)?|start(?: building| now| it)?|build(?: it)?|begin|do "
+    r"it|ship it|get going|that'?s (?:all|it|enough)"
+    r"|enough(?: questions)?|no more questions?|nothing (?:else|more)|proceed|make it|i'?m "
+    r"done|done|ready|let'?s go)"
     r"(?:[\s,.!]+(?:please|now|already|ahead|then|building|it|thanks|thank you))*[\s.!]*$",
     re.IGNORECASE,
 )
 _TELLS = {
     PROBLEM: re.compile(
-        r"\b(?:because|problem|trouble|forget\w*|forgot\w*|los(?:e|es|ing)|lost track|hard to|difficult|tired of|annoy\w*|instead of|currently"
-        r"|at the moment|messy|mess|chaos|can'?t|cannot|never know|nobody knows|sick of|struggl\w*|spread ?sheets?|sticky notes?|on paper)\b",
+        r"\b(?:because|problem|trouble|forget\w*|forgot\w*|los(?:e|es|ing)|lost track|hard to"
+            r"|difficult|tired of|annoy\w*|instead of|currently"
+        r"|at the moment|messy|mess|chaos|can'?t|cannot|never know|nobody knows|sick of"
+            r"|struggl\w*|spread ?sheets?|sticky notes?|on paper)\b",
         re.IGNORECASE,
     ),
     AUDIENCE: re.compile(
-        r"\b(?:for (?:me|myself|us|(?:my|our|the|a) (?:\w+ )?(?:family|team|club|class|school|company|office|house\w*|friends?|neighbou?rs?|group"
-        r"|choir|band|members?|students?|customers?|colleagues?|flatmates?|kids|children|wife|husband|partner|mother|father|grand\w+))"
-        r"|(?:i|we)(?: alone| all)? (?:will |would )?use|only me|just me|members?|neighbou?rs|colleagues|flatmates|users?)\b",
+        r"\b(?:for (?:me|myself|us|(?:my|our|the|a) (?:\w+ )?(?:family|team|club|class|school"
+            r"|company|office|house\w*|friends?|neighbou?rs?|group"
+        r"|choir|band|members?|students?|customers?|colleagues?|flatmates?|kids|children|wife"
+            r"|husband|partner|mother|father|grand\w+))"
+        r"|(?:i|we)(?: alone| all)? (?:will |would )?use|only me|just me|members?|neighbou?rs"
+            r"|colleagues|flatmates|users?)\b",
         re.IGNORECASE,
     ),
     SUCCESS: re.compile(
-        r"\b(?:success\w*|happy (?:when|if)|worth it|done when|at a glance|so that|so (?:i|we|everyone|everybody|nobody)|in order to|goal|aim"
+        r"\b(?:success\w*|happy (?:when|if)|worth it|done when|at a glance|so that|so (?:i|we"
+            r"|everyone|everybody|nobody)|in order to|goal|aim"
         r"|finally|know(?:s)? (?:which|what|who|where|when))\b",
         re.IGNORECASE,
     ),
 }  # fmt: skip
 _VAGUE = re.compile(
-    r"\b(?:you decide|up to you|don'?t know|no idea|whatever|not sure|as you like|your choice|sounds (?:good|fine|great)|looks (?:good|fine|great))\b"
+    r"\b(?:you decide|up to you|don'?t know|no idea|whatever|not sure|as you like|your choice"
+    r"|sounds (?:good|fine|great)|looks (?:good|fine|great))\b"
     r"|^(?:yes|no|ok(?:ay)?|fine|good|perfect|great|nothing|none)[\s.!]*$",
     re.IGNORECASE,
 )
@@ -80,7 +89,7 @@ class Talk:
 
 
 def read_talk(turns: Sequence[tuple[bool, str]]) -> Talk:
-    """`turns` are (whether the client speaks, text), oldest first. What answers no question belongs to the idea."""
+    """`turns` are (whether the client speaks, text), oldest first. What answers no question is the idea."""
     ideas: list[str] = []
     answers: dict[str, str] = {}
     asked: list[str] = []
@@ -144,9 +153,15 @@ def _echo(talk: Talk) -> str:
 def _question(topic: str, talk: Talk) -> str:
     plan = talk.plan
     if topic == THING:
-        return f"What would you like to {PHRASES[THING]} – books, plants, tools, expenses, something quite different?"
+        return (
+            f"What would you like to {PHRASES[THING]} – books, plants, tools, expenses, something "
+            f"quite different?"
+        )
     if topic == PROBLEM:
-        return f"How do you keep your {plan.many} today, and what is the trouble that this should {PHRASES[PROBLEM]}?"
+        return (
+            f"How do you keep your {plan.many} today, and what is the trouble that this should "
+            f"{PHRASES[PROBLEM]}?"
+        )
     if topic == AUDIENCE:
         return f"{PHRASES[AUDIENCE]}: only you, or others as well?"
     if topic == FIELDS:
@@ -175,8 +190,10 @@ def _farewell(talk: Talk) -> str:
         else ""
     )
     return (
-        f"Thank you, I have all we need. We will build “{plan.title}”: {plan.many} with {_fields(plan)}, which you can add, "
-        f"change, remove and search on any screen.{honest} I am handing over to our Business Analyst; lean back and watch."
+        f"Thank you, I have all we need. We will build “{plan.title}”: {plan.many} with "
+        f"{_fields(plan)}, which you can add, "
+        f"change, remove and search on any screen.{honest} I am handing over to our Business "
+        f"Analyst; lean back and watch."
     )
 
 

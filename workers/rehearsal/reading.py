@@ -1,14 +1,14 @@
-"""What the client wants to keep: the things, their fields and the app's title, out of the client's own words."""
+"""What the client wants to keep: the things, their fields and the app's title, out of the client's words."""
 
 import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from workers.llm.rehearsal.blueprint import Blueprint, Field
-from workers.llm.rehearsal.domains import DOMAINS, Domain, matching
-from workers.llm.rehearsal.fields import MOST_FIELDS, read_list
-from workers.llm.rehearsal.words import capital, clipped, plural, sentences, singular
+from workers.rehearsal.blueprint import Blueprint, Field
+from workers.rehearsal.domains import DOMAINS, Domain, matching
+from workers.rehearsal.fields import MOST_FIELDS, read_list
+from workers.rehearsal.words import capital, clipped, plural, sentences, singular
 
 ANYTHING = (
     Field("Name", required=True),
@@ -19,33 +19,122 @@ ANYTHING = (
 )
 
 _STOP = frozenset(
-    ["a", "an", "the", "my", "our", "your", "their", "his", "her", "its", "all", "some", "any", "every", "each", "of", "for", "with", "from", "in", "on", "at", "by", "to", "and", "or", "that", "which", "who", "what", "where", "when", "how", "we", "i", "you", "it", "they", "is", "are", "this", "these", "those", "so", "but", "app", "application", "tool", "website", "site", "web", "page", "system", "list", "lists", "tracker", "simple", "small", "little", "nice", "new", "good", "great", "big", "better", "easy", "private", "personal", "digital", "online", "things", "thing", "stuff", "everything", "something", "anything", "one", "ones", "what's", "shared", "central", "own", "old"]
+    [
+        "a",
+        "an",
+        "the",
+        "my",
+        "our",
+        "your",
+        "their",
+        "his",
+        "her",
+        "its",
+        "all",
+        "some",
+        "any",
+        "every",
+        "each",
+        "of",
+        "for",
+        "with",
+        "from",
+        "in",
+        "on",
+        "at",
+        "by",
+        "to",
+        "and",
+        "or",
+        "that",
+        "which",
+        "who",
+        "what",
+        "where",
+        "when",
+        "how",
+        "we",
+        "i",
+        "you",
+        "it",
+        "they",
+        "is",
+        "are",
+        "this",
+        "these",
+        "those",
+        "so",
+        "but",
+        "app",
+        "application",
+        "tool",
+        "website",
+        "site",
+        "web",
+        "page",
+        "system",
+        "list",
+        "lists",
+        "tracker",
+        "simple",
+        "small",
+        "little",
+        "nice",
+        "new",
+        "good",
+        "great",
+        "big",
+        "better",
+        "easy",
+        "private",
+        "personal",
+        "digital",
+        "online",
+        "things",
+        "thing",
+        "stuff",
+        "everything",
+        "something",
+        "anything",
+        "one",
+        "ones",
+        "what's",
+        "shared",
+        "central",
+        "own",
+        "old",
+    ]
 )
 _NOUN = r"((?:[a-zà-ÿ'-]+ ){0,2}[a-zà-ÿ'-]+)"
 _OWNED = r"(?:(?:all|of|my|our|the|your|their|his|her|some|a|an|every|new)\s+)*"
 _EACH = re.compile(
     r"\b(?:each|every)\s+((?:[a-zà-ÿ'-]+ ){0,1}?[a-zà-ÿ'-]+)\s*"
     r"(?:,|:|\b(?:also |should |must |can |needs to |will |may )*"
-    r"(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?|we (?:want|need|note|record|store|keep)"
+    r"(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?|we "
+    r"(?:want|need|note|record|store|keep)"
     r"|i (?:want|need|note|record|store|keep)))\b",
     re.IGNORECASE,
 )
 _COLLECTION_OF = re.compile(
-    rf"\b(?:list|collection|catalogu?e|inventory|database|register|directory|log|archive|overview|library|record)s? of {_OWNED}{_NOUN}",
+    rf"\b(?:list|collection|catalogu?e|inventory|database|register|directory|log|archive"
+    rf"|overview|library|record)s? of {_OWNED}{_NOUN}",
     re.IGNORECASE,
 )
 _KEPT = re.compile(
-    rf"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e|ing)|catalogu?e|collect(?:ing)?|remember"
+    rf"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e"
+    rf"|ing)|catalogu?e|collect(?:ing)?|remember"
     rf"|record(?:ing)?|stor(?:e|ing)|log(?:ging)?|list(?:ing)?) {_OWNED}{_NOUN}",
     re.IGNORECASE,
 )
 _TRACKER = re.compile(
-    rf"\b{_NOUN}\s+(?:tracker|list|log|collection|catalogu?e|inventory|manager|database|organi[sz]er|register|directory|planner"
+    rf"\b{_NOUN}\s+(?:tracker|list|log|collection|catalogu?e|inventory|manager|database"
+    rf"|organi[sz]er|register|directory|planner"
     r"|journal|archive|diary)\b",
     re.IGNORECASE,
 )
 _HAS = (
-    r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?|consists? of|includes?|contains?"
+    r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?"
+    r"|consists? of|includes?|contains?"
     r"|we (?:want|need|note|record|store|keep)|i (?:want|need|note|record|store|keep))"
 )
 _FIELD_LISTS = (
@@ -53,7 +142,8 @@ _FIELD_LISTS = (
     re.compile(r"\b(?:each|every) [\w'-]+(?: [\w'-]+)? ?(?:with|:) ?(?P<list>.+)$", re.IGNORECASE),
     re.compile(r"^[^:]+: ?(?P<list>[^,:]+,[^,:]+,.+)$", re.IGNORECASE),
     re.compile(
-        r"\bfor (?:each|every) (?:[\w'-]+ ?){1,2}(?:,|:)? ?(?:(?:we|i) \w+(?: to \w+)?(?: down)? )?(?P<list>.+)$",
+        r"\bfor (?:each|every) (?:[\w'-]+ ?){1,2}(?:,|:)? ?(?:(?:we|i) \w+(?: to \w+)?(?: "
+        r"down)? )?(?P<list>.+)$",
         re.IGNORECASE,
     ),
     re.compile(
@@ -63,7 +153,8 @@ _FIELD_LISTS = (
     re.compile(r"\bwith (?:a |an |the |its |their )?(?P<list>[^.]+?(?:,| and )[^.]+)$", re.IGNORECASE),
 )
 _AFTER_LIST = re.compile(
-    r"[,;]?\s+(?:so that|because|since we|such that|in order|which would|that way|but |and (?:it|we|i|they|let|send|export|filter"
+    r"[,;]?\s+(?:so that|because|since we|such that|in order|which would|that way|but |and "
+    r"(?:it|we|i|they|let|send|export|filter"
     r"|everyone|everybody|members|people|also (?:export|filter|send|let))\b).*$",
     re.IGNORECASE,
 )
@@ -78,18 +169,22 @@ _MORE = re.compile(
 
 _REQUEST = re.compile(
     r"^(?:(?:hi|hello|hey|please|ok|well)[,!. ]+)*(?:(?:can|could|would) you (?:please )?|please )?"
-    r"(?:(?:i|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make|create|write|give|develop|design)?"
-    r"(?: me| us)?\s*(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app|application|tool|website|site|program|place|page)"
+    r"(?:(?:i|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make"
+    r"|create|write|give|develop|design)?"
+    r"(?: me| us)?\s*(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app"
+    r"|application|tool|website|site|program|place|page)"
     r"(?: for| to| that| where| which)?(?: i can| we can| can| lets? (?:me|us))?)?\s*",
     re.IGNORECASE,
 )
 _DOING = re.compile(
-    r"^(?:keep(?:ing)? track of|keeps? track of|track(?:s|ing)?|manag(?:e|es|ing)|organi[sz](?:e|es|ing)|stor(?:e|es|ing)"
+    r"^(?:keep(?:ing)? track of|keeps? track of|track(?:s|ing)?|manag(?:e|es|ing)"
+    r"|organi[sz](?:e|es|ing)|stor(?:e|es|ing)"
     r"|collect(?:s|ing)?|record(?:s|ing)?|remember(?:s|ing)?|keep(?:s|ing)?|log(?:s|ging)?)\s+",
     re.IGNORECASE,
 )
 _TITLE_END = re.compile(
-    r"[,.;:!?(\n–]| - |\b(?:that|with|where|which|so|because|including|we|i|they|each|every|and (?:export|send|filter))\b",
+    r"[,.;:!?(\n–]| - |\b(?:that|with|where|which|so|because|including|we|i|they|each|every"
+    r"|and (?:export|send|filter))\b",
     re.I,
 )
 
@@ -115,7 +210,7 @@ def read_things(text: str) -> tuple[str, str, Domain | None]:
 
 
 def read_plan(idea: str, answers: Sequence[str] = (), about_fields: str = "") -> Blueprint:
-    """The blueprint of the client's whole conversation; `about_fields` is the answer to the question for them."""
+    """The blueprint of the whole conversation; `about_fields` answers the question for the fields."""
     text = "\n".join([idea, *answers])
     one, many, domain = read_things(idea)
     if not one:

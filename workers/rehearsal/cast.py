@@ -7,7 +7,7 @@ from typing import TypeVar
 from workers.agents.facts import AnalysisFacts, DiscussionFacts, Facts, PrdFacts, TicketingFacts
 from workers.agents.outputs import Output
 from workers.llm.model import Answer, ModelMisbehaved, Question, ToolCall
-from workers.llm.rehearsal import analysis, building, conversation, discussion, planning
+from workers.rehearsal import analysis, building, conversation, discussion, planning
 
 F = TypeVar("F", bound=Facts)
 

@@ -7,9 +7,9 @@ written with it, and is caught by a check of the Project Manager's.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from workers.llm.rehearsal import sources
-from workers.llm.rehearsal.blueprint import FIELD_TITLE, Blueprint, Field
-from workers.llm.rehearsal.edits import add_after, add_import, add_to_list
+from workers.rehearsal import sources
+from workers.rehearsal.blueprint import FIELD_TITLE, Blueprint, Field
+from workers.rehearsal.edits import add_after, add_import, add_to_list
 
 Change = Callable[[str], str | None]
 """From a file's text to its new text; None where the text is not as expected."""
@@ -126,7 +126,8 @@ def _find(_: str, plan: Blueprint, stumbles: bool) -> Feature:
         ),
     )
     lesson = (
-        "SQLite's instr() compares characters as they are, so “QUIET” is not “quiet”. Lower-casing in SQL only knows ASCII: I give SQLite a "
+        "SQLite's instr() compares characters as they are, so “QUIET” is not “quiet”. "
+        "Lower-casing in SQL only knows ASCII: I give SQLite a "
         "function of Python's that folds capitals in every alphabet, and a test that holds it to that."
     )
     return Feature(words, _templates("words.py") | files, changes, ("test_search", "test_store"), lesson)
@@ -138,11 +139,13 @@ def _field(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
         return None
     test = f"test_{new.name}"
     lesson = (
-        f"I had made {new.label.lower()} required: then nothing that was entered earlier can be saved again. A field that comes later has "
+        f"I had made {new.label.lower()} required: then nothing that was entered earlier can "
+        f"be saved again. A field that comes later has "
         "to be optional."
     )
     return Feature(
-        f"One line in collection.py; the form, the cards, the API and the database follow it. And a test for {new.label.lower()}.",
+        f"One line in collection.py; the form, the cards, the API and the database follow it. "
+        f"And a test for {new.label.lower()}.",
         {f"tests/{test}.py": sources.template("tests/test_new_field.py").replace("NEW_FIELD", new.name)},
         {"collection.py": (lambda text: _declare(text, new, required=stumbles),)},
         (test, "test_store", "test_forms"),
@@ -177,7 +180,8 @@ def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
         start, end = careful.index("    text = io.StringIO()"), careful.index("    return Response(")
         plain = (
             '    lines = [",".join(field.label for field in FIELDS)]\n'
-            '    lines += [",".join(cell(field, item[field.name]) for field in FIELDS) for item in wanted(request)]\n'
+            '    lines += [",".join(cell(field, item[field.name]) for field in FIELDS) for '
+            "item in wanted(request)]\n"
         )
         files["export.py"] = (
             (careful[:start] + plain + careful[end:])
@@ -191,7 +195,8 @@ def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
         files,
         {"server.py": _routes("export"), "pages.py": _part("export", "TOOLBAR", "link")},
         ("test_export", "test_pages"),
-        "Joining values with commas is no CSV: a title may hold a comma or a quote itself. Python's csv module knows the rules.",
+        "Joining values with commas is no CSV: a title may hold a comma or a quote itself. "
+        "Python's csv module knows the rules.",
     )
 
 
@@ -225,7 +230,8 @@ def _filter(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
         {"filters.py": module, "tests/test_filters.py": test},
         changes,
         ("test_filters", "test_search"),
-        "“All” sends the field with an empty value, and I took that for a value to look for. Empty means: no condition.",
+        "“All” sends the field with an empty value, and I took that for a value to look for. "
+        "Empty means: no condition.",
     )
 
 

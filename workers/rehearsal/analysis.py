@@ -2,7 +2,7 @@
 
 from workers.agents.facts import AnalysisFacts
 from workers.agents.outputs import Requirement, Requirements
-from workers.llm.rehearsal.blueprint import (
+from workers.rehearsal.blueprint import (
     CANNOT_TITLE,
     EXPORT_TITLE,
     FIELD_TITLE,
@@ -13,9 +13,9 @@ from workers.llm.rehearsal.blueprint import (
     write_added,
     write_keep,
 )
-from workers.llm.rehearsal.conversation import clipped_lines, read_talk
-from workers.llm.rehearsal.wishes import Wish, read_wishes
-from workers.llm.rehearsal.words import capital, clipped
+from workers.rehearsal.conversation import clipped_lines, read_talk
+from workers.rehearsal.wishes import Wish, read_wishes
+from workers.rehearsal.words import capital, clipped
 
 CLIENT_RELATIONS = "Client Relations"
 MOST_REQUIREMENTS = 60
@@ -56,14 +56,16 @@ def _basics(plan: Blueprint) -> list[Requirement]:
         Requirement(
             id="R2",
             title=f"See all {many}",
-            description=f"One page shows every {one} with its values, newest first, readable on a phone and a large "
+            description=f"One page shows every {one} with its values, newest first, readable on a phone "
+            f"and a large "
             "screen, by day and by night; while there is nothing to show, it says so.",
             priority="must",
         ),
         Requirement(
             id="R3",
             title=f"Add, change and remove {many}",
-            description=f"A form adds {a_one}, the same form changes one, and removing asks first. A refused value is "
+            description=f"A form adds {a_one}, the same form changes one, and removing asks first. A "
+            f"refused value is "
             "marked at its field, and nothing that was typed is lost.",
             priority="must",
         ),
@@ -88,7 +90,10 @@ def _wished(wish: Wish, plan: Blueprint, number: str) -> Requirement:
         told = f"The {plan.many} that the list shows can be downloaded as a CSV file for a spreadsheet."
         return Requirement(id=number, title=EXPORT_TITLE, description=told, priority="should")
     if wish.kind == "filter" and wish.field:
-        told = f"A menu above the list shows only the {plan.many} with a certain {wish.field.label.lower()}; it works together with the search."
+        told = (
+            f"A menu above the list shows only the {plan.many} with a certain "
+            f"{wish.field.label.lower()}; it works together with the search."
+        )
         return Requirement(
             id=number, title=f"{FILTER_TITLE}{wish.field.label}", description=told, priority="should"
         )

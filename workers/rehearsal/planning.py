@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.domain.ticket import TicketStatus, TicketType
 from workers.agents.facts import KnownTicket, PrdFacts, TicketingFacts
 from workers.agents.outputs import Backlog, Prd, PrdRequirement, Requirement, TicketDraft
-from workers.llm.rehearsal.blueprint import (
+from workers.rehearsal.blueprint import (
     CANNOT_TITLE,
     EXPORT_TITLE,
     FIELD_TITLE,
@@ -14,17 +14,18 @@ from workers.llm.rehearsal.blueprint import (
     Blueprint,
     read_blueprint,
 )
-from workers.llm.rehearsal.impossible import BEYOND
-from workers.llm.rehearsal.reading import read_plan
-from workers.llm.rehearsal.stories import Story, base_stories, export_story, field_story, filter_story
-from workers.llm.rehearsal.words import capital
+from workers.rehearsal.impossible import BEYOND
+from workers.rehearsal.reading import read_plan
+from workers.rehearsal.stories import Story, base_stories
+from workers.rehearsal.wished_stories import export_story, field_story, filter_story
+from workers.rehearsal.words import capital
 
 RISK = "Risk: "
 FOUNDATION, SCREEN, WISHES = "Foundation", "On the screen", "Wishes"
 
 
 def understood(requirements: Sequence[Requirement], summary: str) -> Blueprint:
-    """The cast's blueprint; where somebody else wrote the requirements, what simple rules read out of them."""
+    """The cast's blueprint; of requirements written by somebody else, what simple rules read in them."""
     told = "\n".join([summary, *(item.description for item in requirements)])
     return read_blueprint(requirements) or read_plan(summary, (told,))
 
@@ -51,11 +52,11 @@ def prd(facts: PrdFacts) -> Prd:
             )
             for item in wanted
         ],
-        out_of_scope=[f"{item.title.removeprefix(CANNOT_TITLE)} – {_reason(item)}"[:300] for item in beyond][
-            :18
-        ]
-        + ["Accounts and access rights", "Anything that needs a network"],
-        open_questions=[],
+        out_of_scope=[
+            *(f"{item.title.removeprefix(CANNOT_TITLE)} – {_reason(item)}"[:300] for item in beyond[:18]),
+            "Accounts and access rights",
+            "Anything that needs a network",
+        ],
     )
 
 

@@ -2,27 +2,59 @@
 
 import re
 
-from workers.llm.rehearsal.blueprint import Field, Kind
-from workers.llm.rehearsal.words import capital, items
+from workers.rehearsal.blueprint import Field, Kind
+from workers.rehearsal.words import capital, items
 
 MOST_FIELDS = 24
 
-_KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"(?:{words})", re.IGNORECASE))
-    for kind, words in (
-        ("date", r"\b(?:date|day|birthday|deadline|due|when|since|until|anniversary|expir\w+)\b"
-                 r"|^(?:last|next|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$"),
-        ("yes_no", r"^(?:is|are|has|have|had|needs?|was|were|can|does|do|whether|if)\b|\byes ?[/-] ?no\b"
-                   r"|^(?:done|paid|read|owned|finished|completed|vegetarian|vegan|favou?rites?|available|returned"
-                   r"|active|archived|important|urgent|shared|vaccinated|watched|bought|packed)\??$"),
-        ("number", r"\b(?:numbers?|count|amount|price|cost|pages|year|age|weight|height|width|length|quantity|minutes"
-                   r"|hours|days|weeks|months|km|kg|distance|duration|score|rating|stars|servings|calories|reps|sets|budget|total"
-                   r"|how (?:many|much|long|old|often)|percent(?:age)?|temperature|mileage|points|size|volume|population"
-                   r"|abv|value|salary|floor)\b"),
-        ("note", r"\b(?:notes?|description|comments?|remarks?|review|ingredients|steps|instructions|details|text"
-                 r"|summary|thoughts|directions|story|reason|why)\b"),
-    )
-)  # fmt: skip
+_DATE_WORDS = "date day birthday deadline due when since until anniversary expires expiry"
+_NUMBER_WORDS = (
+    "number numbers count amount price cost pages year age weight height width length "
+    "quantity minutes hours days weeks"
+    " months km kg distance duration score rating stars servings calories reps sets budget "
+    "total percent percentage"
+    " temperature mileage points size volume population value salary floor"
+)
+_NOTE_WORDS = (
+    "note notes description comment comments remark remarks review ingredients steps "
+    "instructions details text summary"
+    " thoughts directions story reason why"
+)
+_YES_NO_WORDS = (
+    "done paid read owned finished completed vegetarian vegan favourite favorite available "
+    "returned active archived"
+    " important urgent shared vaccinated watched bought packed signed"
+)
+
+
+def _one_of(words: str) -> str:
+    return f"(?:{'|'.join(words.split())})"
+
+
+_KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    (
+        "date",
+        re.compile(
+            rf"\b{_one_of(_DATE_WORDS)}\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$"
+            r"|^(?:last|next|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "yes_no",
+        re.compile(
+            rf"^(?:is|are|has|have|had|needs?|was|were|can|does|do|whether|if)\b"
+            rf"|^{_one_of(_YES_NO_WORDS)}\??$",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "number",
+        re.compile(rf"\b(?:{_one_of(_NUMBER_WORDS)}|how (?:many|much|long|old|often))\b", re.IGNORECASE),
+    ),
+    ("note", re.compile(rf"\b{_one_of(_NOTE_WORDS)}\b", re.IGNORECASE)),
+)
+"""Tried in this order; what fits none is a text."""
 _NOT_A_NUMBER = re.compile(
     r"\b(?:phone|telephone|house|serial|model|order|account|flight|room|part) (?:number|no)", re.I
 )
@@ -38,30 +70,35 @@ _SAID_KIND: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("text", re.compile(r"^(?:a )?(?:short )?(?:text|string|words?)$", re.I)),
 )
 _ARTICLES = re.compile(
-    r"^(?:(?:and|or|also|maybe|perhaps|plus|optionally|an? optional|a|an|the|its|their|his|her|our|my|your|some|any|new"
+    r"^(?:(?:and|or|also|maybe|perhaps|plus|optionally|an? optional|a|an|the|its|their|his"
+    r"|her|our|my|your|some|any|new"
     r"|another|of course|please|as well|too|field|column|for|called|named|extra|additional)\s+)+",
     re.IGNORECASE,
 )
 _SCALE = re.compile(
-    r"\s*[,(]?\s*(?:from |between |of |rated |on a scale (?:of|from) )?(\d{1,6})\s*(?:to|-|–|and|…|\.\.)\s*(\d{1,6})\b"
+    r"\s*[,(]?\s*(?:from |between |of |rated |on a scale (?:of|from) )?(\d{1,6})\s*(?:to|-|–"
+    r"|and|…|\.\.)\s*(\d{1,6})\b"
     r"(?:\s*(?:stars?|points?))?\)?",
     re.IGNORECASE,
 )
 _OUT_OF = re.compile(r"\s*[,(]?\s*(?:out )?of (\d{1,4})\b(?:\s*stars?)?\)?", re.IGNORECASE)
 _CHOICES = re.compile(
-    r"\s*(?:\((?P<inside>[^()]+)\)|:\s*(?P<after>[^:]+)|\s(?:that is|which is|being|is) (?:either |one of )?(?P<said>.+))$"
+    r"\s*(?:\((?P<inside>[^()]+)\)|:\s*(?P<after>[^:]+)|\s(?:that is|which is|being|is) "
+    r"(?:either |one of )?(?P<said>.+))$"
 )
 _SPLIT_CHOICES = re.compile(r"\s*/\s*|\s*\|\s*|\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+")
 _PROSE = re.compile(
-    r"\b(?:i|we|you|they|it|us|me|them|this|that|decide|whatever|nothing|think|sounds?|fine|good|great|perfect|ok(?:ay)?|simple"
+    r"\b(?:i|we|you|they|it|us|me|them|this|that|decide|whatever|nothing|think|sounds?|fine"
+    r"|good|great|perfect|ok(?:ay)?|simple"
     r"|everything|anything|should|would|could|must|want|like|just|keep|yes|no|sure|thanks?|because|so)\b",
     re.IGNORECASE,
 )
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
-    (re.compile(r"^(?:whether|if) (?:it|they|he|she|we|i|one|you) (?:is|are|was|were|has|have|had)?\s*(.+)$", re.I), r"\1"),
+    (re.compile(r"^(?:whether|if) (?:it|they|he|she|we|i|one|you) (?:is|are|was|were|has|have"
+        r"|had)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^(?:whether|if) (?:the \w+ )?(?:is|was|has been)?\s*(.+)$", re.I), r"\1"),
-    (re.compile(r"^when (?:it|they|we|i|he|she|you) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
+    (re.compile(r"^when (?:\w+) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
     (re.compile(r"^who (\w+(?:ed|t|n))(?: it| them| the \w+)?$", re.I), r"\1 by"),
     (re.compile(r"^where (?:it|they|we|i|you) .*$", re.I), "Place"),
     (re.compile(r"^where$", re.I), "Place"),
@@ -72,7 +109,13 @@ RATING = re.compile(r"\b(?:rating|stars)\b", re.IGNORECASE)
 def read_field(words: str, known: tuple[Field, ...] = ()) -> Field | None:
     """One field, or None where the words name none. A label that is `known` brings its kind and choices."""
     words = _ARTICLES.sub("", words.strip(" .!?\"'“”")).strip()
+    said_first = re.match(
+        r"(yes/?-?no|number|date|text) (?:field|column) (?:for|called|named) (.+)", words, re.I
+    )
+    if said_first:
+        words = f"{said_first[2]} ({said_first[1]})"
     words = re.sub(r"^(?:field|column)s? (?:for|called|named|with)?\s*", "", words, flags=re.I)
+    words = _ARTICLES.sub("", words)
     words = re.sub(r"\s+(?:field|column|too|as well|please|each|etc)$", "", words, flags=re.I)
     required = bool(re.search(r"\((?:required|mandatory)\)", words, re.I))
     words = re.sub(r"\s*\((?:required|mandatory|optional)\)", "", words, flags=re.I)

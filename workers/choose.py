@@ -1,7 +1,7 @@
 """Which model speaks: chosen by `MODEL`, never by a key that happens to lie in the environment."""
 
 from workers.llm.model import Model
-from workers.llm.rehearsal.cast import RehearsalModel
+from workers.rehearsal.cast import RehearsalModel
 
 
 class UnknownModel(Exception):  # noqa: N818

@@ -1,4 +1,4 @@
-"""Small changes to a file that may have been changed by others meanwhile: each finds its own place, or gives up."""
+"""Small changes to a file that others may have changed meanwhile: each finds its own place, or gives up."""
 
 import re
 
@@ -6,7 +6,7 @@ from workers.agents.tools import EditFile, WriteFile
 
 
 def add_import(text: str, line: str) -> str | None:
-    """`line` among the imports of the app's own modules, in alphabetical order; the first below the docstring."""
+    """`line` among the imports of the app's own modules, in order; the first goes below the docstring."""
     if re.search(rf"^{re.escape(line)}$", text, re.MULTILINE):
         return text
     lines = text.split("\n")
@@ -44,7 +44,7 @@ def add_after(text: str, anchor: str, line: str) -> str | None:
 
 
 def as_tool(path: str, before: str, after: str) -> EditFile | WriteFile | None:
-    """The call that turns `before` into `after`: an edit where a short one will do, None where nothing changes."""
+    """The call that turns `before` into `after`: an edit where a short one will do; None if equal."""
     if before == after:
         return None
     old, new = before.split("\n"), after.split("\n")

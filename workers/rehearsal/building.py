@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from workers.agents.facts import BuildingFacts
-from workers.agents.tools import Finish, ReadFile, RunCommand, Tool, WriteFile
+from workers.agents.tools import EditFile, Finish, ReadFile, RunCommand, Tool, WriteFile
 from workers.llm.model import Message, ToolCall
-from workers.llm.rehearsal.edits import as_tool
-from workers.llm.rehearsal.features import Change, Feature, feature
-from workers.llm.rehearsal.planning import RISK, understood
-from workers.llm.rehearsal.words import clipped
+from workers.rehearsal.edits import as_tool
+from workers.rehearsal.features import Change, Feature, feature
+from workers.rehearsal.planning import RISK, understood
+from workers.rehearsal.words import clipped
 
 CALLS_AT_ONCE = 5
 REFUSED = "error:"
@@ -101,7 +101,7 @@ def _about_failure(facts: BuildingFacts, step: Feature) -> str:
 
 
 def _write(facts: BuildingFacts, step: Feature, texts: dict[str, str]) -> Generator[Act, list[str], None]:
-    """Own files whole (or, on a further attempt, only what is different), changes to others as small edits."""
+    """New files whole; of those that are there already, only what is different."""
     wanted: dict[str, str] = {}
     for path, text in step.files.items():
         wanted[path] = texts.get(path, text) if path in step.changes else text
@@ -119,7 +119,7 @@ def _write(facts: BuildingFacts, step: Feature, texts: dict[str, str]) -> Genera
             yield Act("That edit did not fit the file as it is; I write the file as a whole.", again)
 
 
-def _tool(path: str, before: str | None, after: str) -> Tool | None:
+def _tool(path: str, before: str | None, after: str) -> EditFile | WriteFile | None:
     return WriteFile(path=path, content=after) if before is None else as_tool(path, before, after)
 
 
@@ -142,7 +142,7 @@ def _as_left(path: str, facts: BuildingFacts, step: Feature) -> str:
     return text
 
 
-def _naming(tools: Sequence[Tool]) -> str:
+def _naming(tools: Sequence[EditFile | WriteFile]) -> str:
     return f"Next: {', '.join(tool.path for tool in tools)}."
 
 

@@ -4,7 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from workers.llm.rehearsal.blueprint import Blueprint, Field
+from workers.rehearsal.blueprint import Blueprint, Field
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from workers.llm.rehearsal.blueprint import Field
+from workers.rehearsal.blueprint import Field
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ DOMAINS = (
     _domain("expense/expenses", "🧾", 160, r"expenses?|spend(?:ing)?|budget|costs?|receipts?",
             "What, Amount #, Paid on @, Category: food/home/travel/fun/other, Paid by, Shared ?, Notes ..."),
     _domain("workout/workouts", "🏋️", 205, r"workouts?|training|exercises?|gym|runs|running log|fitness",
-            "Exercise, Date @, Kind: strength/endurance/mobility, Minutes #, Sets #, Weight in kg #, Notes ..."),
+            "Exercise, Date @, Kind: strength/endurance/mobility, Minutes #, Sets #, Weight "
+                "in kg #, Notes ..."),
     _domain("bug/bugs", "🐞", 350, r"bugs?|issues?|defects?|bug tracker",
             "Title, Severity: low/medium/high, Status: open/in progress/fixed, Found by, Found on @, "
             "Steps to see it ..."),

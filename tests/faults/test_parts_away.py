@@ -1,0 +1,81 @@
+"""Redis or PostgreSQL goes away in the middle of a build: the build still ends as it should."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from app.actions import jobs
+from app.embedded.datadir import DataDir
+from app.embedded.postgres import Postgres
+from app.embedded.valkey import Valkey
+from app.queue import open_arq
+from app.store.migrate import migrate
+from tests.house import House, open_house
+from tests.pipeline.company import company
+from tests.pipeline.test_control import DONE, HeldModel
+from workers.doorbell import answer_the_door
+from workers.llm.scripted import ScriptedModel
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    server = Valkey(DataDir(tmp_path / "valkey"))
+    server.start(may_move=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    server = Postgres(DataDir(tmp_path / "postgres"), durable=True)
+    server.start(may_move=True)
+    yield server
+    server.stop()
+
+
+async def test_with_redis_gone_in_mid_build_the_build_still_ends(
+    database_url: str, valkey: Valkey, tmp_path: Path
+) -> None:
+    async with open_house(database_url, valkey.url, tmp_path / "boxes") as house:
+        job_id, model = await _until_building(house)
+        async with house.worker(model) as desk, open_arq(valkey.url) as redis:
+            door = asyncio.create_task(answer_the_door(redis, desk))
+            await model.came.wait()
+            valkey.stop()
+            model.go.set()
+            job = await house.until_finished(job_id)
+            assert not door.done()
+            door.cancel()
+            await asyncio.gather(door, return_exceptions=True)
+        assert (job.status, job.verification) == ("build_done", "verified")
+        numbers = [event["seq"] for event in await house.events(job_id)]
+        assert numbers == list(range(1, job.last_seq + 1))
+
+
+async def test_a_lost_ring_costs_one_sweep(database_url: str, valkey: Valkey, tmp_path: Path) -> None:
+    valkey.stop()
+    model = ScriptedModel(company(intake=lambda _: DONE))
+    async with open_house(database_url, valkey.url, tmp_path / "boxes") as house, house.worker(model):
+        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        assert (await house.until_finished(job_id)).status == "build_done"
+
+
+async def test_postgres_restarts_in_mid_build(postgres: Postgres, redis_url: str, tmp_path: Path) -> None:
+    await migrate(postgres.url)
+    async with open_house(postgres.url, redis_url, tmp_path / "boxes") as house:
+        job_id, model = await _until_building(house)
+        async with house.worker(model):
+            await model.came.wait()
+            postgres.stop()
+            model.go.set()
+            postgres.start(may_move=False)
+            job = await house.until_finished(job_id)
+        assert (job.status, job.verification) == ("build_done", "verified")
+
+
+async def _until_building(house: House) -> tuple[UUID, HeldModel]:
+    job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    return job_id, HeldModel("building")

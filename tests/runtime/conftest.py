@@ -55,3 +55,16 @@ async def output_of(workspace: Workspace, command: str) -> str:
     result = await workspace.run(command, timeout_s=30)
     assert result.exit_code == 0, result
     return result.output.strip()
+
+
+async def sleepers(workspace: Workspace) -> int:
+    """How many `sleep 987` there are in the box: what tests leave running, to see it ended. (Brackets keep
+    grep from finding itself.)"""
+    return int(await output_of(workspace, "grep -slzx '[9]87' /proc/[0-9]*/cmdline | wc -l"))
+
+
+async def none_sleeps(workspace: Workspace) -> None:
+    async def none() -> bool:
+        return await sleepers(workspace) == 0
+
+    await until(none)

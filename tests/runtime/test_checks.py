@@ -50,7 +50,7 @@ async def verdict(workspace: Workspace, check: CommandCheck | HttpCheck | FileCh
     head = await workspace.head()
     assert head is not None
     result = await workspace.check(head.sha, check)
-    left = "grep -sl '^sleep.987\\|^python3.server.py' /proc/[0-9]*/cmdline"
+    left = "grep -slzx '[9]87\\|[s]erver.py' /proc/[0-9]*/cmdline"
     assert await output_of(workspace, f"ls /scratch; {left} || true") == "home"
     return result
 

@@ -9,7 +9,7 @@ import pytest
 from app.domain.errors import Conflict, Invalid, TooLarge
 from app.domain.workspace import Manifest
 from app.runtime.workspace import Runtime, Workspace
-from tests.runtime.conftest import output_of, until
+from tests.runtime.conftest import output_of, sleepers, until
 
 SERVER = "exec python3 -m http.server -b 127.0.0.1 $PORT"
 
@@ -45,14 +45,14 @@ async def test_a_deadline_ends_a_command_and_its_daemons(workspace: Workspace) -
     daemons = "for i in 1 2 3; do setsid sh -c 'setsid sleep 987 & setsid sleep 987' & done; sleep 987"
     result = await workspace.run(f"trap '' TERM; {daemons}", timeout_s=0.5)
     assert (result.exit_code, result.timed_out) == (None, True)
-    assert await _sleeping(workspace) == 0
+    assert await sleepers(workspace) == 0
 
 
 async def test_what_a_command_left_running_ends_with_it(workspace: Workspace) -> None:
     result = await workspace.run("(setsid sleep 987 &) ; sleep 987 & echo done", timeout_s=20)
     assert (result.exit_code, result.output) == (0, "done\n")
     assert result.duration_ms < 10_000
-    assert await _sleeping(workspace) == 0
+    assert await sleepers(workspace) == 0
 
 
 async def test_cancelling_ends_a_command(workspace: Workspace) -> None:
@@ -61,18 +61,16 @@ async def test_cancelling_ends_a_command(workspace: Workspace) -> None:
         workspace.run("setsid sleep 987 & echo; sleep 987", timeout_s=60, on_output=lambda _: started.set())
     )
     await started.wait()
+
+    async def both_sleep() -> bool:
+        return await sleepers(workspace) == 2
+
+    await until(both_sleep)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-    async def gone() -> bool:
-        return await _sleeping(workspace) == 0
-
-    await until(gone)
-
-
-async def _sleeping(workspace: Workspace) -> int:
-    return int(await output_of(workspace, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l"))
+    # No waiting: the next call begins when the one that was given up is over.
+    assert await sleepers(workspace) == 0
 
 
 async def test_commands_run_side_by_side(workspace: Workspace) -> None:
@@ -151,7 +149,7 @@ async def test_a_connection_carries_much_both_ways(workspace: Workspace) -> None
 async def test_an_app_that_dies_is_started_again_within_reason(workspace: Workspace) -> None:
     await workspace.start_app(Manifest(start=SERVER, port=8124))
     await output_of(
-        workspace, "kill -9 $(grep -sl '^python3.-m.http' /proc/[0-9]*/cmdline | grep -o '[0-9]*' | head -1)"
+        workspace, "kill -9 $(grep -slzx 'http[.]server' /proc/[0-9]*/cmdline | grep -o '[0-9]*' | head -1)"
     )
 
     async def back() -> bool:

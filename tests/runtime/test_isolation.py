@@ -13,7 +13,7 @@ from app.domain.workspace import Manifest
 from app.runtime.boxes import BoxLimits
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
-from tests.runtime.conftest import output_of, until
+from tests.runtime.conftest import none_sleeps, output_of, until
 
 MIB = 1024 * 1024
 SWAP = """
@@ -130,23 +130,16 @@ async def test_killing_everything_ends_the_command_and_not_the_guest(workspace: 
     )
     assert result.exit_code is None
 
-    async def orphans_gone() -> bool:
-        return await output_of(workspace, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
-
     async def app_back() -> bool:
         return (await workspace.app_status()).answering
 
-    await until(orphans_gone)
+    await none_sleeps(workspace)
     await until(app_back)
 
 
 async def test_killing_only_the_supervisor_leaves_no_orphan(workspace: Workspace) -> None:
     await workspace.run("setsid sleep 987 & kill -9 $(cut -d' ' -f4 /proc/$$/stat); sleep 987", timeout_s=20)
-
-    async def gone() -> bool:
-        return await output_of(workspace, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
-
-    await until(gone)
+    await none_sleeps(workspace)
 
 
 async def test_a_fork_bomb_is_contained(tight: Workspace) -> None:

@@ -25,7 +25,7 @@ from app.runtime.workspace import (
     Workspace,
     WorkspaceBusy,
 )
-from tests.runtime.conftest import output_of, until
+from tests.runtime.conftest import none_sleeps, output_of, sleepers, until
 
 START_AND_HANG = """
 import asyncio, sys, uuid
@@ -57,7 +57,7 @@ async def test_a_higher_fence_ends_the_lower_and_its_commands(runtime: Runtime, 
     running = asyncio.create_task(old.run("echo; sleep 987", timeout_s=60, on_output=lambda _: started.set()))
     await started.wait()
     new = await runtime.attach(job, fence=11)
-    assert await output_of(new, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
+    assert await sleepers(new) == 0
     with pytest.raises(FenceLost):
         await running
     with pytest.raises(FenceLost):
@@ -114,11 +114,7 @@ async def test_a_closed_attachment_ends_its_commands_only(runtime: Runtime, job:
     await first.close()
     with pytest.raises(BoxDied):
         await running
-
-    async def gone() -> bool:
-        return await output_of(second, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
-
-    await until(gone)
+    await none_sleeps(second)
     assert (await other).output == "whole\n"
     await second.close()
 
@@ -201,11 +197,7 @@ async def test_a_box_outlives_the_death_of_its_starter(local: LocalRuntime, tmp_
     assert _pid(LocalBox(folder, job)) == pid
     assert not await _gone(pid)
     assert (await workspace.read("kept")).content == b"by the dead"
-
-    async def gone() -> bool:
-        return await output_of(workspace, "grep -sl '^sleep.987' /proc/[0-9]*/cmdline | wc -l") == "0"
-
-    await until(gone)
+    await none_sleeps(workspace)
     await workspace.close()
 
 

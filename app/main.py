@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from app.api.body_limit import BodyLimit
 from app.api.cors import Cors
 from app.api.deps import House
 from app.api.description import TAGS, TEXT
@@ -32,7 +33,6 @@ from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
 GRACE_S = 8
 """How long requests under way may still take when we are asked to stop."""
 
@@ -55,7 +55,6 @@ class Boardroom(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
             strict_content_type=False,
-            max_body_size=MAX_BODY_BYTES,
             lifespan=_serving,
             generate_unique_id_function=lambda route: route.name,
         )
@@ -71,7 +70,7 @@ class Boardroom(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]
-        inner = Spelling(super().build_middleware_stack(), [*paths, "/openapi.json"])
+        inner = Spelling(BodyLimit(super().build_middleware_stack()), [*paths, "/openapi.json"])
         return Cors(Envelope(inner), self.settings.origins)
 
 

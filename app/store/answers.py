@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal_column, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal_column, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
@@ -76,17 +76,12 @@ async def listed(
 
     Raises Invalid when `before` or `after` names nothing in the list.
     """
-    ident = query.selected_columns[0]
+    whole = query
     for name, cursor in (("before", page.before), ("after", page.after)):
         if cursor is not None:
-            position = (
-                await connection.execute(query.with_only_columns(*order).where(ident == cursor))
-            ).first()
-            if position is None:
-                message = "names nothing in this list"
-                raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])
+            there = tuple_(*await _position(connection, whole, order, name, cursor))
             behind = (name == "after") is not newest_first
-            here, there = tuple_(*order), tuple_(*position)
+            here = tuple_(*order)
             query = query.where(here > there if behind else here < there)
     backwards = page.before is not None and page.after is None and page.limit is not None
     falling = newest_first is not backwards
@@ -101,3 +96,19 @@ async def listed(
     if backwards:
         rows.reverse()
     return Listed(f"[{','.join(row[1] for row in rows)}]".encode(), edge)
+
+
+async def _position(
+    connection: AsyncConnection,
+    query: Select[UUID, str],
+    order: Sequence[InstrumentedAttribute[Any]],
+    name: str,
+    cursor: UUID,
+) -> Row[Any]:
+    """Where in the list an id stands; Invalid when it is not there."""
+    ident = query.selected_columns[0]
+    found = (await connection.execute(query.with_only_columns(*order).where(ident == cursor))).first()
+    if found is None:
+        message = "names nothing in this list"
+        raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])
+    return found

@@ -1,0 +1,141 @@
+"""The web process on a real uvicorn, and people who use it over HTTP."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import uvicorn
+
+from app.actions.accounts import add_user
+from app.main import Boardroom, create_app, server_config
+from app.resources import Resources
+from app.settings import Settings
+from tests.conftest import Parts, fresh_database
+from tests.contracts.validating import Validator
+
+SECRET = "a secret for the tests of the doors, long enough"
+PASSWORD = "correct horse battery"
+
+
+class Server(uvicorn.Server):
+    """uvicorn beside a test: the test keeps its signals."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+@dataclass
+class Service:
+    """One web process. Every answer its clients get is held against the OpenAPI document."""
+
+    application: Boardroom
+    url: str
+    validator: Validator
+
+    @property
+    def resources(self) -> Resources:
+        found: Resources = self.application.state.house.resources
+        return found
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.url, event_hooks={"response": [self.validator.hook]}, timeout=20, **options
+        )
+
+    async def person(self, name: str = "Ada") -> "Person":
+        """Somebody with an account, logged in."""
+        email = f"{uuid4().hex}@example.org"
+        user_id = await add_user(self.resources, email=email, password=PASSWORD, name=name)
+        client = self.client()
+        answer = await client.post("/api/auth/login/", json={"email": email, "password": PASSWORD})
+        session = answer.json()
+        client.headers["Authorization"] = f"Bearer {session['access']}"
+        client.cookies.clear()
+        return Person(user_id, email, session, client)
+
+
+@dataclass
+class Person:
+    id: UUID
+    email: str
+    session: dict[str, Any]
+    client: httpx.AsyncClient
+    jobs: list[str] = field(default_factory=list)
+
+    async def job(self, prompt: str = "A reading list") -> str:
+        """The id of a new job."""
+        answer = await self.client.post("/api/jobs/", json={"prompt": prompt})
+        assert answer.status_code == 201, answer.text
+        job_id: str = answer.json()["id"]
+        return job_id
+
+
+@asynccontextmanager
+async def serve(parts: Parts, data_dir: Path, **settings: Any) -> AsyncIterator[Service]:
+    """A web process with a database of its own."""
+    async with fresh_database(parts) as database_url:
+        given = {
+            "database_url": database_url,
+            "redis_url": parts.redis_url,
+            "secret_key": SECRET,
+            "data_dir": data_dir,
+            **settings,
+        }
+        application = create_app(Settings(_env_file=None, **given))  # type: ignore[call-arg]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            config = server_config(application, application.settings)
+            server = Server(config)
+            serving = asyncio.create_task(server.serve([listener]))
+            await until(lambda: server.started or serving.done())
+            if serving.done():
+                await serving
+            try:
+                document = json.loads(json.dumps(application.openapi()))
+                port = listener.getsockname()[1]
+                yield Service(application, f"http://127.0.0.1:{port}", Validator(document))
+            finally:
+                server.should_exit = True
+                await serving
+
+
+async def until(true: Callable[[], object], within_s: float = 10) -> None:
+    """Wait for a condition that has no event."""
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+async def service(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """The web process that these tests share; each brings people of its own."""
+    async with serve(parts, tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture
+async def anybody(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that has not logged in."""
+    async with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def ada(service: Service) -> AsyncIterator[Person]:
+    person = await service.person("Ada")
+    yield person
+    await person.client.aclose()
+
+
+@pytest.fixture
+async def mallory(service: Service) -> AsyncIterator[Person]:
+    person = await service.person("Mallory")
+    yield person
+    await person.client.aclose()

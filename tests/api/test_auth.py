@@ -1,0 +1,298 @@
+"""Registering, logging in, renewing, leaving."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app.actions import accounts
+from app.actions.limits import LOGIN, REGISTER
+from app.domain.errors import Unauthorized
+from tests.api.conftest import PASSWORD, Person, Service, serve
+from tests.conftest import Parts
+
+
+def new_person(**more: str) -> dict[str, str]:
+    return {"email": f"{uuid4().hex}@example.org", "password": PASSWORD, **more}
+
+
+async def register(client: httpx.AsyncClient, **more: str) -> dict[str, Any]:
+    answer = await client.post("/api/auth/register/", json=new_person(**more))
+    assert answer.status_code == 201, answer.text
+    session: dict[str, Any] = answer.json()
+    return session
+
+
+async def renew(client: httpx.AsyncClient, refresh: str) -> httpx.Response:
+    return await client.post("/api/auth/token/refresh/", json={"refresh": refresh})
+
+
+async def me(client: httpx.AsyncClient, access: str) -> httpx.Response:
+    return await client.get("/api/auth/me/", headers={"Authorization": f"Bearer {access}"})
+
+
+async def age_rotations(service: Service, session: dict[str, Any], seconds: int) -> None:
+    """Let the family's rotations have happened longer ago."""
+    async with service.resources.unit() as unit:
+        await unit.session.execute(
+            text(
+                "update refresh_tokens set rotated_at = rotated_at - make_interval(secs => :s) "
+                "where family_id in (select id from refresh_families where user_id = :user)"
+            ),
+            {"s": seconds, "user": UUID(session["user"]["id"])},
+        )
+
+
+async def test_register_logs_in(anybody: httpx.AsyncClient) -> None:
+    session = await register(anybody, name="Ada")
+    assert session["expires_in"] == 3600
+    answer = await me(anybody, session["access"])
+    assert answer.json() == session["user"]
+    assert answer.json()["name"] == "Ada"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_emails_are_one_whatever_their_case(anybody: httpx.AsyncClient) -> None:
+    person = new_person()
+    first = await anybody.post("/api/auth/register/", json=person)
+    again = await anybody.post("/api/auth/register/", json={**person, "email": person["email"].upper()})
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert again.json()["code"] == "email_taken"
+    login = await anybody.post("/api/auth/login/", json={**person, "email": f" {person['email'].title()} "})
+    assert login.status_code == 200
+    assert login.json()["user"] == first.json()["user"]
+
+
+async def test_many_register_one_email_at_once(anybody: httpx.AsyncClient) -> None:
+    person = new_person()
+    answers = await asyncio.gather(*(anybody.post("/api/auth/register/", json=person) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"email": "nobody"}, "email"),
+        ({"email": "a b@c"}, "email"),
+        ({"email": "x" * 250 + "@example.org"}, "email"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 129}, "password"),
+        ({"password": "nul\0nul\0nul"}, "password"),
+        ({"name": "\0"}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"email": "same@example.org", "password": "SAME@example.org"}, "password"),
+        ({"email": None}, "email"),
+    ],
+)
+async def test_what_register_refuses(anybody: httpx.AsyncClient, change: dict[str, Any], field: str) -> None:
+    answer = await anybody.post("/api/auth/register/", json={**new_person(), **change})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert PASSWORD not in answer.text
+
+
+async def test_wrong_credentials_are_400_and_tell_nothing(service: Service, ada: Person) -> None:
+    async with service.client() as client:
+        wrong = await client.post("/api/auth/login/", json={"email": ada.email, "password": "wrong password"})
+        unknown = await client.post("/api/auth/login/", json=new_person())
+    assert wrong.status_code == unknown.status_code == 400
+    assert wrong.json()["code"] == "invalid_credentials"
+    same = [{**answer.json(), "request_id": ""} for answer in (wrong, unknown)]
+    assert same[0] == same[1]
+
+
+async def test_calls_without_a_user_ignore_authorization(anybody: httpx.AsyncClient) -> None:
+    anybody.headers["Authorization"] = "Bearer nonsense"
+    session = await register(anybody)
+    assert (await renew(anybody, session["refresh"])).status_code == 200
+    answer = await anybody.post("/api/auth/logout/", json={"refresh": session["refresh"]})
+    assert answer.status_code == 204
+
+
+async def test_claims_of_an_access_token(anybody: httpx.AsyncClient) -> None:
+    session = await register(anybody)
+    _, payload, _ = session["access"].split(".")
+    claims = json.loads(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_"))
+    assert set(claims) == {"sub", "sid", "exp", "iat", "jti", "iss", "aud", "type"}
+    assert isinstance(claims["exp"], int)
+    assert claims["exp"] - claims["iat"] == 3600
+    assert all(re.fullmatch(r"[A-Za-z0-9._:/-]+", str(value)) for value in claims.values())
+
+
+async def test_the_cookie(anybody: httpx.AsyncClient) -> None:
+    answer = await anybody.post("/api/auth/register/", json=new_person())
+    access = answer.json()["access"]
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith(f"boardroom_access={access.lower()};")
+    for part in ("httponly", "samesite=strict", "path=/ws/", "max-age=3600"):
+        assert part in cookie
+    assert "secure" not in cookie
+    # REST never reads it
+    asked = await anybody.get("/api/auth/me/", headers={"Cookie": f"boardroom_access={access}"})
+    assert asked.status_code == 401
+    gone = await anybody.post("/api/auth/logout/", json={"refresh": answer.json()["refresh"]})
+    assert 'boardroom_access=""' in gone.headers["set-cookie"]
+    assert "path=/ws/" in gone.headers["set-cookie"].lower()
+
+
+async def test_refresh_rotates(anybody: httpx.AsyncClient) -> None:
+    first = await register(anybody)
+    second = (await renew(anybody, first["refresh"])).json()
+    third = (await renew(anybody, second["refresh"])).json()
+    assert len({session["refresh"] for session in (first, second, third)}) == 3
+    assert (await me(anybody, third["access"])).status_code == 200
+
+
+async def test_a_rotated_token_gives_the_newest_again(anybody: httpx.AsyncClient) -> None:
+    first = await register(anybody)
+    second = (await renew(anybody, first["refresh"])).json()
+    third = (await renew(anybody, second["refresh"])).json()
+    for old in (first, second, first):
+        again = (await renew(anybody, old["refresh"])).json()
+        assert again["refresh"] == third["refresh"]
+        assert (await me(anybody, again["access"])).status_code == 200
+
+
+async def test_fifty_at_once_agree(anybody: httpx.AsyncClient) -> None:
+    first = await register(anybody)
+    answers = await asyncio.gather(*(renew(anybody, first["refresh"]) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["refresh"] for answer in answers}) == 1
+
+
+async def test_after_the_window_only_while_the_own_successor_is_unused(
+    service: Service, anybody: httpx.AsyncClient
+) -> None:
+    first = await register(anybody)
+    second = (await renew(anybody, first["refresh"])).json()
+    await age_rotations(service, first, 301)
+    late = await renew(anybody, first["refresh"])
+    assert late.json()["refresh"] == second["refresh"]
+    third = (await renew(anybody, second["refresh"])).json()
+    # the window of the first has passed and its successor was used: somebody stole it
+    stolen = await renew(anybody, first["refresh"])
+    assert stolen.status_code == 401
+    assert stolen.json()["code"] == "session_over"
+    assert (await renew(anybody, third["refresh"])).status_code == 401
+    assert (await me(anybody, third["access"])).status_code == 401
+
+
+async def test_what_refresh_refuses(anybody: httpx.AsyncClient) -> None:
+    session = await register(anybody)
+    for nonsense in ("", "x", session["access"], session["refresh"] + "x", "a.b.c", "ä.ö.ü", "x" * 5000):
+        answer = await renew(anybody, nonsense)
+        assert answer.status_code == 401, nonsense
+    assert (await renew(anybody, session["refresh"])).status_code == 200
+
+
+async def test_logout_ends_the_session_and_is_always_204(anybody: httpx.AsyncClient) -> None:
+    first = await register(anybody)
+    second = (await renew(anybody, first["refresh"])).json()
+    for refresh in (first["refresh"], second["refresh"], first["refresh"], "nonsense", first["access"]):
+        answer = await anybody.post("/api/auth/logout/", json={"refresh": refresh})
+        assert answer.status_code == 204
+    assert (await renew(anybody, second["refresh"])).status_code == 401
+    assert (await me(anybody, second["access"])).json()["code"] == "session_over"
+
+
+async def test_a_deleted_user_is_nobody(service: Service, ada: Person) -> None:
+    async with service.resources.unit() as unit:
+        await unit.session.execute(text("delete from users where id = :id"), {"id": ada.id})
+    assert (await ada.client.get("/api/jobs/")).status_code == 401
+    assert (await renew(ada.client, ada.session["refresh"])).status_code == 401
+
+
+async def test_a_ticket_is_good_once(service: Service, ada: Person, mallory: Person) -> None:
+    answer = await ada.client.post("/api/auth/ws-ticket/")
+    assert answer.status_code == 201
+    ticket = answer.json()["ticket"]
+    assert answer.json()["expires_in"] == 30
+    user_id, _ = await accounts.redeem_ws_ticket(service.resources, ticket)
+    assert user_id == ada.id
+    for spent in (ticket, "nonsense"):
+        with pytest.raises(Unauthorized):
+            await accounts.redeem_ws_ticket(service.resources, spent)
+
+
+async def test_an_old_ticket_is_none(service: Service, ada: Person) -> None:
+    ticket = (await ada.client.post("/api/auth/ws-ticket/")).json()["ticket"]
+    async with service.resources.unit() as unit:
+        await unit.session.execute(text("update ws_tickets set expires_at = clock_timestamp()"))
+    with pytest.raises(Unauthorized):
+        await accounts.redeem_ws_ticket(service.resources, ticket)
+
+
+async def test_a_new_password_ends_every_session(service: Service, ada: Person) -> None:
+    await accounts.change_password(service.resources, email=ada.email.upper(), password="another password")
+    assert (await ada.client.get("/api/auth/me/")).status_code == 401
+    for password, status in ((PASSWORD, 400), ("another password", 200)):
+        answer = await ada.client.post("/api/auth/login/", json={"email": ada.email, "password": password})
+        assert answer.status_code == status
+
+
+async def test_only_wrong_logins_count(service: Service, ada: Person) -> None:
+    right, wrong = {"email": ada.email, "password": PASSWORD}, {"email": ada.email, "password": "wrong word"}
+    for _ in range(LOGIN.most + 2):
+        assert (await ada.client.post("/api/auth/login/", json=right)).status_code == 200
+    for _ in range(LOGIN.most):
+        assert (await ada.client.post("/api/auth/login/", json=wrong)).status_code == 400
+    for body in (wrong, right):
+        answer = await ada.client.post("/api/auth/login/", json=body)
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["retry-after"]) <= LOGIN.window.total_seconds()
+    assert (await renew(ada.client, ada.session["refresh"])).status_code == 200
+    async with service.resources.unit() as unit:
+        await unit.session.execute(text("update attempts set window_ends = clock_timestamp()"))
+    assert (await ada.client.post("/api/auth/login/", json=right)).status_code == 200
+
+
+@asynccontextmanager
+async def strict(parts: Parts, tmp_path: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(parts, tmp_path, **settings) as service, service.client() as client:
+        yield client
+
+
+async def test_register_is_limited(parts: Parts, tmp_path: Path) -> None:
+    async with strict(parts, tmp_path) as client:
+        refused = {"email": "the-password@x", "password": "THE-password@x"}
+        answers = [await client.post("/api/auth/register/", json=refused) for _ in range(REGISTER.most + 1)]
+    assert [answer.status_code for answer in answers] == [422] * REGISTER.most + [429]
+
+
+async def test_only_the_first_may_register(parts: Parts, tmp_path: Path) -> None:
+    async with strict(parts, tmp_path, registration="first") as client:
+        answers = await asyncio.gather(
+            *(client.post("/api/auth/register/", json=new_person()) for _ in range(4))
+        )
+    assert sorted(answer.status_code for answer in answers) == [201, 403, 403, 403]
+    assert {a.json()["code"] for a in answers if a.is_error} == {"registration_closed"}
+
+
+async def test_nobody_may_register(parts: Parts, tmp_path: Path) -> None:
+    async with strict(parts, tmp_path, registration="closed") as client:
+        answer = await client.post("/api/auth/register/", json=new_person())
+    assert answer.status_code == 403
+    assert "REGISTRATION" in answer.json()["detail"]
+
+
+async def test_reuse_may_be_switched_off(parts: Parts, tmp_path: Path) -> None:
+    async with strict(parts, tmp_path, refresh_reuse_seconds=0) as client:
+        first = await register(client)
+        second = (await renew(client, first["refresh"])).json()
+        await renew(client, second["refresh"])
+        assert (await renew(client, first["refresh"])).status_code == 401
+
+
+def test_limits_leave_room() -> None:
+    assert REGISTER.most / REGISTER.window.total_seconds() >= 1
+    assert LOGIN.window <= timedelta(minutes=15)

@@ -54,7 +54,16 @@ def base_python() -> Path:
 
 def job_uid(job_id: UUID) -> int | None:
     """Which user of this machine a job's box runs as; None where it can only be ourselves."""
-    return FIRST_JOB_UID + job_id.int % JOB_UIDS if os.geteuid() == 0 else None
+    return FIRST_JOB_UID + job_id.int % JOB_UIDS if os.geteuid() == 0 and _job_uids_exist() else None
+
+
+def _job_uids_exist() -> bool:
+    """In a user namespace root may be the only user there is (`unshare -r`, some containers)."""
+    lines = Path("/proc/self/uid_map").read_text().splitlines()
+    ranges = ((int(first), int(count)) for first, _, count in map(str.split, lines))
+    return any(
+        first <= FIRST_JOB_UID and first + count >= FIRST_JOB_UID + JOB_UIDS for first, count in ranges
+    )
 
 
 @dataclass(frozen=True)

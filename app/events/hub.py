@@ -35,7 +35,7 @@ class Hints(Protocol):
     """The subscription side of the bell: one per process."""
 
     async def subscribe(self, job_id: UUID) -> None:
-        """Returns once it is heard, or after a short bound while the bell is away; never raises."""
+        """Returns once it is heard, or after a short bound while the bell is away. Twice is once."""
 
     async def unsubscribe(self, job_id: UUID) -> None: ...
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.align import Align
 from rich.console import Console
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,6 +26,7 @@ MARKS = {
     TicketStatus.SKIPPED: ("⏭️ ", "yellow"),
 }
 LOG_LINES = 3
+INDENT = 3
 
 
 class Screen:
@@ -47,12 +49,12 @@ class Screen:
             yield
 
     def opening(self, idea: str, job_id: str, email: str, password: str) -> None:
-        self._say(Text(f"💡 {idea}", style="bold"))
-        self._say(Text(f"   job {job_id} of {email}, password {password}", style="dim"))
+        self._say(Text(f"💡 {idea}", style="bold"), 0)
+        self._say(Text(f"job {job_id} of {email}, password {password}", style="dim"))
 
     def bubble(self, sender: str, content: str, *, ours: bool) -> None:
         if not self._console.is_terminal:
-            self._say(Text(f"{sender}: {content}"))
+            self._say(Text(f"{sender}: {content}"), 0)
             return
         bubble = Panel(
             Text(content),
@@ -64,19 +66,19 @@ class Screen:
         self._console.print(Align(bubble, "right" if ours else "left"))
 
     def status(self, status: Status, message: str) -> None:
-        self._say(Text.assemble(("── ", "dim"), (status, "bold"), (f"  {message}", "dim")))
+        self._say(Text.assemble(("── ", "dim"), (status, "bold"), (f"  {message}", "dim")), 0)
 
     def turn(self, agent: str, message: str) -> None:
-        self._say(Text.assemble((f"   {agent}: ", f"bold {COLOURS.get(agent, 'white')}"), message))
+        self._say(Text.assemble((f"{agent}: ", f"bold {COLOURS.get(agent, 'white')}"), message))
 
     def note(self, text: str) -> None:
-        self._say(Text(f"   {text}", style="dim"))
+        self._say(Text(text, style="dim"))
 
     def prd(self, spec: Json, markdown: str) -> None:
         heading = next((line.lstrip("# ") for line in markdown.splitlines() if line.startswith("#")), "PRD")
         requirements = len(spec.get("requirement_list") or [])
         about = f", {requirements} requirements" if requirements else ""
-        self._say(Text(f"   📄 {heading}: {len(markdown.split())} words{about}"))
+        self._say(Text(f"📄 {heading}: {len(markdown.split())} words{about}"))
 
     def progress(self, closed: int, total: int) -> None:
         if self._bar is None:
@@ -84,18 +86,18 @@ class Screen:
         self._progress.update(self._bar, completed=closed, total=total)
 
     def working_on(self, title: str) -> None:
-        self._say(Text(f"   🔄 {title}"))
+        self._say(Text(f"🔄 {title}"))
 
     def again(self, title: str, attempt: int, log: str) -> None:
         """A check failed and the builder tries once more; the end of what it said."""
-        self._say(Text(f"   🔁 {title}: a check failed, attempt {attempt}", style="yellow"))
+        self._say(Text(f"🔁 {title}: a check failed, attempt {attempt}", style="yellow"))
         for line in [line for line in log.splitlines() if line.strip()][-LOG_LINES:]:
-            self._say(Text(f"        {line.rstrip()}", style="dim"))
+            self._say(Text(line.rstrip(), style="dim"), 2 * INDENT)
 
     def closed(self, title: str, status: str, message: str, checks: int) -> None:
         mark, colour = MARKS[TicketStatus(status)]
         how = f"{checks} check{'' if checks == 1 else 's'} passed" if status == TicketStatus.DONE else message
-        self._say(Text.assemble(f"   {mark} {title}", (f"  {how}", colour)))
+        self._say(Text.assemble(f"{mark} {title}", (f"  {how}", colour)))
 
     def files(self, nodes: list[Json]) -> None:
         tree = Tree(Text("/app", style="bold"))
@@ -117,15 +119,13 @@ class Screen:
         self._console.print(table)
 
     def failure(self, error: str, code: str | None) -> None:
-        self._say(Text(f"The job failed ({code}): {error}", style="bold red"))
+        self._say(Text(f"The job failed ({code}): {error}", style="bold red"), 0)
 
-    def _say(self, text: Text) -> None:
+    def _say(self, text: Text, indent: int = INDENT) -> None:
         if self._console.is_terminal:
-            indent = len(text.plain) - len(text.plain.lstrip())
-            for line in text.wrap(self._console, self._console.width - indent):
-                self._console.print(line)
+            self._console.print(Padding(text, (0, 0, 0, indent)))
         else:
-            self._console.print(text, soft_wrap=True)
+            self._console.print(Text(" " * indent).append_text(text), soft_wrap=True)
 
 
 def _grow(tree: Tree, nodes: list[Json]) -> None:

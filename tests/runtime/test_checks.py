@@ -1,13 +1,15 @@
 """Checks on a commit, on every kind of box: what passes, what does not, and that nothing is left."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.runtime.answers import holds
-from app.runtime.workspace import CheckResult, Workspace
+from app.runtime.workspace import CheckResult, Runtime, Workspace
 from tests.runtime.conftest import output_of
 
 SERVER = """\
@@ -55,14 +57,28 @@ async def verdict(workspace: Workspace, check: CommandCheck | HttpCheck | FileCh
     return result
 
 
-@pytest.fixture
-async def built(workspace: Workspace) -> Workspace:
+async def build(workspace: Workspace) -> Workspace:
     await workspace.save("server.py", SERVER.encode())
     await workspace.save(
         "boardroom.json", json.dumps({"start": "exec python3 server.py", "health": "/up"}).encode()
     )
     await workspace.commit("App", "Builder")
     return workspace
+
+
+@pytest.fixture
+async def built(workspace: Workspace) -> Workspace:
+    return await build(workspace)
+
+
+@pytest.fixture(scope="module")
+async def checked(runtime: Runtime) -> AsyncIterator[Workspace]:
+    """One box for all checks of the table, since a check leaves nothing."""
+    job = uuid4()
+    workspace = await runtime.attach(job, fence=1, create=True)
+    yield await build(workspace)
+    await workspace.close()
+    await runtime.destroy(job)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +107,9 @@ async def built(workspace: Workspace) -> Workspace:
     ],
 )
 async def test_a_check_says_what_is_so(
-    built: Workspace, check: CommandCheck | HttpCheck | FileCheck, passed: bool, exit_code: int | None
+    checked: Workspace, check: CommandCheck | HttpCheck | FileCheck, passed: bool, exit_code: int | None
 ) -> None:
-    result = await verdict(built, check)
+    result = await verdict(checked, check)
     assert (result.passed, result.exit_code) == (passed, exit_code), result.output_tail
     assert len(result.output_tail.encode()) <= 4096
     assert result.duration_ms >= 0

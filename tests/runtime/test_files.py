@@ -2,7 +2,8 @@
 
 import io
 import zipfile
-from uuid import UUID
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -129,9 +130,10 @@ async def test_every_refusal_of_a_read(paths: Workspace, path: str, refusal: typ
 
 
 @pytest.fixture(scope="module")
-async def paths(runtime: Runtime) -> Workspace:
+async def paths(runtime: Runtime) -> AsyncIterator[Workspace]:
     """A workspace with everything in it that a path may meet. Nothing in it is changed by the tests."""
-    workspace = await runtime.attach(UUID(int=7), fence=1, create=True)
+    job = uuid4()
+    workspace = await runtime.attach(job, fence=1, create=True)
     await output_of(
         workspace,
         "mkdir folder && printf hello > file && mkfifo fifo && mkdir folder/inner"
@@ -142,7 +144,9 @@ async def paths(runtime: Runtime) -> Workspace:
         " && ln -s folder/up chain && ln -s ../.. folder/up && ln -s folder to-folder"
         " && ln -s inner/../../file folder/by-way-of-dots && ln -s nowhere dangling",
     )
-    return workspace
+    yield workspace
+    await workspace.close()
+    await runtime.destroy(job)
 
 
 async def test_relative_links_inside_are_followed(paths: Workspace) -> None:
@@ -216,7 +220,7 @@ async def test_deleting(workspace: Workspace) -> None:
             await workspace.delete(path)
 
 
-async def test_an_archive_holds_what_is_the_clients(paths: Workspace, workspace: Workspace) -> None:
+async def test_an_archive_holds_what_is_the_clients(workspace: Workspace) -> None:
     await output_of(
         workspace,
         "mkdir -p src .git node_modules/m __pycache__ && printf code > src/a.py"

@@ -21,13 +21,15 @@ from app.runtime.guest.link import (
     HELLO,
     MAX_FRAME,
     OPEN,
+    OVERHEAD,
     PING,
     PONG,
     RESET,
     RESULT,
     WINDOW,
-)  # fmt: skip
+)
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
+from tests.runtime.conftest import until
 
 HASTE = Patience(greeting_s=0.3, ping_s=0.1, silence_s=0.4, answer_s=1.0)
 ABOUT = {"size": 1, "modified": 1.0, "etag": "0" * 32}
@@ -121,7 +123,6 @@ LIES: dict[str, Callable[[int], bytes]] = {
     "a ping": lambda at: frame(PING, 0),
     "an unasked pong": lambda at: frame(PONG, 0) * 3,
     "empty data": lambda at: frame(DATA, at),
-    "data beyond credit": lambda at: frame(DATA, at, b"x" * MAX_FRAME) * (WINDOW // MAX_FRAME + 1),
     "a flood of single bytes": lambda at: frame(DATA, at, b"x") * 300_000,
     "credit for nothing": lambda at: frame(CREDIT, at, (1).to_bytes(4, "big")),
     "credit without end": lambda at: frame(CREDIT, at, (2**32 - 1).to_bytes(4, "big")),
@@ -147,20 +148,39 @@ LIES: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_lie_is_the_end_of_the_box(lie: str) -> None:
-    late = lie in {"a second answer", "data after the answer"}
-    if not late:
-        with pytest.raises(BoxDied):
+    if lie in {"silence", "half a frame", "a flood of single bytes"}:
+        with pytest.raises(BoxDied, match="silent"):
+            await read_from(LIES[lie])
+        return
+    if lie not in {"a second answer", "data after the answer"}:
+        with pytest.raises(BoxDied, match="protocol"):
             await read_from(LIES[lie])
         return
     async with greeted(LIES[lie]) as (workspace, given_up):
         await workspace.read("a")
-        with pytest.raises(BoxDied):
+        with pytest.raises(BoxDied, match="protocol"):
             await workspace.read("a")
         assert given_up == ["x"]
 
 
+@pytest.mark.parametrize("size", [1, MAX_FRAME])
+async def test_nothing_is_kept_beyond_credit(size: int) -> None:
+    """Nobody reads on after the first piece, and the guest does not care."""
+    flood = frame(DATA, 1, b"x" * size) * (2 * WINDOW // (size + OVERHEAD))
+    async with greeted(lambda at: flood) as (workspace, given_up):
+        pieces = workspace.download("a")
+        assert await anext(pieces)
+
+        async def broken() -> bool:
+            return given_up == ["x"]
+
+        await until(broken)
+        with pytest.raises(BoxDied, match="without credit"):
+            _ = [piece async for piece in pieces]
+
+
 async def test_more_than_was_asked_for_is_a_lie() -> None:
-    with pytest.raises(BoxDied):
+    with pytest.raises(BoxDied, match="more output"):
         async with greeted(lambda at: frame(DATA, at, b"x" * 2000)) as (workspace, _):
             await workspace.run("x", timeout_s=5, output_limit=1000)
 
@@ -174,7 +194,7 @@ async def test_a_listing_that_is_none(entries: str) -> None:
         data = frame(DATA, at, entries.encode()) if entries else b""
         return data + as_json(RESULT, at, {"truncated": False})
 
-    with pytest.raises(BoxDied):
+    with pytest.raises(BoxDied, match="protocol"):
         async with greeted(answer) as (workspace, _):
             await workspace.list("/app", 10)
 

@@ -15,7 +15,7 @@ import pytest
 
 from app.domain.workspace import Manifest
 from app.runtime.boxes import LocalBox
-from app.runtime.channel import Patience
+from app.runtime.channel import Patience, attach
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import (
     BoxDied,
@@ -76,6 +76,18 @@ async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID)
     with pytest.raises(FenceLost):
         await runtime.attach(job, fence=7)
     await (await runtime.attach(job, fence=8)).close()
+
+
+async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_path: Path) -> None:
+    """Whoever learned of the box before a newer worker came, and connects only now."""
+    job = uuid4()
+    new = await local.attach(job, fence=11, create=True)
+    connection = await asyncio.to_thread(LocalBox(tmp_path / "boxes", job).connect)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    with pytest.raises(FenceLost):
+        await attach(reader, writer, fence=10)
+    assert (await new.status()).state == "running"
+    await new.close()
 
 
 async def test_while_a_worker_is_attached_clients_may_only_look(runtime: Runtime, job: UUID) -> None:

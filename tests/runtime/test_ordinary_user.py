@@ -34,6 +34,8 @@ async def main():
     result = await worker.run(powers, timeout_s=10)
     assert result.output.startswith("1000\\nCapBnd:\\t0000000000000000\\nhello"), result
     assert result.exit_code != 0, "a user namespace inside the box"
+    prying = await worker.run("cat /proc/1/environ /proc/1/maps || ls /proc/1/fd", timeout_s=10)
+    assert prying.exit_code != 0, "the guest can be looked into"
     await worker.run("b() { b | b & sleep 0.01; }; b; sleep 9", timeout_s=2)
     commit = await worker.commit("One", "Builder")
     check = CommandCheck(id="c", criterion=0, run="grep hello a/b.txt")

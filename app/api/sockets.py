@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from app import metrics
+from app.api.envelope import request_id
 from app.api.socket_codes import Close, close_for
 from app.api.socket_conversation import Conversation
 from app.api.socket_credentials import SUBPROTOCOL, identify
@@ -86,7 +87,7 @@ class SocketDoor:
 
     async def serve(self, websocket: WebSocket, job_id: str) -> None:
         """From the handshake to the Close frame."""
-        began, request_id = time.monotonic(), uuid4().hex
+        began = time.perf_counter()
         code: int = Close.OUR_FAULT
         reason = ""
         try:
@@ -98,7 +99,9 @@ class SocketDoor:
         finally:
             await _close(websocket, code, reason)
             metrics.sockets_closed.labels(code=str(int(code))).inc()
-            log_request("WS", websocket.url.path, int(code), (time.monotonic() - began) * 1000, request_id)
+            path = websocket.scope["raw_path"].decode("latin-1")
+            took_ms = (time.perf_counter() - began) * 1000
+            log_request("WS", path, int(code), took_ms, request_id(websocket.scope))
 
     async def _converse(self, websocket: WebSocket, job_id: UUID | None) -> Close:
         """Let the visitor in, or refuse; then why the conversation was ended by us."""

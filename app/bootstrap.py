@@ -22,11 +22,18 @@ class NotConfigured(Exception):  # noqa: N818
     """A setting is missing or asks for what is not there; the message says what to do."""
 
 
+def require_configured(settings: Settings) -> None:
+    """NotConfigured when a process could not even be composed."""
+    if not settings.database_url or not settings.redis_url:
+        raise NotConfigured("DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs.")
+    if settings.workspace_runtime == "docker":
+        raise NotConfigured("WORKSPACE_RUNTIME=docker is not there yet. Use auto or local.")
+
+
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """What a process holds open. Nothing is connected yet: parts may be away. NotConfigured."""
-    if not settings.database_url or not settings.redis_url:
-        raise NotConfigured("DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs.")
+    require_configured(settings)
     async with AsyncExitStack() as later:
         engine = open_engine(settings.database_url)
         later.push_async_callback(engine.dispose)
@@ -41,8 +48,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 def open_runtime(settings: Settings) -> Runtime:
     """How boxes are made here. A machine where none can be made has a runtime too: one that says so."""
-    if settings.workspace_runtime == "docker":
-        raise NotConfigured("WORKSPACE_RUNTIME=docker is not there yet. Use auto or local.")
     return LocalRuntime(
         settings.workspaces_dir, idle_s=settings.workspace_idle_s, max_boxes=settings.workspaces_max
     )

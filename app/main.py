@@ -2,10 +2,12 @@
 
 import argparse
 import secrets
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -28,7 +30,7 @@ from app.api.sockets import SocketDoor
 from app.api.spelling import Spelling
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
-from app.bootstrap import NotConfigured, make_hub, open_probes, open_resources
+from app.bootstrap import NotConfigured, make_hub, open_probes, open_resources, require_configured
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings
@@ -140,12 +142,19 @@ def main() -> None:
     if arguments.openapi:
         sys.stdout.buffer.write(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2) + b"\n")
         return
-    watch_parent()
-    configure_logs(production=settings.production)
     try:
-        uvicorn.Server(server_config(app, settings, arguments.fd)).run()
+        require_configured(settings)
     except NotConfigured as problem:
         sys.exit(str(problem))
+    watch_parent()
+    configure_logs(production=settings.production)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
+    uvicorn.Server(server_config(app, settings, arguments.fd)).run()
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    """uvicorn raises the signal that stopped it again, when all is closed: there is nothing left to do."""
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.deps import Caller, Here, ItemId, JobId, PageAsked, json_answer, list_answer
+from app.api.deps import Caller, Here, ItemId, JobId, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
 from app.api.shapes import App
 from app.domain.errors import NOT_FOUND, NotFound
 from app.store import apps, jobs
 
-router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"])
+router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_class=SignedInRoute)
 
 
 @router.get("/", response_model=list[App], responses=refusals("invalid"))

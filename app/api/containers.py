@@ -2,25 +2,26 @@
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from app.actions.workspaces import container_status, start_container, stop_container
-from app.api.deps import Caller, Here, JobId, json_answer
+from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
-from app.api.shapes import WHEN, Stamp, example
+from app.api.shapes import WHEN, Shape, Stamp, example
 from app.domain.values import stamp
 from app.domain.workspace import BoxState
 
-router = APIRouter(prefix="/api/jobs/{job_id}/containers", tags=["7 · Container and files"])
+router = APIRouter(
+    prefix="/api/jobs/{job_id}/containers", tags=["7 · Container and files"], route_class=SignedInRoute
+)
 
 
-class Detail(BaseModel):
+class Detail(Shape):
     model_config = example(detail="Job container is running.")
 
     detail: str
 
 
-class Container(BaseModel):
+class Container(Shape):
     """`preview_url` is null until the app can be seen from outside."""
 
     model_config = example(

@@ -1,12 +1,13 @@
 """What a door asks for: who is calling, what the process holds open, which job."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -45,6 +46,8 @@ def house(connection: HTTPConnection) -> House:
     return found
 
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="access", description="The `access` token of register, login or refresh."
 )
@@ -71,6 +74,19 @@ async def identify(request: Request) -> SignedIn:
     here.throttle.take(caller.user_id)
     request.state.caller = caller
     return caller
+
+
+class SignedInRoute(APIRoute):
+    """A route for users only: who calls is settled before anything of the request is read."""
+
+    def get_route_handler(self) -> Handler:
+        handler = super().get_route_handler()
+
+        async def signed_in(request: Request) -> Response:
+            await identify(request)
+            return await handler(request)
+
+        return signed_in
 
 
 async def _caller(

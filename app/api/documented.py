@@ -1,5 +1,6 @@
 """The OpenAPI document: refusals by the codes that a call can give, and nothing the framework made up."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from app.api.errors import CODES, MEDIA_TYPE
-from app.api.shapes import Problem
+from app.api.shapes import Problem, Shape
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -60,6 +61,10 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     )
     schemas = document["components"]["schemas"]
     del schemas["HTTPValidationError"], schemas["ValidationError"]
+    for shape in _all_shapes(Shape):
+        examples = shape.model_json_schema().get("examples")
+        if examples and shape.__name__ in schemas:
+            schemas[shape.__name__]["examples"] = examples  # the framework has taken their nulls out
     _, problem = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
     schemas.update(problem["$defs"])
     for operations in document["paths"].values():
@@ -67,3 +72,9 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
             if MEDIA_TYPE not in operation["responses"].get("422", {"content": [MEDIA_TYPE]})["content"]:
                 del operation["responses"]["422"]
     return document
+
+
+def _all_shapes(above: type[Shape]) -> Iterator[type[Shape]]:
+    for shape in above.__subclasses__():
+        yield shape
+        yield from _all_shapes(shape)

@@ -8,18 +8,20 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.actions.workspaces import attached, save_file
-from app.api.deps import Caller, Here, House, JobId, clamp, json_answer
+from app.api.deps import Caller, Here, House, JobId, SignedInRoute, clamp, json_answer
 from app.api.documented import refusals
-from app.api.shapes import WHEN, Stamp, example
+from app.api.shapes import WHEN, Shape, Stamp, example
 from app.domain.errors import NotText
 from app.domain.values import ClientText, stamp
 from app.domain.workspace import LIST_LIMIT, ROOT
 from app.runtime import workspace
 
-router = APIRouter(prefix="/api/jobs/{job_id}/files", tags=["7 · Container and files"])
+router = APIRouter(
+    prefix="/api/jobs/{job_id}/files", tags=["7 · Container and files"], route_class=SignedInRoute
+)
 
 WAKING = ("not_found", "container_not_found", "container_stopped", "engine_down", "invalid")
 IN_PATH = ("outside_workspace", "file_not_found", "bad_path")
@@ -29,10 +31,8 @@ ClientPath = Annotated[
 ]
 
 
-class Node(BaseModel):
+class Node(Shape):
     """`children` is on every folder, and only there."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     path: str
@@ -42,7 +42,7 @@ class Node(BaseModel):
     children: list["Node"] = Field(default_factory=list)
 
 
-class Tree(BaseModel):
+class Tree(Shape):
     """The entries of `path`; `truncated` when there are more than were inspected."""
 
     model_config = example(
@@ -66,7 +66,7 @@ class Tree(BaseModel):
     truncated: bool
 
 
-class FileContent(BaseModel):
+class FileContent(Shape):
     model_config = example(
         path="/app/README.md",
         content="# Reading list\n",
@@ -95,7 +95,7 @@ class Save(BaseModel):
     etag: str | None = None
 
 
-class Saved(BaseModel):
+class Saved(Shape):
     model_config = example(
         path="/app/README.md",
         bytes_written=15,

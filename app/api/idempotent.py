@@ -1,22 +1,19 @@
 """`Idempotency-Key` on the calls that set something going: the first answer is given again to a retry."""
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any
+from collections.abc import Awaitable
+from typing import Annotated
 
 from fastapi import Header, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 
 from app.actions.idempotency import Answer, Once, begin, forget, keep
-from app.api.deps import house, identify
+from app.api.deps import Handler, SignedInRoute, house, identify
 from app.api.errors import MEDIA_TYPE, as_refusal, refused
 from app.domain.errors import FieldError, Invalid, Refusal
 
 HEADER = "idempotency-key"
 _VALID = re.compile(r"[\x20-\x7e]{1,255}")
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -28,7 +25,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(SignedInRoute):
     """A route whose doors take an `Idempotency-Key`."""
 
     def get_route_handler(self) -> Handler:

@@ -14,6 +14,7 @@ from app.api.deps import (
     Here,
     JobId,
     PageAsked,
+    SignedInRoute,
     clamp,
     json_answer,
     link_next,
@@ -27,7 +28,7 @@ from app.domain.values import Prompt
 from app.store import jobs, tickets
 
 PREFIX, TAGS = "/api/jobs", ["2 · Jobs"]
-router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+router = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=SignedInRoute)
 once = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=IdempotentRoute)
 
 

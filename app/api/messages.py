@@ -8,14 +8,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.actions import messages as actions
-from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, json_answer, list_answer
+from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
 from app.api.shapes import JOB_ID, Message, example
 from app.domain.errors import NOT_FOUND, NotFound
 from app.domain.values import ClientText, Prompt, parse_id
 from app.store import jobs, messages
 
-router = APIRouter(prefix="/api/job-messages", tags=["3 · Chat history"])
+router = APIRouter(prefix="/api/job-messages", tags=["3 · Chat history"], route_class=SignedInRoute)
 
 MAX_METADATA_BYTES = 16 * 1024
 

@@ -8,12 +8,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from pydantic import BaseModel, ConfigDict
 
 from app import metrics
 from app.api.deps import Here
 from app.api.readiness import examine
-from app.api.shapes import example
+from app.api.shapes import Shape, example
 
 router = APIRouter(tags=["8 · Operations"])
 
@@ -23,20 +22,18 @@ ASSETS = files("fastapi_offline") / "static"
 ASSET_NAMES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
 
 
-class Health(BaseModel):
+class Health(Shape):
     model_config = example(status="ok")
 
     status: Literal["ok"]
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class Part(Shape):
     ok: bool
     detail: str
 
 
-class Readiness(BaseModel):
+class Readiness(Shape):
     """503 with the same body when one of `checks` is not ok. `model` is what the agents run on."""
 
     model_config = example(

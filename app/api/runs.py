@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.actions import runs as actions
-from app.api.deps import Caller, Here, House, JobId, json_answer
+from app.api.deps import Caller, Here, House, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
 from app.api.idempotent import IdempotencyKey, IdempotentRoute
 from app.api.shapes import Continued, Held, Job, example
@@ -16,7 +16,7 @@ from app.domain.values import Prompt
 from app.store import jobs
 
 PREFIX = "/api/jobs/{job_id}"
-router = APIRouter(prefix=PREFIX, tags=["2 · Jobs"])
+router = APIRouter(prefix=PREFIX, tags=["2 · Jobs"], route_class=SignedInRoute)
 once = APIRouter(prefix=PREFIX, tags=["4 · Start, continue, retry"], route_class=IdempotentRoute)
 
 KEYED = ("not_found", "idempotency_in_progress", "invalid", "idempotency_mismatch")

@@ -29,6 +29,12 @@ WHEN = "2026-11-23T04:15:00.123456Z"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 
 
+class Shape(BaseModel):
+    """What an answer looks like."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 def example(**value: Any) -> ConfigDict:
     return ConfigDict(frozen=True, json_schema_extra={"examples": [value]})
 
@@ -80,7 +86,7 @@ _CHECK = {
 }
 
 
-class User(BaseModel):
+class User(Shape):
     model_config = example(**_USER)
 
     id: UUID
@@ -89,7 +95,7 @@ class User(BaseModel):
     date_joined: Stamp
 
 
-class Session(BaseModel):
+class Session(Shape):
     """`expires_in`: seconds the `access` token lives."""
 
     model_config = example(access=TOKEN, refresh=TOKEN, expires_in=3600, user=_USER)
@@ -100,7 +106,7 @@ class Session(BaseModel):
     user: User
 
 
-class WsTicket(BaseModel):
+class WsTicket(Shape):
     """For `?ticket=` on a socket, once, within `expires_in` seconds."""
 
     model_config = example(ticket="kq3Yk0mJ7r2vS5w8x1z4A6c9E0g3I5k7M9o1Q3s5U7w", expires_in=30)
@@ -109,10 +115,8 @@ class WsTicket(BaseModel):
     expires_in: int
 
 
-class Usage(BaseModel):
+class Usage(Shape):
     """What the job has cost so far."""
-
-    model_config = ConfigDict(frozen=True)
 
     input_tokens: int
     output_tokens: int
@@ -120,7 +124,7 @@ class Usage(BaseModel):
     model_calls: int
 
 
-class Job(BaseModel):
+class Job(Shape):
     """`prompt` is `initial_prompt` until Client Relations has summed up, then the summary. `error_message` is
     empty except in `failed`. `last_seq` is the number of the job's last event: connect with `?since=` it."""
 
@@ -141,7 +145,7 @@ class Job(BaseModel):
     usage: Usage
 
 
-class Step(BaseModel):
+class Step(Shape):
     """A turn of the executives' discussion."""
 
     model_config = example(**_STEP)
@@ -153,7 +157,7 @@ class Step(BaseModel):
     created_at: Stamp
 
 
-class Message(BaseModel):
+class Message(Shape):
     model_config = example(**_MESSAGE)
 
     id: UUID
@@ -174,14 +178,14 @@ class JobDetail(Job):
     messages: list[Message]
 
 
-class Continued(BaseModel):
+class Continued(Shape):
     model_config = example(detail="Continuation queued.", job=_JOB)
 
     detail: Literal["Continuation queued."]
     job: Job
 
 
-class Held(BaseModel):
+class Held(Shape):
     """The answer of pause and resume."""
 
     model_config = example(detail="Paused.", is_paused=True, status="building")
@@ -191,13 +195,13 @@ class Held(BaseModel):
     status: Status
 
 
-class Purged(BaseModel):
+class Purged(Shape):
     model_config = example(deleted=3)
 
     deleted: int
 
 
-class App(BaseModel):
+class App(Shape):
     """`spec` holds at least `requirements`, `summary` and `discussion`."""
 
     model_config = example(
@@ -223,7 +227,7 @@ class App(BaseModel):
     updated_at: Stamp
 
 
-class Ticket(BaseModel):
+class Ticket(Shape):
     """`checks` say how the service finds out whether a criterion is met: `criterion` is an index into
     `acceptance_criteria`."""
 
@@ -264,7 +268,7 @@ class Ticket(BaseModel):
     updated_at: Stamp
 
 
-class Evidence(BaseModel):
+class Evidence(Shape):
     """One check that the service ran, on the commit it names. `run` counts the job's runs from 1."""
 
     model_config = example(
@@ -294,20 +298,18 @@ class Evidence(BaseModel):
     created_at: Stamp
 
 
-class Detail(BaseModel):
+class Detail(Shape):
     model_config = example(detail="Job container is running.")
 
     detail: str
 
 
-class FieldProblem(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class FieldProblem(Shape):
     field: str
     message: str
 
 
-class Problem(BaseModel):
+class Problem(Shape):
     """RFC 9457. `detail` is one sentence for people, `code` is for programs; `errors` for bad input."""
 
     model_config = example(

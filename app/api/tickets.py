@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, json_answer, list_answer
+from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
 from app.api.shapes import Ticket
 from app.domain.errors import NOT_FOUND, NotFound
 from app.store import jobs, tickets
 
-router = APIRouter(prefix="/api/tickets", tags=["6 · Apps and tickets"])
+router = APIRouter(prefix="/api/tickets", tags=["6 · Apps and tickets"], route_class=SignedInRoute)
 
 
 @router.get("/", response_model=list[Ticket], responses=refusals("not_found", "invalid"))

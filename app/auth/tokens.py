@@ -83,7 +83,7 @@ class Tokens:
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
-                options={**_REQUIRED, "verify_exp": not even_expired},
+                options={**_REQUIRED, "require_exp": not even_expired, "verify_exp": not even_expired},
             )
         except ExpiredSignatureError:
             raise Unauthorized("Your session has expired: log in again.", code="token_expired") from None

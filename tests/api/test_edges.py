@@ -1,4 +1,4 @@
-"""What holds for every answer: problems, request ids, both spellings, CORS, limits, and no 500 for any input."""
+"""What holds for every answer: problems, ids, spellings, CORS, limits, and no 500 whatever comes in."""
 
 import asyncio
 import json
@@ -90,6 +90,12 @@ async def test_bodies_that_are_none(ada: Person, content: bytes) -> None:
         answer = await ada.client.post(path, content=content, headers=JSON)
         assert answer.status_code in (400, 422), (path, answer.text)
         assert answer.json()["code"] in ("bad_json", "invalid")
+
+
+async def test_nobody_is_told_what_is_wrong_with_a_body(anybody: httpx.AsyncClient) -> None:
+    for content in (b"{", b"{}", b"x" * 100):
+        answer = await anybody.post("/api/jobs/", content=content, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
 async def test_bodies_of_another_kind(ada: Person) -> None:

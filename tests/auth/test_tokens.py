@@ -1,0 +1,76 @@
+"""Tokens: what is signed is read, and nothing else."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from jose import jwt
+
+from app.auth.tokens import Tokens
+from app.domain.errors import Unauthorized
+
+TOKENS = Tokens("a secret for the tests of tokens, long enough", access_s=60)
+USER, SESSION, TOKEN = uuid4(), uuid4(), uuid4()
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def test_what_is_signed_is_read() -> None:
+    claims = TOKENS.read_access(TOKENS.access(USER, SESSION))
+    assert (claims.user_id, claims.session_id) == (USER, SESSION)
+    left = claims.expires_at - datetime.now(UTC)
+    assert timedelta(seconds=50) < left <= timedelta(seconds=60)
+
+
+def test_a_row_gives_the_same_refresh_token_again() -> None:
+    later = NOW + timedelta(days=36_500)
+    first, again = (TOKENS.refresh(USER, SESSION, TOKEN, NOW, later) for _ in range(2))
+    assert first == again
+    assert TOKENS.read_refresh(first).token_id == TOKEN
+
+
+def test_kinds_are_not_mistaken() -> None:
+    refresh = TOKENS.refresh(USER, SESSION, TOKEN, NOW, datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(Unauthorized):
+        TOKENS.read_access(refresh)
+    with pytest.raises(Unauthorized):
+        TOKENS.read_refresh(TOKENS.access(USER, SESSION))
+
+
+def test_expired() -> None:
+    old = TOKENS.refresh(USER, SESSION, TOKEN, NOW, datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(Unauthorized) as refusal:
+        TOKENS.read_refresh(old)
+    assert refusal.value.code == "token_expired"
+    assert TOKENS.read_refresh(old, even_expired=True).token_id == TOKEN
+
+
+def test_no_mutation_is_accepted() -> None:
+    token = TOKENS.access(USER, SESSION)
+    chance = random.Random(7)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.= \x00ä"
+    for _ in range(3000):
+        place = chance.randrange(len(token) - 1)  # the last character has spare bits
+        letter = chance.choice(letters)
+        mutant = token[:place] + letter + token[place + chance.choice((0, 1, 2)) :]
+        if mutant != token:
+            with pytest.raises(Unauthorized):
+                TOKENS.read_access(mutant)
+
+
+@pytest.mark.parametrize("missing", ["sub", "sid", "exp", "iat", "jti", "iss", "aud", "type"])
+def test_every_claim_is_needed(missing: str) -> None:
+    claims = jwt.get_unverified_claims(TOKENS.access(USER, SESSION))
+    del claims[missing]
+    token = jwt.encode(claims, "a secret for the tests of tokens, long enough", algorithm="HS256")
+    with pytest.raises(Unauthorized):
+        TOKENS.read_access(token)
+
+
+@pytest.mark.parametrize("claim", ["sub", "sid", "jti", "iss", "aud", "type"])
+@pytest.mark.parametrize("value", [None, 7, [], {}, "x", True])
+def test_claims_of_a_wrong_kind(claim: str, value: object) -> None:
+    claims = {**jwt.get_unverified_claims(TOKENS.access(USER, SESSION)), claim: value}
+    token = jwt.encode(claims, "a secret for the tests of tokens, long enough", algorithm="HS256")
+    with pytest.raises(Unauthorized):
+        TOKENS.read_access(token)

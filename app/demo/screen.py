@@ -27,6 +27,10 @@ MARKS = {
 }
 LOG_LINES = 3
 INDENT = 3
+CONTROLS = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
+}
+"""What a model or a box says is untrusted: no escape sequence of theirs reaches the terminal."""
 
 
 class Screen:
@@ -57,8 +61,8 @@ class Screen:
             self._say(Text(f"{sender}: {content}"), 0)
             return
         bubble = Panel(
-            Text(content),
-            title=sender,
+            _harmless(Text(content)),
+            title=_harmless(Text(sender)),
             title_align="right" if ours else "left",
             border_style="blue" if ours else "green",
             width=min(BUBBLE_COLUMNS, self._console.width - 4),
@@ -122,15 +126,21 @@ class Screen:
         self._say(Text(f"The job failed ({code}): {error}", style="bold red"), 0)
 
     def _say(self, text: Text, indent: int = INDENT) -> None:
+        _harmless(text)
         if self._console.is_terminal:
             self._console.print(Padding(text, (0, 0, 0, indent)))
         else:
             self._console.print(Text(" " * indent).append_text(text), soft_wrap=True)
 
 
+def _harmless(text: Text) -> Text:
+    text.plain = text.plain.translate(CONTROLS)
+    return text
+
+
 def _grow(tree: Tree, nodes: list[Json]) -> None:
     for node in nodes:
         if node["type"] == "dir" and node["children"]:
-            _grow(tree.add(Text(f"{node['name']}/", style="bold")), node["children"])
+            _grow(tree.add(_harmless(Text(f"{node['name']}/", style="bold"))), node["children"])
         elif node["type"] == "file":
-            tree.add(Text.assemble(node["name"], (f"  {node['size']:,} bytes", "dim")))
+            tree.add(_harmless(Text.assemble(node["name"], (f"  {node['size']:,} bytes", "dim"))))

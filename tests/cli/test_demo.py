@@ -4,13 +4,16 @@ import asyncio
 import re
 import signal
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+from rich.console import Console
 
 from app.demo.answers import GO, Interview
+from app.demo.screen import Screen
 from app.embedded.datadir import DataDir
 from app.runtime.local import LocalRuntime
 from tests.cli.conftest import Popen
@@ -91,3 +94,16 @@ def test_the_client_answers_each_thing_once() -> None:
     assert "rating from 1 to 5" in answers[2]
     assert interview.answer(questions[1]) == GO
     assert interview.answer("Red or blue?") == GO
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_escape_sequence_of_a_model_or_a_box_reaches_the_terminal(terminal: bool) -> None:
+    shown = StringIO()
+    screen = Screen(Console(file=shown, force_terminal=terminal, color_system=None, width=80))
+    evil = "\x1b]0;owned\x07\x9b31m[bold]"
+    screen.bubble(evil, evil, ours=False)
+    screen.turn("CEO", evil)
+    screen.again("ticket", 2, evil)
+    screen.files([{"name": evil, "type": "file", "size": 1, "children": []}])
+    assert not re.search(r"\x1b\]|\x07|\x9b", shown.getvalue())
+    assert shown.getvalue().count("[bold]") >= 4

@@ -19,7 +19,7 @@ async def analysis(context: Context) -> Outcome:
         context,
         Stage.ANALYSIS,
         Agent.BUSINESS_ANALYST,
-        "The Business Analyst is turning the conversation into requirements.",
+        "Turning the conversation into requirements.",
     )
     shown = await _facts(context)
     spec = await specs.load(context)

@@ -21,7 +21,7 @@ MAX_ATTEMPTS = 3
 
 
 async def building(context: Context) -> Outcome:
-    await enter(context, Stage.BUILDING, Agent.BUILDER, "The Builder is working on the tickets.")
+    await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
     async with attached(context) as workspace:
         while (ticket := await _next(context)) is not None:
             await _work_off(context, workspace, ticket)

@@ -21,7 +21,7 @@ SPEAKERS = (CEO, CTO)
 
 
 async def discussion(context: Context) -> Outcome:
-    await enter(context, Stage.DISCUSSION, Agent.SECRETARY, "The executives are discussing the requirements.")
+    await enter(context, Stage.DISCUSSION, Agent.SECRETARY, "CEO and CTO are discussing the requirements.")
     spec = await specs.load(context)
     while (speaker := next_speaker(spec.discussion)) is not None:
         number = len(spec.discussion)

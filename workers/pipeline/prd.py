@@ -15,7 +15,7 @@ from workers.pipeline.outcome import Outcome
 
 
 async def prd(context: Context) -> Outcome:
-    await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "The Project Manager is writing the PRD.")
+    await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "Writing the PRD.")
     spec = await specs.load(context)
     async with context.look() as session:
         _, run = await context.mine(session)

@@ -28,7 +28,7 @@ from workers.pipeline.outcome import Outcome
 
 
 async def ticketing(context: Context) -> Outcome:
-    await enter(context, Stage.TICKETING, Agent.PROJECT_MANAGER, "The Project Manager is cutting tickets.")
+    await enter(context, Stage.TICKETING, Agent.PROJECT_MANAGER, "Cutting tickets with checks.")
     shown = await _facts(context)
 
     def fits(backlog: Backlog) -> None:

@@ -36,7 +36,7 @@ class Verdict:
 
 
 async def verifying(context: Context) -> Outcome:
-    await enter(context, Stage.VERIFYING, Agent.BUILDER, "Everything is being checked once more.")
+    await enter(context, Stage.VERIFYING, Agent.BUILDER, "Checking everything once more.")
     async with context.look() as session:
         tickets = await rows.tickets(session, context.job_id)
     async with attached(context) as workspace:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
@@ -61,15 +62,22 @@ class LocalBox:
         self.job_id = job_id
         self.folder = folder / str(job_id)
         self.workspace = self.folder / "app"
-        self._uid = job_uid(job_id)
+
+    @cached_property
+    def _uid(self) -> int | None:
+        return job_uid(self.job_id)
 
     @property
     def exists(self) -> bool:
         return self.workspace.is_dir()
 
     def create(self) -> None:
-        self.workspace.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        try:
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self.workspace.mkdir(mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise SandboxUnavailable(f"the workspace cannot be made: {error}") from error
 
     def note_fence(self, fence: int) -> None:
         """Remember the highest fence beyond the life of a guest. Raises FenceLost for a lower one."""
@@ -110,6 +118,8 @@ class LocalBox:
                 return connection
         except (FileNotFoundError, ConnectionRefusedError):
             return None
+        except OSError as error:
+            raise SandboxUnavailable(f"the box cannot be reached: {error}") from error
 
     def connect_or_start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
         """Raises SandboxUnavailable."""
@@ -119,7 +129,10 @@ class LocalBox:
         with self.lock():
             connection = self.connect()
             if connection is None:
-                self._start(tools, limits)
+                try:
+                    self._start(tools, limits)
+                except (OSError, subprocess.SubprocessError) as error:
+                    raise SandboxUnavailable(f"the box cannot be started: {error}") from error
                 connection = self.connect()
         if connection is None:
             raise SandboxUnavailable(f"the box did not start: {self.log_tail()}")

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +20,8 @@ MIB = 1024 * 1024
 FIRST_JOB_UID = 1_900_000_000
 """Above the ranges that systemd and container engines give out; see systemd's UIDS-GIDS."""
 JOB_UIDS = 200_000_000
+NEEDED_CAPABILITIES = sum(1 << number for number in (0, 1, 5, 6, 7, 8, 21))
+"""CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID, SETPCAP and SYS_ADMIN; from linux/capability.h."""
 BOX_UID = 1000
 COPIED_FROM_ETC = ("alternatives", "ld.so.cache", "localtime", "mime.types")
 TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -54,11 +57,17 @@ def base_python() -> Path:
 
 def job_uid(job_id: UUID) -> int | None:
     """Which user of this machine a job's box runs as; None where it can only be ourselves."""
-    return FIRST_JOB_UID + job_id.int % JOB_UIDS if os.geteuid() == 0 and _job_uids_exist() else None
+    return FIRST_JOB_UID + job_id.int % JOB_UIDS if _may_become_others() else None
 
 
-def _job_uids_exist() -> bool:
-    """In a user namespace root may be the only user there is (`unshare -r`, some containers)."""
+@cache
+def _may_become_others() -> bool:
+    """Whether we are root with all of root's powers: in a container some may be missing, and in a user
+    namespace (`unshare -r`) root may be the only user there is."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(status.partition("CapEff:")[2].split()[0], 16)
+    if os.geteuid() != 0 or effective & NEEDED_CAPABILITIES != NEEDED_CAPABILITIES:
+        return False
     lines = Path("/proc/self/uid_map").read_text().splitlines()
     ranges = ((int(first), int(count)) for first, _, count in map(str.split, lines))
     return any(

@@ -7,6 +7,7 @@ has used it for `idle_s`, and is made anew, on the same files, by the next who a
 import asyncio
 import contextlib
 import os
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -145,7 +146,6 @@ class LocalRuntime:
         if not box.exists:
             if not create:
                 raise WorkspaceMissing("this job has no workspace yet")
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             box.create()
         if fence is not None:
             box.note_fence(fence)
@@ -155,7 +155,13 @@ class LocalRuntime:
         """Connect to the guest, starting its box if there is none."""
         assert self._tools is not None
         await self._make_room(box)
-        connection = await asyncio.to_thread(box.connect_or_start, self._tools, self._limits)
+        connecting = asyncio.ensure_future(asyncio.to_thread(box.connect_or_start, self._tools, self._limits))
+        try:
+            connection = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # The thread goes on, and what it brings has to be closed.
+            connecting.add_done_callback(_close_result)
+            raise
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         return await attach(
             reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._bury(box)
@@ -204,6 +210,11 @@ class LocalRuntime:
         chore = asyncio.create_task(asyncio.to_thread(box.kill))
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
+
+
+def _close_result(connecting: asyncio.Future[socket.socket]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
 
 
 def _running(box: LocalBox) -> bool:

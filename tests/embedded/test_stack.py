@@ -1,5 +1,6 @@
 """The embedded stack on the real wheels."""
 
+import asyncio
 import os
 import re
 import signal
@@ -114,8 +115,10 @@ async def test_whatever_dies_runs_again_at_its_place(data_dir: Path) -> None:
 async def test_taken_ports_and_a_note_with_somebody_elses_pid(data_dir: Path) -> None:
     start(data_dir, durable=False).stop()
     home = DataDir(data_dir)
-    next(data_dir.glob("pg*")).joinpath("postmaster.pid").write_text(f"{os.getpid()}\n")
+    note = next(data_dir.glob("pg*")).joinpath("postmaster.pid")
+    somebody = await asyncio.create_subprocess_exec("sleep", "60")
     with socket.create_server(("127.0.0.1", 0)) as taken:
+        note.write_text(f"{somebody.pid}\n")
         port = taken.getsockname()[1]
         home.note(replace(home.last(), postgres_port=port, valkey_port=port))
         stack = start(data_dir, durable=False)
@@ -125,6 +128,8 @@ async def test_taken_ports_and_a_note_with_somebody_elses_pid(data_dir: Path) ->
             assert str(port) not in (stack.database_url + stack.redis_url)
         finally:
             stack.stop()
+            somebody.kill()
+            await somebody.wait()
 
 
 async def test_a_clash_at_the_last_moment(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

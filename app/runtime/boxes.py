@@ -62,6 +62,7 @@ class LocalBox:
         self.job_id = job_id
         self.folder = folder / str(job_id)
         self.workspace = self.folder / "app"
+        self._connected: int | None = None
 
     @cached_property
     def _uid(self) -> int | None:
@@ -90,7 +91,8 @@ class LocalBox:
                 path.write_text(str(fence))
 
     def note_use(self) -> None:
-        (self.folder / "used").touch()
+        with contextlib.suppress(OSError):
+            (self.folder / "used").touch()
 
     @property
     def used(self) -> float:
@@ -115,17 +117,15 @@ class LocalBox:
                 except OSError:
                     connection.close()
                     raise
+                self._connected = self._process()
                 return connection
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         except OSError as error:
             raise SandboxUnavailable(f"the box cannot be reached: {error}") from error
 
-    def connect_or_start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
+    def start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
         """Raises SandboxUnavailable."""
-        connection = self.connect()
-        if connection is not None:
-            return connection
         with self.lock():
             connection = self.connect()
             if connection is None:
@@ -144,11 +144,14 @@ class LocalBox:
         return ""
 
     def kill(self) -> None:
-        """End the box now and wait until it has gone. Everything in it dies with its first process."""
+        """End the box now and wait until it has gone: the one that was connected to, if any was, and no other
+        that has taken its place. Everything in it dies with its first process."""
+        pid = self._process()
+        if pid is None or self._connected not in (None, pid):
+            return
         try:
-            pid = int(json.loads((self.folder / "box.json").read_text())["child-pid"])
             process = os.pidfd_open(pid)
-        except (OSError, ValueError, KeyError):
+        except OSError:
             return
         try:
             # The number may be somebody else's by now; a box's last argument is its job.
@@ -159,6 +162,12 @@ class LocalBox:
             pass
         finally:
             os.close(process)
+
+    def _process(self) -> int | None:
+        try:
+            return int(json.loads((self.folder / "box.json").read_text())["child-pid"])
+        except (OSError, ValueError, KeyError):
+            return None
 
     def remove(self) -> None:
         """Kill the box and delete everything it had."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.runtime.answers import S, answer_of
+from app.runtime.guest.ends import Sink, Source
 from app.runtime.guest.link import Link, LinkLost, Stream, Violation
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
 
@@ -165,8 +166,8 @@ class Exchange:
 
 
 async def attach(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
+    reader: Source,
+    writer: Sink,
     *,
     fence: int | None,
     call: str = "",

@@ -10,7 +10,9 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from app.runtime import diagnosis
@@ -31,6 +33,9 @@ from app.runtime.workspace import (
 
 ATTEMPTS = 3
 STOP_S = 15.0
+
+P = ParamSpec("P")
+C = TypeVar("C", bound=socket.socket | None)
 
 
 class LocalRuntime:
@@ -94,14 +99,12 @@ class LocalRuntime:
         box = LocalBox(self._folder, job_id)
         try:
             channel = await self._visit(box, "stop")
-        except BoxDied:
-            channel = None
-        if channel is not None:
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await channel.closed()
-            except TimeoutError:
-                await channel.close()
+            if channel is None:
+                return
+            async with asyncio.timeout(STOP_S):
+                await channel.closed()
+        except (BoxDied, TimeoutError):
+            pass
         # A guest that has said goodbye, or that cannot: the box is over when its process is.
         await asyncio.to_thread(box.kill)
 
@@ -154,14 +157,10 @@ class LocalRuntime:
     async def _greet(self, box: LocalBox, fence: int | None) -> Channel:
         """Connect to the guest, starting its box if there is none."""
         assert self._tools is not None
-        await self._make_room(box)
-        connecting = asyncio.ensure_future(asyncio.to_thread(box.connect_or_start, self._tools, self._limits))
-        try:
-            connection = await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            # The thread goes on, and what it brings has to be closed.
-            connecting.add_done_callback(_close_result)
-            raise
+        connection = await _brought(box.connect)
+        if connection is None:
+            await self._make_room()
+            connection = await _brought(box.start, self._tools, self._limits)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         return await attach(
             reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._bury(box)
@@ -169,7 +168,7 @@ class LocalRuntime:
 
     async def _visit(self, box: LocalBox, call: str) -> Channel | None:
         """Attach without waking; None when nobody is there."""
-        connection = await asyncio.to_thread(box.connect)
+        connection = await _brought(box.connect)
         if connection is None:
             return None
         reader, writer = await asyncio.open_unix_connection(sock=connection)
@@ -177,9 +176,9 @@ class LocalRuntime:
             reader, writer, fence=None, call=call, patience=self._patience, on_broken=lambda: self._bury(box)
         )
 
-    async def _make_room(self, box: LocalBox) -> None:
+    async def _make_room(self) -> None:
         """At the limit, the box that was not used for longest goes to sleep."""
-        awake = await asyncio.to_thread(self._awake, box)
+        awake = await asyncio.to_thread(self._awake)
         for other in awake[: max(0, len(awake) - self._max_boxes + 1)]:
             with contextlib.suppress(WorkspaceBusy):
                 await self.stop(other.job_id)
@@ -187,10 +186,8 @@ class LocalRuntime:
         if len(awake) >= self._max_boxes:
             raise SandboxUnavailable(f"all {self._max_boxes} boxes are at work")
 
-    def _awake(self, wanted: LocalBox) -> list[LocalBox]:
-        """The other running boxes, the one least recently used first; none if `wanted` runs already."""
-        if _running(wanted):
-            return []
+    def _awake(self) -> list[LocalBox]:
+        """The running boxes, the one least recently used first."""
         return sorted((box for box in self._boxes() if _running(box)), key=lambda box: box.used)
 
     def _boxes(self) -> list[LocalBox]:
@@ -212,9 +209,20 @@ class LocalRuntime:
         chore.add_done_callback(self._chores.discard)
 
 
-def _close_result(connecting: asyncio.Future[socket.socket]) -> None:
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().close()
+async def _brought(bring: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> C:
+    """A connection that a thread makes. When we are cancelled the thread goes on, and what it brings is
+    closed."""
+    bringing = asyncio.ensure_future(asyncio.to_thread(bring, *args, **kwargs))
+    try:
+        return await asyncio.shield(bringing)
+    except asyncio.CancelledError:
+        bringing.add_done_callback(_close_result)
+        raise
+
+
+def _close_result(bringing: "asyncio.Future[C]") -> None:
+    if bringing.exception() is None and (connection := bringing.result()) is not None:
+        connection.close()
 
 
 def _running(box: LocalBox) -> bool:

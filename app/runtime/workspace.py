@@ -188,8 +188,9 @@ class Workspace(Protocol):
         """A .zip of /app without `NOT_ENTERED` folders, as it is made."""
 
     async def save(self, path: str, content: bytes, etag: str | None = None) -> Saved:
-        """Atomic, makes parent folders. On the API's attachment committed as "Client" and refused with
-        WorkspaceBusy while a worker is attached. Stale (etag), NotFound, Forbidden, Conflict, TooLarge."""
+        """Atomic, makes parent folders. On the API's attachment refused with WorkspaceBusy while a worker is
+        attached, and committed as "Client": behind the answer, before whatever is asked of git next.
+        Stale (etag), NotFound, Forbidden, Conflict, TooLarge."""
 
     async def delete(self, path: str) -> None:
         """Remove a file. NotFound, Forbidden, Conflict."""
@@ -220,7 +221,8 @@ class Workspace(Protocol):
 
     async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
         """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending
-        every process afterwards. For `http` the app is started there from that checkout's manifest."""
+        every process afterwards. The checkout's manifest says how to install first, and for `http` how the
+        app is started there. `expect_json` has to be a part of the answer: see `answers.holds`."""
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         """Start the app in /app (again if it died), wait up to 20 s for its answer. Idempotent."""

@@ -19,15 +19,17 @@ GIT_OUTPUT = 1 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """What the host decided when it made the box. `listener` is an inherited descriptor; `uid`, if given, is
-    what the guest becomes before it does anything."""
+    """What the host decided when it made the box. `listener` is an inherited descriptor, or None where a relay
+    of user `relay_uid` brings the attachments; `uid`, if given, is what the guest becomes before it does
+    anything."""
 
-    listener: int
+    listener: int | None
     idle_s: float
     memory_bytes: int
     disk_bytes: int
     processes: int
     uid: int | None = None
+    relay_uid: int = 0
     root: str = "/app"
     scratch: str = "/scratch"
 

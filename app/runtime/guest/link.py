@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from .ends import Sink, Source
+
 HEADER = struct.Struct("!IBI")
 HELLO, OPEN, DATA, EOF, CREDIT, RESULT, RESET, PING, PONG, BYE = range(1, 11)
 
@@ -171,8 +173,8 @@ class Link:
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        reader: Source,
+        writer: Sink,
         on_open: Callable[[Stream, Json], None] | None = None,
         on_reset: Callable[[Stream], None] | None = None,
     ) -> None:

@@ -17,6 +17,7 @@ from .calls import CALLS, Call
 from .confine import confine
 from .link import Json, Link, LinkLost, Stream, Violation
 from .paths import Refused
+from .relayed import RelayServer
 
 CLIENT = "Client"
 GREETING_S = 10.0
@@ -55,8 +56,8 @@ class Guest:
         self.over = asyncio.Event()
         self.recording: set[asyncio.Task[None]] = set()
 
-    async def serve(self, listener: socket.socket) -> None:
-        server = await asyncio.start_unix_server(self._on_connection, sock=listener)
+    async def serve(self) -> None:
+        server = await self._listen()
         watch = asyncio.create_task(self.box.watch.run())
         tick = asyncio.create_task(self._tick())
         await self.over.wait()
@@ -69,6 +70,13 @@ class Guest:
         for attachment in self.attachments:
             attachment.link.bye("stopped")
             attachment.link.close()
+
+    async def _listen(self) -> asyncio.Server | RelayServer:
+        if self.box.config.listener is None:
+            return RelayServer(self.box.config.relay_uid, self._on_connection)
+        listener = socket.socket(fileno=self.box.config.listener)
+        listener.set_inheritable(False)
+        return await asyncio.start_unix_server(self._on_connection, sock=listener)
 
     @property
     def busy(self) -> bool:
@@ -206,10 +214,8 @@ def complain(what: str) -> None:
 
 
 async def live(config: Config, env: dict[str, str]) -> None:
-    listener = socket.socket(fileno=config.listener)
-    listener.set_inheritable(False)
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap)
-    await Guest(Box(config, env)).serve(listener)
+    await Guest(Box(config, env)).serve()
 
 
 def main() -> None:

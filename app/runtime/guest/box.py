@@ -19,8 +19,8 @@ GIT_OUTPUT = 1 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """What the host decided when it made the box. `listener` is an inherited descriptor, or None where a relay
-    of user `relay_uid` brings the attachments; `uid`, if given, is what the guest becomes before it does
+    """What the host decided when it made the box. `listener` is an inherited descriptor, or None where relays
+    of user `relay_uid` bring the attachments; `uid`, if given, is what the guest becomes before it does
     anything."""
 
     listener: int | None

@@ -1,8 +1,8 @@
 """Attachments that come through a relay: a process of another user, which the engine starts in our box.
 
-The relay hands over its stdin and stdout and waits until they are done with; it copies nothing. Its address is
-abstract, so no file of the job can stand in for it, and it is ours as long as the box lives. Who calls is the
-kernel's word: the job cannot become the relay's user.
+The relay hands over its stdin and stdout and waits until they are done with; it copies nothing. Our address
+is abstract, so no file of the job can stand in for it, and it is taken as long as the box lives. Who calls is
+the kernel's word: the job cannot become the relay's user.
 """
 
 import asyncio

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -25,9 +24,6 @@ MAX_QUEUED_CHARS = 4 * 1024 * 1024
 
 MAX_MESSAGES, MESSAGES_WINDOW_S = 20, 10.0
 """What a client may send."""
-
-FLUSH_S = 1.0
-"""How long the last words before a Close frame may take."""
 
 
 class Conversation:
@@ -52,19 +48,15 @@ class Conversation:
         start = self._start(self._websocket.query_params.get("since"), head)
         writer = asyncio.create_task(self._write(pump, start, head))
         try:
-            code = await self._listen(writer)
+            return await self._listen(writer)
         finally:
             pump.leave(self)
             writer.cancel()
             await asyncio.wait([writer])
-        if code is not Close.TOO_SLOW:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_S):
-                    await self._drain()
-        return code
 
     def end(self, code: Close) -> None:
-        """Close the socket for this reason, unless another came first. Does not block."""
+        """Close the socket for this reason, unless another came first. What was heard before is written
+        before, unless the reader is too slow for it. Does not block."""
         if not self._ending.done():
             self._ending.set_result(code)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import struct
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 from app.api import socket_conversation, socket_protocol
 from app.api.socket_codes import Close
 from app.api.socket_protocol import MAX_FRAME_BYTES, SOCKET_OPTIONS
-from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell
+from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell, until
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 
@@ -100,13 +101,15 @@ async def test_a_close_with_a_code_is_answered_with_it(
 async def test_a_close_without_a_code_right_behind_a_message_loses_nothing(
     web: Web, ada: Person, job_id: UUID
 ) -> None:
-    """What was said before leaving is stored, even if nobody waits for the echo."""
+    """What was said before leaving is stored, though nobody is there for the echo."""
+    words = [f"my last words {n}" for n in range(5)]
     async with open_raw(web, job_id, ada.access) as raw:
-        raw.send(TEXT, b'{"kind":"chat","content":"my last words"}')
+        for word in words:
+            raw.send(TEXT, json.dumps({"kind": "chat", "content": word}).encode())
         raw.send(CLOSE)
         assert await raw.close_code() == 1000
     async with asyncio.timeout(10):
-        while (await stored(web.resources, job_id))[-1]["content"] != "my last words":
+        while [event["content"] for event in await stored(web.resources, job_id)][1:] != words:
             pass
 
 
@@ -124,6 +127,19 @@ async def test_a_frame_too_long_is_1009_and_the_code_gets_through(
     async with open_socket(web.url(job_id), ada.access) as socket:
         await socket.connection.send("x" * size)
         assert await socket.closed() == 1009
+
+
+async def test_who_goes_on_sending_after_1009_is_cut_off(
+    web: Web, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_protocol, "DISCARD_S", 0.2)
+    async with open_raw(web, job_id, ada.access) as raw:
+        raw.writer.write(struct.pack("!BBQ", TEXT, 0xFF, 2**40))
+        assert await raw.close_code() == 1009
+        async with asyncio.timeout(5):
+            while not raw.writer.transport.is_closing():
+                raw.writer.write(b"x" * 1000)
+                await asyncio.sleep(0)
 
 
 async def test_a_message_too_long_in_pieces_is_1009(web: Web, ada: Person, job_id: UUID) -> None:
@@ -200,6 +216,19 @@ async def test_a_silent_peer_is_dropped(
         async with asyncio.timeout(5):
             await silent.reader.read()
         assert await lively.pings() == []
+
+
+async def test_a_silent_peer_is_dropped_with_all_that_it_has_not_read(
+    start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOCKET_OPTIONS, "ws_ping_interval", 1.0)
+    monkeypatch.setitem(SOCKET_OPTIONS, "ws_ping_timeout", 1.0)
+    async with start_web() as hasty, open_raw(hasty, job_id, ada.access) as silent:
+        silent.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        (connection,) = hasty.server.server_state.connections
+        while not connection.transport.get_write_buffer_size():
+            await tell(hasty.resources, job_id, "a long word " * 50_000)
+        await until(lambda: connection not in hasty.server.server_state.connections)
 
 
 async def test_a_restart_is_1012(start_web: OpenWeb, web: Web, ada: Person, job_id: UUID) -> None:

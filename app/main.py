@@ -30,7 +30,14 @@ from app.api.sockets import SocketDoor
 from app.api.spelling import Spelling
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
-from app.bootstrap import NotConfigured, make_hub, open_probes, open_resources, require_configured
+from app.bootstrap import (
+    NotConfigured,
+    make_hub,
+    open_answers,
+    open_probes,
+    open_resources,
+    require_configured,
+)
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings
@@ -91,6 +98,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
         probes = await later.enter_async_context(open_probes(settings, resources))
         app.state.house = House(
             resources=resources,
+            reads=await later.enter_async_context(open_answers(settings)),
             tokens=tokens,
             throttle=Throttle(),
             registration=settings.may_register,

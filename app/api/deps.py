@@ -1,6 +1,7 @@
 """What a door asks for: who is calling, what the process holds open, which job."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
@@ -20,6 +22,7 @@ from app.domain.values import parse_id
 from app.resources import Resources
 from app.store import users
 from app.store.answers import Listed, Page
+from app.store.database import glance
 from app.store.users import SignedIn
 
 MAX_PAGE = 1000
@@ -32,6 +35,7 @@ class House:
     """What all doors share; made once per process and kept in `app.state.house`."""
 
     resources: Resources
+    reads: AsyncEngine
     tokens: Tokens
     throttle: Throttle
     registration: Registration
@@ -40,6 +44,10 @@ class House:
     model: str
     probes: Mapping[str, Probe]
 
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """For answers, which are one statement each."""
+        return glance(self.reads)
+
 
 def house(connection: HTTPConnection) -> House:
     found: House = connection.app.state.house
@@ -47,6 +55,11 @@ def house(connection: HTTPConnection) -> House:
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+async def _house(request: Request) -> House:
+    return house(request)
+
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="access", description="The `access` token of register, login or refresh."
@@ -67,7 +80,7 @@ async def identify(request: Request) -> SignedIn:
         raise Unauthorized("Log in first: this call needs an access token.", code="not_authenticated")
     here = house(request)
     claims = here.tokens.read_access(token.strip())
-    async with here.resources.read() as connection:
+    async with here.read() as connection:
         caller = await users.signed_in(connection, claims.user_id, claims.session_id)
     if caller is None:
         raise Unauthorized("This session is over: log in again.", code="session_over")
@@ -105,15 +118,15 @@ def _id_of(text: str) -> UUID:
 _UUID = {"format": "uuid"}
 
 
-def _job_id(job_id: Annotated[str, Path(description="A job's id.", json_schema_extra=_UUID)]) -> UUID:
+async def _job_id(job_id: Annotated[str, Path(description="A job's id.", json_schema_extra=_UUID)]) -> UUID:
     return _id_of(job_id)
 
 
-def _item_id(item_id: Annotated[str, Path(alias="id", json_schema_extra=_UUID)]) -> UUID:
+async def _item_id(item_id: Annotated[str, Path(alias="id", json_schema_extra=_UUID)]) -> UUID:
     return _id_of(item_id)
 
 
-def _job_filter(
+async def _job_filter(
     job_id: Annotated[str | None, Query(description="Only of this job.", json_schema_extra=_UUID)] = None,
     job: Annotated[str | None, Query(description="The same as `job_id`.", json_schema_extra=_UUID)] = None,
 ) -> UUID | None:
@@ -121,7 +134,7 @@ def _job_filter(
     return None if wanted is None else _id_of(wanted)
 
 
-def _page(
+async def _page(
     limit: Annotated[
         int | None, Query(description="At most so many, 1–1000 (clamped); without it the list is complete.")
     ] = None,
@@ -135,7 +148,7 @@ def _page(
     return Page(None if limit is None else clamp(limit, 1, MAX_PAGE), before, after)
 
 
-Here = Annotated[House, Depends(house)]
+Here = Annotated[House, Depends(_house)]
 Caller = Annotated[SignedIn, Depends(_caller)]
 JobId = Annotated[UUID, Depends(_job_id)]
 ItemId = Annotated[UUID, Depends(_item_id)]

@@ -49,7 +49,7 @@ async def list_messages(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The messages of one job or of all my jobs, oldest first."""
-    async with here.resources.read() as connection:
+    async with here.read() as connection:
         if job_id is not None and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
         found = await messages.all_messages(connection, caller.user_id, job_id, page)
@@ -59,7 +59,7 @@ async def list_messages(
 @router.get("/{id}/", response_model=Message, responses=refusals("not_found"))
 async def one_message(here: Here, caller: Caller, message_id: ItemId) -> Response:
     """One message."""
-    async with here.resources.read() as connection:
+    async with here.read() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id))
 
 
@@ -82,7 +82,7 @@ async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
         body.content,
         body.metadata,
     )
-    async with here.resources.read() as connection:
+    async with here.read() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id), 201)
 
 

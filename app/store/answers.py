@@ -58,9 +58,10 @@ def as_text(body: ColumnElement[Any]) -> ColumnElement[str]:
     return cast(body, Text)
 
 
-async def one(connection: AsyncConnection, query: Select[str]) -> bytes | None:
-    """The one answer of `query`, or None."""
-    text = (await connection.execute(query)).scalar_one_or_none()
+async def one(connection: AsyncConnection, query: Select[str], **values: UUID) -> bytes | None:
+    """The one answer of `query`, or None. `values` are its bound parameters: a query that is made once is
+    hashed once."""
+    text = (await connection.execute(query, values)).scalar_one_or_none()
     return None if text is None else text.encode()
 
 

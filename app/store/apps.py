@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
@@ -17,18 +17,20 @@ _APP = made_of(
     created_at=stamp(App.created_at),
     updated_at=stamp(App.updated_at),
 )
-_ALONE = select(as_text(_APP)).join(Job, Job.id == App.job_id)
+_OWNED = select(as_text(_APP)).join(Job, Job.id == App.job_id).where(Job.user_id == bindparam("owner"))
+_ALONE = _OWNED.where(App.id == bindparam("app_id"))
+_OF_JOB = _OWNED.where(App.job_id == bindparam("job_id"))
 _LISTED = select(App.id, as_text(_APP)).join(Job, Job.id == App.job_id)
 
 
 async def app(connection: AsyncConnection, owner: UUID, app_id: UUID) -> bytes | None:
     """An `App`."""
-    return await one(connection, _ALONE.where(App.id == app_id, Job.user_id == owner))
+    return await one(connection, _ALONE, app_id=app_id, owner=owner)
 
 
 async def app_of(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
     """The `App` of a job, None while there is none."""
-    return await one(connection, _ALONE.where(App.job_id == job_id, Job.user_id == owner))
+    return await one(connection, _OF_JOB, job_id=job_id, owner=owner)
 
 
 async def all_apps(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:

@@ -42,6 +42,25 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
+def open_reads(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more than
+    most answers do, and read-only by PostgreSQL's own word all the same."""
+    return create_async_engine(
+        async_url(url),
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 3,
+            "command_timeout": 30,
+            "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
+        },
+    )
+
+
 _AWAY = ("08", "57P0", "53300")
 """SQLSTATE prefixes of "not now": connection exceptions, shutdown or recovery, too many connections."""
 
@@ -67,6 +86,13 @@ async def absence_is_unavailable() -> AsyncIterator[None]:
         if is_absence(error):
             raise DatabaseUnavailable from error
         raise
+
+
+@asynccontextmanager
+async def glance(reads: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of `open_reads`; each statement on it sees a snapshot of its own."""
+    async with absence_is_unavailable(), reads.connect() as connection:
+        yield connection
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ScalarSelect, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store import events
@@ -47,19 +47,20 @@ def _messages() -> ScalarSelect[str]:
     return select(array_of(MESSAGE, Message.position)).where(Message.job_id == Job.id).scalar_subquery()
 
 
-_ALONE = select(as_text(made_of(**_JOB)))
-_WITH_ALL = select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages())))
+_MINE = (Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
+_ALONE = select(as_text(made_of(**_JOB))).where(*_MINE)
+_WITH_ALL = select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages()))).where(*_MINE)
 _LISTED = select(Job.id, as_text(made_of(**_JOB)))
 
 
 async def job(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
     """A `Job`."""
-    return await one(connection, _ALONE.where(Job.id == job_id, Job.user_id == owner))
+    return await one(connection, _ALONE, job_id=job_id, owner=owner)
 
 
 async def detail(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
     """A `JobDetail`: one statement, so one snapshot with its `last_seq`."""
-    return await one(connection, _WITH_ALL.where(Job.id == job_id, Job.user_id == owner))
+    return await one(connection, _WITH_ALL, job_id=job_id, owner=owner)
 
 
 async def all_jobs(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:

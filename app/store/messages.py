@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
@@ -17,13 +17,17 @@ MESSAGE = made_of(
     metadata=Message.data,
     created_at=stamp(Message.created_at),
 )
-_ALONE = select(as_text(MESSAGE)).join(Job, Job.id == Message.job_id)
+_ALONE = (
+    select(as_text(MESSAGE))
+    .join(Job, Job.id == Message.job_id)
+    .where(Message.id == bindparam("message_id"), Job.user_id == bindparam("owner"))
+)
 _LISTED = select(Message.id, as_text(MESSAGE)).join(Job, Job.id == Message.job_id)
 
 
 async def message(connection: AsyncConnection, owner: UUID, message_id: UUID) -> bytes | None:
     """A `Message`."""
-    return await one(connection, _ALONE.where(Message.id == message_id, Job.user_id == owner))
+    return await one(connection, _ALONE, message_id=message_id, owner=owner)
 
 
 async def all_messages(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:

@@ -3,7 +3,7 @@ question."""
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
@@ -40,7 +40,11 @@ _EVIDENCE = made_of(
     commit=Evidence.commit,
     created_at=stamp(Evidence.created_at),
 )
-_ALONE = select(as_text(_TICKET)).join(Job, Job.id == Ticket.job_id)
+_ALONE = (
+    select(as_text(_TICKET))
+    .join(Job, Job.id == Ticket.job_id)
+    .where(Ticket.id == bindparam("ticket_id"), Job.user_id == bindparam("owner"))
+)
 _LISTED = select(Ticket.id, as_text(_TICKET)).join(Job, Job.id == Ticket.job_id)
 _EVIDENCE_LISTED = (
     select(Evidence.id, as_text(_EVIDENCE))
@@ -51,7 +55,7 @@ _EVIDENCE_LISTED = (
 
 async def ticket(connection: AsyncConnection, owner: UUID, ticket_id: UUID) -> bytes | None:
     """A `Ticket`."""
-    return await one(connection, _ALONE.where(Ticket.id == ticket_id, Job.user_id == owner))
+    return await one(connection, _ALONE, ticket_id=ticket_id, owner=owner)
 
 
 async def all_tickets(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:

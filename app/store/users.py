@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -34,17 +34,21 @@ class SignedIn:
         return self.name or self.email
 
 
-_SIGNED_IN = select(User.email, User.name, User.date_joined).join(
-    RefreshFamily, RefreshFamily.user_id == User.id
+_SIGNED_IN = (
+    select(User.email, User.name, User.date_joined)
+    .join(RefreshFamily, RefreshFamily.user_id == User.id)
+    .where(
+        User.id == bindparam("user_id"),
+        RefreshFamily.id == bindparam("session_id"),
+        RefreshFamily.revoked_at.is_(None),
+    )
 )
 
 
 async def signed_in(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> SignedIn | None:
     """The user of a session, or None when it was revoked or its user is gone."""
-    query = _SIGNED_IN.where(
-        User.id == user_id, RefreshFamily.id == session_id, RefreshFamily.revoked_at.is_(None)
-    )
-    row = (await connection.execute(query)).one_or_none()
+    asked = {"user_id": user_id, "session_id": session_id}
+    row = (await connection.execute(_SIGNED_IN, asked)).one_or_none()
     return None if row is None else SignedIn(user_id, session_id, row.email, row.name, row.date_joined)
 
 

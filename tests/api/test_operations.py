@@ -10,6 +10,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.api.errors import CODES
 from app.auth.tokens import Tokens
@@ -153,3 +155,9 @@ def test_words_of_the_document(document: dict[str, Any]) -> None:
         assert f"`{code}`" in text
     for word in ("/ws/jobs/<job_id>/", "stageUpdate", "ticketReset", "4001", "since", "Idempotency-Key"):
         assert word in text
+
+
+async def test_reads_never_write(service: Service) -> None:
+    async with service.application.state.house.read() as connection:
+        with pytest.raises(DBAPIError, match="read-only"):
+            await connection.execute(text("delete from users"))

@@ -177,8 +177,9 @@ class Company:
         assert isinstance(backlog, Backlog)
         return backlog
 
-    async def build(self, backlog: Backlog) -> list[Ticket]:
-        """Every story of the backlog; returns its tickets."""
+    async def build(self, backlog: Backlog, *, prove: bool = True) -> list[Ticket]:
+        """Every story of the backlog; returns its tickets. Without `prove` no check is run and nothing goes
+        wrong at first."""
         ids = {draft.key: f"{len(self.tickets) + index:04d}" for index, draft in enumerate(backlog.tickets)}
         new = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
         self.tickets += new
@@ -188,13 +189,18 @@ class Company:
             {key: [dep for dep in t.draft.depends_on if dep in by_key] for key, t in by_key.items()},
         )
         for key in order:
-            await self.close(by_key[key])
+            await self.close(by_key[key], prove=prove)
         return new
 
-    async def close(self, ticket: Ticket) -> None:
+    async def close(self, ticket: Ticket, *, prove: bool = True) -> None:
         draft = ticket.draft
         if draft.type is TicketType.EPIC or draft.skip_reason:
             ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.DONE
+            return
+        if not prove:
+            ticket.attempts = 2
+            await self.work(ticket, [])
+            ticket.status = TicketStatus.DONE
             return
         red = {check.id: not self.run(check)[0] for check in draft.checks}
         failures: list[Failure] = []

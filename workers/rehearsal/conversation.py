@@ -81,7 +81,12 @@ class Talk:
 
     @property
     def plan(self) -> Blueprint:
-        return read_plan(self.idea, tuple(self.answers.values()), self.answers.get(FIELDS, ""))
+        return read_plan(
+            self.idea,
+            tuple(self.answers.values()),
+            about_things=self.answers.get(THING, ""),
+            about_fields=self.answers.get(FIELDS, ""),
+        )
 
     @property
     def wishes(self) -> list[Wish]:
@@ -95,8 +100,9 @@ def read_talk(turns: Sequence[tuple[bool, str]]) -> Talk:
     asked: list[str] = []
     for is_client, text in turns:
         if not is_client:
-            asked += [topic for topic, phrase in PHRASES.items() if phrase in text and topic not in asked]
-        elif text == SUM_UP or _GO.match(text.strip()):
+            own = re.sub("“[^”]*”", "", text)
+            asked += [topic for topic, phrase in PHRASES.items() if phrase in own and topic not in asked]
+        elif text == SUM_UP or (ideas and _GO.match(text.strip())):
             continue
         elif asked:
             answers[asked[-1]] = "\n".join(filter(None, [answers.get(asked[-1], ""), text.strip()]))
@@ -109,7 +115,8 @@ def reply(messages: Sequence[Message]) -> ClientReply:
     """The next question, or the farewell with its summary."""
     talk = read_talk([(message.role == "user", message.text) for message in messages])
     last = next((message.text for message in reversed(messages) if message.role == "user"), "")
-    topic = None if last == SUM_UP or _GO.match(last.strip()) else _next_topic(talk)
+    told_to = last == SUM_UP or (len(messages) > 1 and _GO.match(last.strip()))
+    topic = None if told_to else _next_topic(talk)
     if topic is None:
         return ClientReply(reply=_farewell(talk), done=True, summary=summary(talk))
     return ClientReply(reply=f"{_echo(talk)} {_question(topic, talk)}".strip(), done=False)

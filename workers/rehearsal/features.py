@@ -5,7 +5,7 @@ written with it, and is caught by a check of the Project Manager's.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.rehearsal import sources
 from workers.rehearsal.blueprint import FIELD_TITLE, Blueprint, Field
@@ -138,28 +138,31 @@ def _field(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
     if new is None:
         return None
     test = f"test_{new.name}"
-    lesson = (
-        f"I had made {new.label.lower()} required: then nothing that was entered earlier can "
-        f"be saved again. A field that comes later has "
-        "to be optional."
-    )
+    name = new.label.lower()
+    lesson = f"I had made {name} required: then nothing that was entered earlier can be saved again."
+    if new.kind == "yes_no":
+        lesson = f"I had made {name} a choice of yes and no: then what was entered earlier is neither."
     return Feature(
         f"One line in collection.py; the form, the cards, the API and the database follow it. "
         f"And a test for {new.label.lower()}.",
         {f"tests/{test}.py": sources.template("tests/test_new_field.py").replace("NEW_FIELD", new.name)},
-        {"collection.py": (lambda text: _declare(text, new, required=stumbles),)},
+        {"collection.py": (lambda text: _declare(text, new, stumbles=stumbles),)},
         (test, "test_store", "test_forms"),
         lesson,
     )
 
 
-def _declare(text: str, new: Field, *, required: bool) -> str | None:
+def _declare(text: str, new: Field, *, stumbles: bool) -> str | None:
     """The field's line as it ought to be, in place of a wrong one that is there."""
     right = sources.field_line(new)
-    wrong = sources.field_line(Field(new.label, new.kind, True, new.choices, new.minimum, new.maximum))
+    wrong = sources.field_line(
+        replace(new, kind="choice", choices=("yes", "no"))
+        if new.kind == "yes_no"
+        else replace(new, required=True)
+    )
     if wrong in text:
         return text.replace(wrong, right)
-    return add_to_list(text, "FIELDS", wrong if required else right)
+    return add_to_list(text, "FIELDS", wrong if stumbles else right)
 
 
 _QUOTING = """

@@ -126,7 +126,9 @@ def read_field(words: str, known: tuple[Field, ...] = ()) -> Field | None:
         if pattern.match(words):
             words = pattern.sub(replacement, words)
             break
-    label = capital(_ARTICLES.sub("", words).strip(" ?\"'“”:"))
+    label = capital(
+        " ".join(re.sub(r"[^\w '’/&+.#%€$-]", " ", _ARTICLES.sub("", words)).split()).strip(" .'")
+    )
     if not label or len(label) > 40 or len(label.split()) > 5 or not re.search(r"[^\W\d_]", label):
         return None
     same = next((item for item in known if item.label.lower() == label.lower()), None)
@@ -154,7 +156,9 @@ def read_list(text: str, known: tuple[Field, ...] = ()) -> list[Field]:
     """The fields of a list such as `a name, a species and needs sun (yes/no)`; what is prose is left out."""
     found: dict[str, Field] = {}
     for part in items(text):
-        if _PROSE.search(re.sub(r"\([^)]*\)|^(?:whether|if|when|who|where|how many)\b.*", "", part)):
+        if _PROSE.search(
+            re.sub(r"\([^)]*\)|yes ?/ ?no|^(?:whether|if|when|who|where|how many)\b.*", "", part)
+        ):
             continue
         field = read_field(part, known)
         if field and len(found) < MOST_FIELDS:
@@ -182,9 +186,8 @@ def _said(words: str) -> tuple[Kind | None, tuple[str, ...], str]:
     for kind, pattern in _SAID_KIND:
         if pattern.match(told.strip()):
             return kind, (), label
-    choices = tuple(
-        dict.fromkeys(part.strip(" .\"'") for part in _SPLIT_CHOICES.split(told) if part.strip(" .\"'"))
-    )
+    parts = (re.sub(r"[^\w '’&+.#%€$-]", "", part).strip(" .'") for part in _SPLIT_CHOICES.split(told))
+    choices = tuple(dict.fromkeys(part for part in parts if part))
     if len(choices) >= 2 and all(len(choice) <= 40 for choice in choices):
-        return None, tuple(choice.replace(" / ", "/") for choice in choices[:12]), label
+        return None, choices[:12], label
     return None, (), label if match["inside"] else words

@@ -105,10 +105,10 @@ _STOP = frozenset(
         "old",
     ]
 )
-_NOUN = r"((?:[a-zà-ÿ'-]+ ){0,2}[a-zà-ÿ'-]+)"
+_NOUN = r"((?:[a-zß-ÿ'-]+ ){0,2}[a-zß-ÿ'-]+)"
 _OWNED = r"(?:(?:all|of|my|our|the|your|their|his|her|some|a|an|every|new)\s+)*"
 _EACH = re.compile(
-    r"\b(?:each|every)\s+((?:[a-zà-ÿ'-]+ ){0,1}?[a-zà-ÿ'-]+)\s*"
+    r"\b(?:each|every)\s+((?:[a-zß-ÿ'-]+ ){0,1}?[a-zß-ÿ'-]+)\s*"
     r"(?:,|:|\b(?:also |should |must |can |needs to |will |may )*"
     r"(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?|we "
     r"(?:want|need|note|record|store|keep)"
@@ -197,6 +197,7 @@ _VERB = re.compile(
 def read_things(text: str) -> tuple[str, str, Domain | None]:
     """What is kept: one of them, many of them, and the domain if it is a known one. ("", "", None) if nothing
     in the text says so."""
+    text = re.sub('["“”„]', "", text)
     for pattern in (_EACH, _COLLECTION_OF, _TRACKER, _KEPT):
         for match in pattern.finditer(text):
             domain = _domain_of(match[0] if pattern is _TRACKER else match[1])
@@ -209,12 +210,17 @@ def read_things(text: str) -> tuple[str, str, Domain | None]:
     return (domain.one, domain.many, domain) if domain else ("", "", None)
 
 
-def read_plan(idea: str, answers: Sequence[str] = (), about_fields: str = "") -> Blueprint:
-    """The blueprint of the whole conversation; `about_fields` answers the question for the fields."""
+def read_plan(
+    idea: str, answers: Sequence[str] = (), about_things: str = "", about_fields: str = ""
+) -> Blueprint:
+    """The blueprint of the whole conversation; `about_…` are the answers to the questions for these."""
     text = "\n".join([idea, *answers])
     one, many, domain = read_things(idea)
     if not one:
         one, many, domain = read_things(text)
+    named = _noun(re.split(r"[,.;:!?\n]", about_things)[0], last=False) if not one else ""
+    if named:
+        one, many = singular(named), plural(singular(named))
     one, many = one or "entry", many or "entries"
     known = domain.fields if domain else ANYTHING
     listed = told_fields(text, known)

@@ -50,12 +50,8 @@ _ADD = re.compile(
     r"^(?:(?:each|every) [\w -]+? (?:should |must |can |needs to |could )?(?:also )?(?:has"
     r"|have|needs|get|gets|store|stores)|add|include|record|store|note|track|keep|give (?:it"
     r"|each \w+|every \w+)"
-    r"|have|put in|introduce|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have"
+    r"|have|put in|introduce|know|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have"
     r"|include|store))\s+(?P<list>.+)$",
-    re.IGNORECASE,
-)
-_OF_EACH = re.compile(
-    r"\s+(?:for|to|of|on|with|in) (?:each|every|all|the|a|an|my|our)(?: (?:the|of|my|our))*(?: [\w-]+){1,2}$",
     re.IGNORECASE,
 )
 _EXPORT = re.compile(
@@ -202,7 +198,9 @@ def _already(words: str, plan: Blueprint) -> str:
 def _fields(words: str, plan: Blueprint) -> list[Wish]:
     explicit = bool(re.search(r"\b(?:fields?|columns?|propert(?:y|ies)|attributes?)\b", words, re.I))
     listed = _ADD.match(words)
-    text = _OF_EACH.sub("", listed["list"] if listed else words)
+    things = rf"(?:{re.escape(plan.one)}|{re.escape(plan.many)}|items?|entr(?:y|ies)|cards?|list|app)"
+    of_each = rf"\s+(?:for|to|of|on|with|in) (?:(?:each|every|all|the|an?|my|our|of) )*{things}$"
+    text = re.sub(of_each, "", listed["list"] if listed else words, flags=re.IGNORECASE)
     wishes: list[Wish] = []
     for part in items(text):
         reason = "" if explicit and "photo" not in part else reason_against(part)

@@ -68,7 +68,7 @@ def pairs(text):
 
 
 def as_json(value, status=200):
-    return Response(json.dumps(value, ensure_ascii=True), status, "application/json")
+    return Response(json.dumps(value, ensure_ascii=False), status, "application/json")
 
 
 def redirect(path):

@@ -1,4 +1,5 @@
 import unittest
+from html import escape
 
 from collection import FIELDS, TABLE
 from tests.running import AppTest
@@ -11,7 +12,7 @@ class Forms(AppTest):
     def test_every_field_has_a_label(self):
         page = self.get(NEW)
         for field in FIELDS:
-            self.assertIn(f'<label for="{field.name}">{field.label}', page)
+            self.assertIn(f'<label for="{field.name}">{escape(field.label)}', page)
             self.assertIn(f'name="{field.name}"', page)
 
     def test_adding_leads_back_to_the_list(self):

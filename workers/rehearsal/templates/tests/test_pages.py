@@ -1,4 +1,5 @@
 import unittest
+from html import escape
 
 from collection import FIELDS, MANY
 from tests.running import AppTest
@@ -14,7 +15,7 @@ class Pages(AppTest):
         page = self.get("/")
         for field in FIELDS:
             if field.kind in ("text", "note", "choice"):
-                self.assertIn(sample()[field.name], page)
+                self.assertIn(escape(sample()[field.name]), page)
         self.assertNotIn(f"No {MANY} yet", page)
 
     def test_what_people_typed_is_never_taken_for_html(self):

@@ -1,0 +1,233 @@
+"""Whole builds, the app and its checks run for real: red before, green after, one repair a build."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.domain.ticket import TicketStatus, TicketType
+from app.domain.workspace import Manifest
+from tests.rehearsal.company import Company, Ticket, free_port, request
+
+pytestmark = pytest.mark.xdist_group("rehearsal")
+
+IDEA = "a reading list for a book club"
+
+
+@pytest.fixture(scope="module")
+async def built(tmp_path_factory: pytest.TempPathFactory) -> Company:
+    company = Company(tmp_path_factory.mktemp("first"), IDEA)
+    company.app.mkdir()
+    await company.talk_it_over()
+    await company.build(await company.plan())
+    return company
+
+
+@pytest.fixture
+def company(built: Company, tmp_path: Path) -> Company:
+    """The company after its first run, in a folder of its own."""
+    again = copy.deepcopy(built)
+    again.failures = []
+    again.folder = tmp_path
+    shutil.copytree(built.app, again.app)
+    return again
+
+
+def stories(tickets: list[Ticket]) -> list[Ticket]:
+    return [ticket for ticket in tickets if ticket.draft.type is not TicketType.EPIC]
+
+
+def assert_proven(tickets: list[Ticket]) -> None:
+    """Every criterion by a check that had failed before, and exactly one attempt that did not pass."""
+    done = [ticket for ticket in stories(tickets) if ticket.status is not TicketStatus.SKIPPED]
+    assert done
+    for ticket in done:
+        assert ticket.status is TicketStatus.DONE, ticket.draft.title
+        assert ticket.proven == len(ticket.draft.checks), ticket.draft.title
+        proven = {check.criterion for check in ticket.draft.checks}
+        assert proven == set(range(len(ticket.draft.acceptance_criteria)))
+    assert sorted(ticket.attempts for ticket in done) == [1] * (len(done) - 1) + [2]
+
+
+def assert_all_checks_pass(company: Company) -> None:
+    for ticket in company.tickets:
+        for check in ticket.draft.checks:
+            passed, output = company.run(check)
+            assert passed, f"{ticket.draft.title}: {output}"
+    assert_own_tests_pass(company)
+
+
+def assert_own_tests_pass(company: Company) -> None:
+    tests = company.shell("python3 -W error -m unittest discover", company.app, 60)
+    assert tests.returncode == 0, tests.stdout
+    assert "Ran 0 tests" not in tests.stdout
+
+
+@contextmanager
+def running(company: Company) -> Iterator[int]:
+    """The app as its manifest starts it, on this port."""
+    manifest = Manifest.model_validate_json((company.app / "boardroom.json").read_text())
+    port = free_port()
+    app = subprocess.Popen(
+        ["sh", "-c", manifest.start],
+        cwd=company.app,
+        env=company.environment(company.app, port),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert request(port, "GET", manifest.health)[0] == 200
+        yield port
+    finally:
+        os.killpg(app.pid, signal.SIGKILL)
+        app.wait()
+
+
+async def test_a_first_run_is_proven_step_by_step_with_one_repair(built: Company) -> None:
+    assert_proven(built.tickets)
+    assert [failure.criterion for failure in built.failures] == [
+        "Capitals make no difference, in any alphabet"
+    ]
+    assert_all_checks_pass(built)
+
+
+async def test_the_app_keeps_what_was_entered_and_its_data_stay_out_of_git(company: Company) -> None:
+    with running(company) as port:
+        assert request(port, "POST", "/api/books", {"title": "Dune", "pages": 412})[0] == 201
+    with running(company) as port:
+        status, text = request(port, "GET", "/api/books")
+        assert (status, json.loads(text)["items"][0]["title"]) == (200, "Dune")
+        assert "Dune" in request(port, "GET", "/")[1]
+    ignored = (company.app / ".gitignore").read_text().split()
+    assert "data/" in ignored
+    assert (company.app / "data" / "books.db").is_file()
+
+
+CONTINUATIONS = [
+    ("We need to know whether it is signed", ["Another field: Signed"], []),
+    ("also export everything as CSV please", ["Export the books as CSV"], []),
+    ("filter by status", ["Filter the books by status"], []),
+    ("Add payments", [], ["Payments"]),
+    (
+        "Add a genre (crime, fantasy), export as CSV and PDF, and filter by genre. Thanks!",
+        [
+            "Another field: Genre",
+            "Export the books as CSV",
+            "Filter the books by genre",
+        ],
+        ["Export as PDF"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("wish", "titles", "skipped"), CONTINUATIONS)
+async def test_a_continuation_grows_the_app_and_keeps_its_data(
+    company: Company, wish: str, titles: list[str], skipped: list[str]
+) -> None:
+    with running(company) as port:
+        request(port, "POST", "/api/books", {"title": "From before"})
+    before = list(company.tickets)
+    tickets = stories(await company.build(await company.plan(wish)))
+    left_out = [ticket for ticket in tickets if ticket.status is TicketStatus.SKIPPED]
+    assert [ticket.draft.title for ticket in tickets if ticket not in left_out] == titles
+    assert [ticket.draft.title for ticket in left_out] == skipped
+    assert all(ticket.draft.title.lower() in ticket.draft.skip_reason.lower() for ticket in left_out)
+    if titles:
+        assert_proven(tickets)
+    assert company.tickets[: len(before)] == before
+    if len(titles) > 1:
+        assert_all_checks_pass(company)
+    with running(company) as port:
+        assert "From before" in request(port, "GET", "/api/books")[1]
+        assert "From before" in request(port, "GET", "/")[1]
+
+
+async def test_one_continuation_after_another(company: Company) -> None:
+    for wish in (
+        "add a rating from 1 to 5",
+        "filter by rating",
+        "add the publisher, and filter by publisher",
+    ):
+        assert_proven(await company.build(await company.plan(wish)))
+    assert_all_checks_pass(company)
+    with running(company) as port:
+        for title, rating in (("Dune", 5), ("Emma", 4)):
+            request(port, "POST", "/api/books", {"title": title, "rating": rating, "publisher": "Ace"})
+        page = request(port, "GET", "/?rating=5&publisher=Ace")[1]
+        assert "Dune" in page
+        assert "Emma" not in page
+
+
+async def test_the_clients_own_edits_and_files_stay(company: Company) -> None:
+    edits = {"pages.py": "\n# The client was here.\n", "static/style.css": "\nh1 { color: teal; }\n"}
+    for path, text in edits.items():
+        (company.app / path).write_text((company.app / path).read_text() + text)
+    (company.app / "collection.py").write_text(
+        (company.app / "collection.py").read_text().replace('TAGLINE = "', 'TAGLINE = "Hello! ')
+    )
+    (company.app / "ideas.txt").write_text("Ask Eva about the next meeting.")
+    await company.build(
+        await company.plan("add a rating from 1 to 5, export as CSV, filter by status"), prove=False
+    )
+    assert_own_tests_pass(company)
+    for path, text in edits.items():
+        assert (company.app / path).read_text().endswith(text)
+    assert "Hello! " in (company.app / "collection.py").read_text()
+    assert (company.app / "ideas.txt").read_text() == "Ask Eva about the next meeting."
+
+
+async def test_a_file_that_was_rewritten_past_recognition_is_put_right(company: Company) -> None:
+    server = company.app / "server.py"
+    lines = server.read_text()
+    start, end = lines.index("ROUTES = ["), lines.index("]\n")
+    joined = "ROUTES = web.ROUTES + api.ROUTES + assets.ROUTES + forms.ROUTES + pages.ROUTES\n"
+    server.write_text(lines[:start] + joined + lines[end + 2 :])
+    assert_proven(await company.build(await company.plan("export as CSV")))
+    assert_own_tests_pass(company)
+
+
+async def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> None:
+    company = Company(tmp_path, "recipes from my grandmother")
+    company.app.mkdir()
+    await company.talk_it_over()
+    backlog = await company.plan()
+    ids = {draft.key: f"{index:04d}" for index, draft in enumerate(backlog.tickets)}
+    company.tickets = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
+    keep, offer, see = stories(company.tickets)[:3]
+    await company.close(keep, prove=False)
+    await company.close(offer, prove=False)
+    see.status = TicketStatus.FAILED
+    again = await company.plan("add a rating from 1 to 5")
+    keys = {draft.title: draft.key for draft in again.tickets}
+    assert keep.draft.title not in keys
+    assert keys[see.draft.title] == see.id
+    assert "Another field: Rating" in keys
+    company.tickets = [keep, offer]
+    await company.build(again, prove=False)
+    assert_own_tests_pass(company)
+
+
+@pytest.mark.parametrize(
+    "idea",
+    [
+        "each plant has a name, a species, last watered date and needs sun (yes/no)",
+        "Every visitor has a date of arrival and a number of bags, export as CSV",
+        'Maps "of" the <b>world</b>: each größe has an ID, a created at, a q & <b>, price from 5 to 9',
+    ],
+)
+async def test_another_idea_is_another_app(idea: str, tmp_path: Path) -> None:
+    company = Company(tmp_path, idea)
+    company.app.mkdir()
+    await company.talk_it_over()
+    await company.build(await company.plan(), prove=False)
+    assert_own_tests_pass(company)
+    if "<b>" in idea:
+        assert_all_checks_pass(company)

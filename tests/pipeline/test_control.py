@@ -191,6 +191,10 @@ async def test_of_many_continuations_exactly_one_wins_and_finished_tickets_keep_
     assert first.items() <= second.items()
     assert len(second) == len(first) + 1
     assert [e["kind"] for e in await house.events(job_id)].count("ticketReset") == 2
+    workspace = await house.resources.runtime.attach(job_id)
+    answer = await workspace.request("GET", "/contact")
+    await workspace.close()
+    assert answer.status == 200, "the app that runs is the one that was built last"
 
 
 def _prd_with(more: Requirement) -> Line:

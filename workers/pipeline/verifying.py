@@ -101,6 +101,7 @@ async def _start_app(context: Context, workspace: Workspace) -> None:
             FailureCode.CHECKS_FAILED,
             "The build has no usable boardroom.json, so the app cannot be started. Retry the build.",
         ) from error
+    await workspace.stop_app()  # it may still run the code of the build before
     app = await context.unless_paused(workspace.start_app(manifest))
     if not app.answering:
         raise StageFailed(

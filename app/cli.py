@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -186,8 +187,8 @@ def _examine_boxes(settings: Settings) -> Finding:
 
 def _in_words(finding: Finding) -> str:
     mark = "" if finding.ok else "NOT WORKING, "
-    remedy = f"\n    {finding.remedy}".replace("\n", "\n    ") if finding.remedy else ""
-    return f"{finding.what}: {mark}{finding.detail}{remedy}"
+    words = f"{finding.what}: {mark}{finding.detail}"
+    return f"{words}\n{indent(finding.remedy, '    ')}" if finding.remedy else words
 
 
 def _with_addresses(settings: Settings) -> Settings:

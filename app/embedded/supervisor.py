@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from textwrap import indent
 from types import FrameType
 
 from app import metrics
@@ -74,7 +75,7 @@ def supervise(settings: Settings, neighbours: Neighbours) -> None:
         later.callback(children.close)
         children.tend()
         for line in neighbours.describe():
-            neighbours.say(f"  {line}")
+            neighbours.say(indent(line, "  "))
         _watch(children, stack, url, began, neighbours.say)
 
 

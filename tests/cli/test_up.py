@@ -10,17 +10,13 @@ import pytest
 
 from app.embedded.datadir import DataDir
 from tests.cli.conftest import Boardroom, Popen, wait_until_ready
-from tests.embedded.conftest import processes_of, wait_for
+from tests.embedded.conftest import command_line, processes_of, wait_for
 
 PASSWORD, ANOTHER = "correct horse battery", "staple correct horse"
 
 
 def processes_running(home: Path, module: str) -> set[int]:
-    return {
-        pid
-        for pid in processes_of(home)
-        if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    }
+    return {pid for pid in processes_of(home) if module.encode() in command_line(pid).split(b"\0")}
 
 
 def login(url: str, email: str, password: str) -> int:

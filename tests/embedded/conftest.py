@@ -29,6 +29,13 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def wait_for(true: Callable[[], object], within_s: float = 10) -> None:
     deadline = time.monotonic() + within_s
     while not true():

@@ -94,6 +94,7 @@ class Usage(Shape):
     began: Moment
     memory_bytes: Size
     cpu_percent: Annotated[float, Field(ge=0, le=1e6)] | None
+    idle_s: Annotated[float, Field(ge=0, le=1e9)]
 
 
 Entry = tuple[int, Annotated[str, Field(max_length=1100)], bool, Size, Moment]

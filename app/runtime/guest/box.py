@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,15 +40,19 @@ class Box:
     config: Config
     env: Mapping[str, str]
     began: float = field(default_factory=time.time)
+    used: float = field(default_factory=time.monotonic)
     commands: set[process.Command] = field(default_factory=set)
     checks: int = 0
 
     def __post_init__(self) -> None:
-        self.limits = process.Limits(processes=self.config.processes)
+        # The kernel counts our user's processes in all containers together; in those a cgroup has a limit.
+        contained = self.config.listener is None
+        self.limits = process.Limits(processes=resource.RLIM_INFINITY if contained else self.config.processes)
         self.repository = Repository(self.config.root, self._run_git)
         self.app = Application(self._start_app)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
-        self.watch = Watch(self.config.root, quota, lambda: self.commands)
+        folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
+        self.watch = Watch(folders, quota, lambda: self.commands)
 
     def start(
         self,
@@ -96,6 +101,7 @@ class Box:
             "began": self.began,
             "memory_bytes": self.watch.memory_bytes,
             "cpu_percent": self.watch.cpu_percent,
+            "idle_s": time.monotonic() - self.used,
         }
 
     async def _run_git(

@@ -1,9 +1,9 @@
 """The guest: who is attached, what they have asked for, and when it is over."""
 
 import asyncio
-import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -52,7 +52,6 @@ class Guest:
         self.box = box
         self.attachments: set[Attachment] = set()
         self.fence = 0
-        self.used = time.monotonic()
         self.over = asyncio.Event()
         self.recording: set[asyncio.Task[None]] = set()
 
@@ -92,8 +91,8 @@ class Guest:
                 if now - attachment.link.heard > SILENCE_S:
                     attachment.link.close()
             if self.busy or any(attachment.calls for attachment in self.attachments):
-                self.used = time.monotonic()
-            elif time.monotonic() - self.used > self.box.config.idle_s:
+                self.box.used = time.monotonic()
+            elif time.monotonic() - self.box.used > self.box.config.idle_s:
                 self.over.set()
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +115,7 @@ class Guest:
             await attachment.end_calls()
             self.attachments.discard(attachment)
             if hello.get("call") != "peek":
-                self.used = time.monotonic()
+                self.box.used = time.monotonic()
 
     async def _admit(self, link: Link, hello: Json) -> Attachment | None:
         """`fence` of a worker, nothing for the API; `call` is `stop` to end the box, `peek` not to keep it
@@ -135,7 +134,7 @@ class Guest:
         attachment = Attachment(link, fence)
         self.attachments.add(attachment)
         if call != "peek":
-            self.used = time.monotonic()
+            self.box.used = time.monotonic()
         if fence is not None:
             self.fence = max(self.fence, fence)
             await self._end_lower()
@@ -170,7 +169,9 @@ class Guest:
         return next((each for each in self.attachments if each.link is stream.link), None)
 
     async def _answer(self, attachment: Attachment, stream: Stream, request: Json) -> None:
-        self.used = time.monotonic()
+        is_use = request.get("call") != "status"
+        if is_use:
+            self.box.used = time.monotonic()
         result: Json | None = None
         try:
             await attachment.given_up()
@@ -187,7 +188,8 @@ class Guest:
             result = {"refused": "failed", "detail": f"{type(error).__name__}: {error}"[:1000]}
         finally:
             attachment.calls.pop(stream, None)
-            self.used = time.monotonic()
+            if is_use:
+                self.box.used = time.monotonic()
             stream.link.finish(stream, result)
 
     def _call(self, attachment: Attachment, stream: Stream, request: Json) -> Call:
@@ -218,6 +220,19 @@ async def live(config: Config, env: dict[str, str]) -> None:
     await Guest(Box(config, env)).serve()
 
 
+def _clear(folder: str) -> None:
+    """Remove what an earlier guest left there, where the folder outlives the box. We are alone yet."""
+    for parent, folders, _ in os.walk(folder):
+        for path in (f"{parent}/{name}" for name in folders):
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    for entry in list(os.scandir(folder)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
 def main() -> None:
     settings: dict[str, Any] = json.loads(os.environ.pop("BOARDROOM_BOX"))
     config = Config(**settings)
@@ -225,7 +240,6 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
-    for folder in (config.scratch + "/home",):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
+    _clear(config.scratch)
+    os.mkdir(f"{config.scratch}/home")
     asyncio.run(live(config, dict(os.environ)))

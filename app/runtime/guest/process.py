@@ -54,7 +54,10 @@ class Limits:
             (resource.RLIMIT_CORE, 0),
         ):
             hard = resource.getrlimit(what)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            if resource.RLIM_INFINITY in (value, hard):
+                value = hard if value == resource.RLIM_INFINITY else value
+            else:
+                value = min(value, hard)
             resource.setrlimit(what, (value, value))
 
 

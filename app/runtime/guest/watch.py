@@ -69,8 +69,10 @@ async def folder_bytes(root: str) -> int:
 class Watch:
     """`memory_bytes` and `cpu_percent` are of the last look; `cpu_percent` is None before the second."""
 
-    def __init__(self, root: str, quota: Quota, commands: Callable[[], Iterable[Command]]) -> None:
-        self._root = root
+    def __init__(
+        self, folders: Iterable[str], quota: Quota, commands: Callable[[], Iterable[Command]]
+    ) -> None:
+        self._folders = tuple(folders)
         self._quota = quota
         self._commands = commands
         self._cpu: tuple[float, float] | None = None
@@ -82,7 +84,7 @@ class Watch:
         while True:
             self.look()
             if any(self._commands()) and time.monotonic() - looked > DISK_EVERY_S:
-                if await folder_bytes(self._root) > self._quota.disk_bytes:
+                if sum([await folder_bytes(folder) for folder in self._folders]) > self._quota.disk_bytes:
                     for command in list(self._commands()):
                         command.end("disk")
                 looked = time.monotonic()

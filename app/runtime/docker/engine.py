@@ -1,0 +1,189 @@
+"""The engine's calls that we need, with bounded times and its errors in our words."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiodocker
+import aiohttp
+from aiodocker.stream import Stream
+
+from app.runtime.workspace import SandboxUnavailable
+
+CONNECT_S = 5.0
+CALL_S = 120.0
+"""An engine under load takes its time to make or remove a container."""
+
+NOT_FOUND, CONFLICT = 404, 409
+AWAY = 900
+"""aiodocker's own number for an engine that cannot be reached."""
+
+
+class EngineRefused(SandboxUnavailable):
+    """The engine answers, and its answer is no."""
+
+    def __init__(self, error: aiodocker.DockerError) -> None:
+        super().__init__(f"the container engine refuses: {error.message.strip()}")
+        self.status = error.status
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the engine says of a container. `state` is its word: created, running, paused, exited, dead, …"""
+
+    id: str
+    state: str
+    labels: Mapping[str, str]
+    began: datetime | None = None
+    exit_code: int = 0
+    out_of_memory: bool = False
+
+
+class Engine:
+    """One engine by its address (`unix://…`, `tcp://…`); it is connected to when it is first asked.
+
+    Every call raises SandboxUnavailable when the engine is away, and EngineRefused.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self._client: aiodocker.Docker | None = None
+
+    async def version(self) -> str:
+        with self._asked() as docker:
+            return str((await docker.version()).get("Version", "?"))
+
+    async def has_image(self, image: str) -> bool:
+        with self._asked(NOT_FOUND) as docker:
+            await docker.images.inspect(image)
+            return True
+        return False
+
+    async def inspect(self, name: str) -> Container | None:
+        with self._asked(NOT_FOUND) as docker:
+            said = await docker.containers.container(name).show()
+            state = said["State"]
+            return Container(
+                said["Id"],
+                state["Status"],
+                said["Config"]["Labels"],
+                _moment(state["StartedAt"]),
+                state["ExitCode"],
+                state["OOMKilled"],
+            )
+        return None
+
+    async def containers(self, labels: Mapping[str, str]) -> dict[str, Container]:
+        """By name, all with these labels, running or not."""
+        with self._asked() as docker:
+            found = await docker.containers.list(all=True, filters=_filters(labels))
+        return {
+            item["Names"][0].lstrip("/"): Container(item["Id"], item["State"], item["Labels"])
+            for item in found
+        }
+
+    async def create(self, name: str, config: Mapping[str, Any]) -> None:
+        """Somebody else may have been faster; that is as good."""
+        with self._asked(CONFLICT) as docker:
+            await docker.containers.create(dict(config), name=name)
+
+    async def start(self, name: str) -> None:
+        """Harmless when it runs."""
+        with self._asked() as docker:
+            await docker.containers.container(name).start()
+
+    async def unpause(self, name: str) -> None:
+        """Harmless when it is not paused."""
+        with self._asked(CONFLICT) as docker:
+            await docker.containers.container(name).unpause()
+
+    async def pause(self, name: str) -> None:
+        """Harmless when it does not run."""
+        with self._asked(NOT_FOUND, CONFLICT) as docker:
+            await docker.containers.container(name).pause()
+
+    async def kill(self, name: str) -> None:
+        """Harmless when it does not run or is not there."""
+        with self._asked(NOT_FOUND, CONFLICT) as docker:
+            await docker.containers.container(name).kill()
+
+    async def wait(self, name: str) -> None:
+        """Until it does not run."""
+        with self._asked(NOT_FOUND) as docker:
+            await docker.containers.container(name).wait()
+
+    async def remove(self, name: str) -> None:
+        """With whatever runs in it; harmless when it is not there or is being removed already."""
+        with self._asked(NOT_FOUND, CONFLICT) as docker:
+            await docker.containers.container(name).delete(force=True, v=True)
+
+    async def log_tail(self, name: str) -> str:
+        with self._asked(NOT_FOUND) as docker:
+            lines = await docker.containers.container(name).log(stdout=True, stderr=True, tail=10)
+            return "".join(lines).strip()
+        return ""
+
+    async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Harmless when it is there."""
+        with self._asked() as docker:
+            await docker.volumes.create({"Name": name, "Labels": dict(labels)})
+
+    async def has_volume(self, name: str) -> bool:
+        with self._asked(NOT_FOUND) as docker:
+            await docker.volumes.get(name)
+            return True
+        return False
+
+    async def volumes(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        """The labels of all volumes that have these, by name."""
+        with self._asked() as docker:
+            found = await docker.volumes.list(filters=_filters(labels))
+        return {item["Name"]: item["Labels"] for item in found["Volumes"] or []}
+
+    async def remove_volume(self, name: str) -> None:
+        """Refused while a container has it."""
+        with self._asked(NOT_FOUND) as docker:
+            await aiodocker.volumes.DockerVolume(docker, name).delete()
+
+    async def run(self, name: str, command: list[str], user: str) -> Stream:
+        """A process in the container, at whose stdin and stdout we are. The caller closes it."""
+        with self._asked() as docker:
+            process = await docker.containers.container(name).exec(
+                command, stdin=True, stderr=False, user=user
+            )
+            return await process.start().__aenter__()
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @contextlib.contextmanager
+    def _asked(self, *harmless: int) -> Iterator[aiodocker.Docker]:
+        """The client; answers with these numbers are swallowed and end the block."""
+        if self._client is None:
+            timeout = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
+            self._client = aiodocker.Docker(url=self.host, timeout=timeout)
+        try:
+            yield self._client
+        except aiodocker.DockerError as error:
+            if error.status == AWAY:
+                raise SandboxUnavailable(f"the container engine does not answer at {self.host}") from error
+            if error.status not in harmless:
+                raise EngineRefused(error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SandboxUnavailable(
+                f"the container engine at {self.host} broke off: {error or type(error).__name__}"
+            ) from error
+
+
+def _filters(labels: Mapping[str, str]) -> dict[str, list[str]]:
+    return {"label": [f"{key}={value}" if value else key for key, value in labels.items()]}
+
+
+def _moment(text: str) -> datetime | None:
+    """The engine's time has nanoseconds, which `fromisoformat` cuts; the year 1 means never."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.year > 1 else None

@@ -1,0 +1,252 @@
+"""The Docker runtime: a container per job, and one attachment of each of our processes that all calls share.
+
+A relay costs a tenth of a second, so the attachment without a fence is kept as long as the box lives; it does
+not keep the box awake, calls do. A worker's attachment is its own.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from app.runtime import answers
+from app.runtime.attachment import Attachment
+from app.runtime.channel import Channel, Patience, attach
+from app.runtime.docker.boxes import JOB, Company, DockerBox
+from app.runtime.docker.engine import Engine
+from app.runtime.docker.hardening import Recipe
+from app.runtime.workspace import (
+    BoxDied,
+    BoxStatus,
+    Diagnosis,
+    RuntimeProblem,
+    SandboxUnavailable,
+    Workspace,
+    WorkspaceBusy,
+    WorkspaceMissing,
+)
+
+ATTEMPTS = 3
+STOP_S = 15.0
+
+
+class SharedAttachment(Attachment):
+    """On a channel that others use too."""
+
+    async def close(self) -> None:
+        self._on_close(self)
+
+
+class DockerRuntime:
+    """See `workspace.Runtime`. `instance` names this service among others on the same engine; only boxes that
+    carry its name are ever touched."""
+
+    kind = "docker"
+
+    def __init__(
+        self,
+        host: str,
+        instance: Callable[[], Awaitable[str]],
+        recipe: Recipe,
+        *,
+        max_boxes: int = 20,
+        patience: Patience | None = None,
+    ) -> None:
+        self._engine = Engine(host)
+        self._ask_instance = instance
+        self._recipe = recipe
+        self._max_boxes = max_boxes
+        self._patience = patience or Patience()
+        self._company: Company | None = None
+        self._shared: dict[UUID, Channel] = {}
+        self._sharing: dict[UUID, asyncio.Lock] = {}
+        self._attachments: set[Attachment] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
+        box = DockerBox(await self._ours(), job_id)
+        if fence is None:
+            channel = self._known(job_id) or await self._share(box, create)
+            return self._keep(SharedAttachment, channel)
+        await self._prepare(box, create)
+        await box.note_fence(fence)
+        return self._keep(Attachment, await self._wake(box, fence))
+
+    async def status(self, job_id: UUID) -> BoxStatus:
+        box = DockerBox(await self._ours(), job_id)
+        container = await box.inspect()
+        if container is None:
+            return BoxStatus("asleep" if await box.exists() else "none", self._recipe.image)
+        if container.state == "running":
+            with contextlib.suppress(BoxDied):
+                channel = self._known(job_id) or await self._share(box, create=False)
+                usage, _ = await channel.ask(answers.Usage, "status")
+                return BoxStatus(
+                    "running", self._recipe.image, container.began, usage.memory_bytes, usage.cpu_percent
+                )
+        return BoxStatus("asleep", self._recipe.image)
+
+    async def stop(self, job_id: UUID) -> None:
+        box = DockerBox(await self._ours(), job_id)
+        container = await box.inspect()
+        if container is None or container.state not in ("running", "paused"):
+            return
+        with contextlib.suppress(BoxDied, TimeoutError):
+            channel = await self._greet(box, None, "stop")
+            async with asyncio.timeout(STOP_S):
+                await channel.closed()
+        # A guest that has said goodbye, or that cannot: the box is over when its container is.
+        await box.kill()
+
+    async def destroy(self, job_id: UUID) -> None:
+        await DockerBox(await self._ours(), job_id).remove()
+
+    async def examine(self) -> Diagnosis:
+        try:
+            version = await self._engine.version()
+            if not await self._engine.has_image(self._recipe.image):
+                return self._no_image()
+            job_id = uuid.uuid4()
+            began = time.monotonic()
+            try:
+                workspace = await self.attach(job_id, create=True)
+                took = round((time.monotonic() - began) * 1000)
+                said = await workspace.run("python3 --version && git --version", timeout_s=20)
+                await workspace.close()
+            finally:
+                await self.destroy(job_id)
+        except RuntimeProblem as problem:
+            return Diagnosis(
+                self.kind, False, f"{problem}", "Look at the engine's log and at WORKSPACE_IMAGE."
+            )
+        if said.exit_code != 0:
+            return Diagnosis(self.kind, False, said.output, "The image of WORKSPACE_IMAGE has to hold git.")
+        inside = ", ".join(said.output.split("\n")).strip(", ")
+        return Diagnosis(self.kind, True, f"Docker {version} made a box in {took} ms ({inside})")
+
+    async def stop_all(self) -> None:
+        """Kill every box of this instance, whoever is attached."""
+        company = await self._ours()
+        running = await self._engine.containers(company.labels)
+        await asyncio.gather(*(self._engine.kill(name) for name in running))
+
+    async def close(self) -> None:
+        for attachment in list(self._attachments):
+            await attachment.close()
+        for channel in self._shared.values():
+            await channel.close()
+        self._shared.clear()
+        await asyncio.gather(*self._chores)
+        await self._engine.close()
+
+    async def _ours(self) -> Company:
+        if self._company is None:
+            self._company = Company(self._engine, await self._ask_instance(), self._recipe)
+        return self._company
+
+    async def _prepare(self, box: DockerBox, create: bool) -> None:
+        if await box.exists():
+            return
+        if not create:
+            raise WorkspaceMissing("this job has no workspace yet")
+        await box.create()
+
+    async def _wake(self, box: DockerBox, fence: int | None) -> Channel:
+        """A channel to the guest, its box made or woken if need be."""
+        problem: RuntimeProblem = SandboxUnavailable("the box did not start")
+        for _ in range(ATTEMPTS):
+            container = await box.inspect()
+            if container is None or container.state != "running":
+                await self._make_room()
+            elif box.is_outdated(container):
+                with contextlib.suppress(WorkspaceBusy):
+                    await self.stop(box.job_id)
+            await box.awake()
+            try:
+                return await self._greet(box, fence)
+            except BoxDied as error:
+                # It was about to end, or never came up.
+                log = await box.log_tail()
+                problem = SandboxUnavailable(f"{error}: {log}" if log else str(error))
+        raise problem
+
+    async def _greet(self, box: DockerBox, fence: int | None, call: str = "") -> Channel:
+        reader, writer = await box.open()
+        return await attach(
+            reader,
+            writer,
+            fence=fence,
+            call=call,
+            patience=self._patience,
+            on_broken=lambda: self._bury(box),
+        )
+
+    def _known(self, job_id: UUID) -> Channel | None:
+        channel = self._shared.get(job_id)
+        if channel is not None and not channel.open:
+            del self._shared[job_id]
+            return None
+        return channel
+
+    async def _share(self, box: DockerBox, create: bool) -> Channel:
+        """This process's one channel without a fence; of many who want it at once the first makes it."""
+        lock = self._sharing.setdefault(box.job_id, asyncio.Lock())
+        try:
+            async with lock:
+                channel = self._known(box.job_id)
+                if channel is None:
+                    await self._prepare(box, create)
+                    channel = self._shared[box.job_id] = await self._wake(box, None)
+                return channel
+        finally:
+            if not lock.locked():
+                self._sharing.pop(box.job_id, None)
+
+    def _keep(self, kind: type[Attachment], channel: Channel) -> Attachment:
+        attachment = kind(channel, self._recipe.image, _nothing, self._attachments.discard)
+        self._attachments.add(attachment)
+        return attachment
+
+    async def _make_room(self) -> None:
+        """At the limit, the box that was not used for longest goes to sleep."""
+        company = await self._ours()
+        found = await self._engine.containers(company.labels)
+        awake = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
+        if len(awake) < self._max_boxes:
+            return
+        idle = await asyncio.gather(*(self._idle_s(company, job_id) for job_id in awake))
+        for _, job_id in sorted(zip(idle, awake, strict=True), reverse=True):
+            with contextlib.suppress(WorkspaceBusy):
+                await self.stop(job_id)
+                return
+        raise SandboxUnavailable(f"all {self._max_boxes} boxes are at work")
+
+    async def _idle_s(self, company: Company, job_id: UUID) -> float:
+        """A guest that does not answer has been idle for ever."""
+        try:
+            channel = self._known(job_id) or await self._share(DockerBox(company, job_id), create=False)
+            usage, _ = await channel.ask(answers.Usage, "status")
+        except RuntimeProblem:
+            return float("inf")
+        return usage.idle_s
+
+    def _no_image(self) -> Diagnosis:
+        detail = f"The container engine has no image {self._recipe.image}."
+        remedy = "Make it: make workspace-image (or set WORKSPACE_IMAGE, or WORKSPACE_RUNTIME=local)."
+        return Diagnosis(self.kind, False, detail, remedy)
+
+    def _bury(self, box: DockerBox) -> None:
+        """A guest that cannot be believed is a dead box."""
+        chore = asyncio.create_task(self._kill(box))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _kill(self, box: DockerBox) -> None:
+        with contextlib.suppress(SandboxUnavailable):
+            await box.kill()
+
+
+def _nothing() -> None:
+    """A guest notices its use itself."""

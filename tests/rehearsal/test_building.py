@@ -96,7 +96,7 @@ async def test_a_first_run_is_proven_step_by_step_with_one_repair(built: Company
     assert [failure.criterion for failure in built.failures] == [
         "Capitals make no difference, in any alphabet"
     ]
-    assert_all_checks_pass(built)
+    assert_own_tests_pass(built)
 
 
 async def test_the_app_keeps_what_was_entered_and_its_data_stay_out_of_git(company: Company) -> None:
@@ -156,8 +156,8 @@ async def test_one_continuation_after_another(company: Company) -> None:
         "filter by rating",
         "add the publisher, and filter by publisher",
     ):
-        assert_proven(await company.build(await company.plan(wish)))
-    assert_all_checks_pass(company)
+        await company.build(await company.plan(wish), prove=False)
+    assert_own_tests_pass(company)
     with running(company) as port:
         for title, rating in (("Dune", 5), ("Emma", 4)):
             request(port, "POST", "/api/books", {"title": title, "rating": rating, "publisher": "Ace"})

@@ -20,6 +20,7 @@ class Store:
         self.path = str(path)
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")  # all or nothing, also when two start at the same moment
             db.execute(f'CREATE TABLE IF NOT EXISTS "{TABLE}" (id INTEGER PRIMARY KEY, created_at TEXT NOT NULL)')
             self._add_missing_columns(db)
 

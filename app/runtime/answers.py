@@ -78,9 +78,13 @@ class CheckedFile(Shape):
     reason: Annotated[str, Field(max_length=40)] = ""
 
 
+Began = Annotated[float, Field(ge=0, le=2**37)] | None
+
+
 class App(Shape):
     state: Literal["none", "starting", "answering", "died"]
     port: Annotated[int, Field(ge=0, le=65535)] | None
+    began: Began = None
     restarts: Annotated[int, Field(ge=0, le=1000)]
     exit_code: int | None
     log_tail: Annotated[str, Field(max_length=65_536)]
@@ -95,6 +99,7 @@ class Usage(Shape):
     memory_bytes: Size
     cpu_percent: Annotated[float, Field(ge=0, le=1e6)] | None
     idle_s: Annotated[float, Field(ge=0, le=1e9)]
+    answers_since: Began = None
 
 
 Entry = tuple[int, Annotated[str, Field(max_length=1100)], bool, Size, Moment]
@@ -116,6 +121,10 @@ def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
 
 def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)
 
 
 def nodes_of(path: str, data: bytes) -> list[Node]:
@@ -173,7 +182,9 @@ def commit_of(made: Committed) -> Commit:
 
 
 def app_of(app: App) -> AppStatus:
-    return AppStatus(app.state, app.port, app.restarts, app.exit_code, clean(app.log_tail))
+    return AppStatus(
+        app.state, app.port, app.restarts, app.exit_code, clean(app.log_tail), moment_or_none(app.began)
+    )
 
 
 LIMITS = {

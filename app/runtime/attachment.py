@@ -238,7 +238,12 @@ class Attachment:
     async def status(self) -> BoxStatus:
         usage, _ = await self._channel.ask(answers.Usage, "status")
         return BoxStatus(
-            "running", self._image, answers.moment(usage.began), usage.memory_bytes, usage.cpu_percent
+            "running",
+            self._image,
+            answers.moment(usage.began),
+            usage.memory_bytes,
+            usage.cpu_percent,
+            answers.moment_or_none(usage.answers_since),
         )
 
     async def close(self) -> None:

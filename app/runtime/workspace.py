@@ -112,13 +112,15 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class AppStatus:
-    """The app of the manifest. `answering` is true once its health path answered below 500."""
+    """The app of the manifest. `answering` is true once its health path answered below 500. `began` is when
+    `start_app` started it; that the guest started it again after a crash does not change it."""
 
     state: Literal["none", "starting", "answering", "died"]
     port: int | None = None
     restarts: int = 0
     exit_code: int | None = None
     log_tail: str = ""
+    began: datetime | None = None
 
     @property
     def answering(self) -> bool:
@@ -135,13 +137,15 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class BoxStatus:
-    """`memory_bytes` and `cpu_percent` of everything in the box; None where they are not known."""
+    """`memory_bytes` and `cpu_percent` of everything in the box; None where they are not known.
+    `app_began` is the `AppStatus.began` of an app that answers."""
 
     state: BoxState
     image: str | None = None
     started_at: datetime | None = None
     memory_bytes: int | None = None
     cpu_percent: float | None = None
+    app_began: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Application:
         self._keeper: asyncio.Task[None] | None = None
         self._log = Output(LOG_BYTES)
         self._port = 0
+        self._began: float | None = None
         self._answered = False
         self._restarts = 0
         self._exit_code: int | None = None
@@ -48,6 +49,7 @@ class Application:
             await self.stop()
             self._recipe = recipe
             self._restarts, self._exit_code = 0, None
+            self._began = time.time()
             self._keeper = asyncio.create_task(self._keep(recipe))
         end = time.monotonic() + START_WAIT_S
         while not self._answered and not self._keeper.done() and time.monotonic() < end:
@@ -62,19 +64,26 @@ class Application:
         if self._command is not None:
             await ending(self._command)
             self._command = None
-        self._answered = False
+        self._answered, self._began = False, None
 
     @property
     def port(self) -> int | None:
         return self._port if self._recipe is not None else None
 
+    @property
+    def answers_since(self) -> float | None:
+        """When the app that answers now was started; None while none answers."""
+        return self._began if self._answered else None
+
     def status(self) -> dict[str, Any]:
+        """`began` is when somebody had it started; starting it again after a crash does not change it."""
         state = "none"
         if self._keeper is not None:
             state = "died" if self._keeper.done() else "answering" if self._answered else "starting"
         return {
             "state": state,
             "port": self.port,
+            "began": self._began,
             "restarts": self._restarts,
             "exit_code": self._exit_code,
             "log_tail": self._log.text.decode(errors="replace") if self._recipe is not None else "",

@@ -101,6 +101,7 @@ class Box:
             "began": self.began,
             "memory_bytes": self.watch.memory_bytes,
             "cpu_percent": self.watch.cpu_percent,
+            "answers_since": self.app.answers_since,
             "idle_s": time.monotonic() - self.used,
         }
 

@@ -4,6 +4,7 @@ It does what the pipeline does, in the plainest way: red before green, a commit 
 checks of earlier tickets again, a next attempt with what failed.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -51,23 +52,25 @@ MOST_STEPS = 40
 Check = CommandCheck | HttpCheck | FileCheck
 
 
-async def ask(purpose: str, messages: tuple[Message, ...], agent: str = "") -> Answer:
-    answer = await MODEL.ask(Question(agent=agent, purpose=purpose, instructions="", messages=messages))
+def ask(purpose: str, messages: tuple[Message, ...], agent: str = "") -> Answer:
+    answer = asyncio.run(
+        MODEL.ask(Question(agent=agent, purpose=purpose, instructions="", messages=messages))
+    )
     assert answer.model == "rehearsal"
     assert answer.input_tokens > 0
     assert answer.output_tokens > 0
     return answer
 
 
-async def told(purpose: str, facts: Facts, shape: type[Output], agent: str = "") -> Output:
-    answer = await ask(purpose, (Message("user", facts.model_dump_json()),), agent)
+def told(purpose: str, facts: Facts, shape: type[Output], agent: str = "") -> Output:
+    answer = ask(purpose, (Message("user", facts.model_dump_json()),), agent)
     return shape.model_validate_json(answer.text)
 
 
-async def replied(*turns: str) -> ClientReply:
+def replied(*turns: str) -> ClientReply:
     """Client Relations' reply to the client's and its own turns, which alternate."""
     messages = tuple(Message("assistant" if index % 2 else "user", turn) for index, turn in enumerate(turns))
-    return ClientReply.model_validate_json((await ask("intake", messages)).text)
+    return ClientReply.model_validate_json((ask("intake", messages)).text)
 
 
 @dataclass
@@ -97,7 +100,7 @@ class Company:
     def app(self) -> Path:
         return self.folder / "app"
 
-    async def talk_it_over(self) -> None:
+    def talk_it_over(self) -> None:
         """The client's answers one after the other; when there are none left, it asks to start."""
         self.talk.append(Said(who="Client", text=self.idea))
         answers = [*self.answers, SUM_UP]
@@ -106,14 +109,14 @@ class Company:
                 Message("assistant" if said.who == "Client Relations" else "user", said.text)
                 for said in self.talk
             )
-            reply = ClientReply.model_validate_json((await ask("intake", turns)).text)
+            reply = ClientReply.model_validate_json((ask("intake", turns)).text)
             self.talk.append(Said(who="Client Relations", text=reply.reply))
             if reply.done:
                 self.summary = reply.summary
                 return
             self.talk.append(Said(who="Client", text=answers.pop(0)))
 
-    async def plan(self, continuation: str = "") -> Backlog:
+    def plan(self, continuation: str = "") -> Backlog:
         known = list(self.requirements.requirements) if self.requirements else []
         facts = AnalysisFacts(
             idea=self.idea,
@@ -122,7 +125,7 @@ class Company:
             continuation=continuation,
             known=known,
         )
-        analysed = await told("analysis", facts, Requirements)
+        analysed = told("analysis", facts, Requirements)
         assert isinstance(analysed, Requirements)
         self.requirements, self.summary = analysed, analysed.summary
         shared = {
@@ -134,16 +137,14 @@ class Company:
         said: list[Said] = []
         for number in (1, 2):
             for agent in ("CEO", "CTO"):
-                turn = await told(
-                    "discussion", DiscussionFacts(round=number, said=said, **shared), Turn, agent
-                )
+                turn = told("discussion", DiscussionFacts(round=number, said=said, **shared), Turn, agent)
                 assert isinstance(turn, Turn)
                 said.append(Said(who=agent, text=turn.message))
-        decision = await told(
+        decision = told(
             "decision", DiscussionFacts(round=3, said=said, **shared), DecisionRecord, "Secretary"
         )
         assert isinstance(decision, DecisionRecord)
-        prd = await told("prd", PrdFacts(decision=decision, profile="python-stdlib", **shared), Prd)
+        prd = told("prd", PrdFacts(decision=decision, profile="python-stdlib", **shared), Prd)
         assert isinstance(prd, Prd)
         self.prd = prd
         covered = {
@@ -152,7 +153,7 @@ class Company:
             if ticket.status is not TicketStatus.FAILED
             for number in ticket.draft.requirements
         }
-        backlog = await told(
+        backlog = told(
             "ticketing",
             TicketingFacts(
                 prd=prd,
@@ -177,7 +178,7 @@ class Company:
         assert isinstance(backlog, Backlog)
         return backlog
 
-    async def build(self, backlog: Backlog, *, prove: bool = True) -> list[Ticket]:
+    def build(self, backlog: Backlog, *, prove: bool = True) -> list[Ticket]:
         """Every story of the backlog; returns its tickets. Without `prove` no check is run and nothing goes
         wrong at first."""
         ids = {draft.key: f"{len(self.tickets) + index:04d}" for index, draft in enumerate(backlog.tickets)}
@@ -189,24 +190,24 @@ class Company:
             {key: [dep for dep in t.draft.depends_on if dep in by_key] for key, t in by_key.items()},
         )
         for key in order:
-            await self.close(by_key[key], prove=prove)
+            self.close(by_key[key], prove=prove)
         return new
 
-    async def close(self, ticket: Ticket, *, prove: bool = True) -> None:
+    def close(self, ticket: Ticket, *, prove: bool = True) -> None:
         draft = ticket.draft
         if draft.type is TicketType.EPIC or draft.skip_reason:
             ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.DONE
             return
         if not prove:
             ticket.attempts = 2
-            await self.work(ticket, [])
+            self.work(ticket, [])
             ticket.status = TicketStatus.DONE
             return
         red = {check.id: not self.run(check)[0] for check in draft.checks}
         failures: list[Failure] = []
         while ticket.attempts < MOST_ATTEMPTS:
             ticket.attempts += 1
-            await self.work(ticket, failures)
+            self.work(ticket, failures)
             results = [(check, *self.run(check)) for check in draft.checks]
             failures = [
                 Failure(
@@ -225,7 +226,7 @@ class Company:
                 return
         ticket.status = TicketStatus.FAILED
 
-    async def work(self, ticket: Ticket, failures: list[Failure]) -> None:
+    def work(self, ticket: Ticket, failures: list[Failure]) -> None:
         assert self.requirements is not None
         draft = ticket.draft
         facts = BuildingFacts(
@@ -250,7 +251,7 @@ class Company:
         )
         messages = [Message("user", facts.model_dump_json())]
         for _ in range(MOST_STEPS):
-            answer = await ask("building", tuple(messages))
+            answer = ask("building", tuple(messages))
             assert answer.text
             assert answer.calls
             messages.append(Message("assistant", answer.text, answer.calls))

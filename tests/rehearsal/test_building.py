@@ -22,11 +22,11 @@ IDEA = "a reading list for a book club"
 
 
 @pytest.fixture(scope="module")
-async def built(tmp_path_factory: pytest.TempPathFactory) -> Company:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Company:
     company = Company(tmp_path_factory.mktemp("first"), IDEA)
     company.app.mkdir()
-    await company.talk_it_over()
-    await company.build(await company.plan())
+    company.talk_it_over()
+    company.build(company.plan())
     return company
 
 
@@ -91,7 +91,7 @@ def running(company: Company) -> Iterator[int]:
         app.wait()
 
 
-async def test_a_first_run_is_proven_step_by_step_with_one_repair(built: Company) -> None:
+def test_a_first_run_is_proven_step_by_step_with_one_repair(built: Company) -> None:
     assert_proven(built.tickets)
     assert [failure.criterion for failure in built.failures] == [
         "Capitals make no difference, in any alphabet"
@@ -99,7 +99,7 @@ async def test_a_first_run_is_proven_step_by_step_with_one_repair(built: Company
     assert_own_tests_pass(built)
 
 
-async def test_the_app_keeps_what_was_entered_and_its_data_stay_out_of_git(company: Company) -> None:
+def test_the_app_keeps_what_was_entered_and_its_data_stay_out_of_git(company: Company) -> None:
     with running(company) as port:
         assert request(port, "POST", "/api/books", {"title": "Dune", "pages": 412})[0] == 201
     with running(company) as port:
@@ -129,17 +129,17 @@ CONTINUATIONS = [
 
 
 @pytest.mark.parametrize(("wish", "titles", "skipped"), CONTINUATIONS)
-async def test_a_continuation_grows_the_app_and_keeps_its_data(
+def test_a_continuation_grows_the_app_and_keeps_its_data(
     company: Company, wish: str, titles: list[str], skipped: list[str]
 ) -> None:
     with running(company) as port:
         request(port, "POST", "/api/books", {"title": "From before"})
     before = list(company.tickets)
-    tickets = stories(await company.build(await company.plan(wish)))
+    tickets = stories(company.build(company.plan(wish)))
     left_out = [ticket for ticket in tickets if ticket.status is TicketStatus.SKIPPED]
     assert [ticket.draft.title for ticket in tickets if ticket not in left_out] == titles
     assert [ticket.draft.title for ticket in left_out] == skipped
-    assert all(ticket.draft.title.lower() in ticket.draft.skip_reason.lower() for ticket in left_out)
+    assert all(ticket.draft.skip_reason.startswith("Left out: ") for ticket in left_out)
     if titles:
         assert_proven(tickets)
     assert company.tickets[: len(before)] == before
@@ -150,13 +150,13 @@ async def test_a_continuation_grows_the_app_and_keeps_its_data(
         assert "From before" in request(port, "GET", "/")[1]
 
 
-async def test_one_continuation_after_another(company: Company) -> None:
+def test_one_continuation_after_another(company: Company) -> None:
     for wish in (
         "add a rating from 1 to 5",
         "filter by rating",
         "add the publisher, and filter by publisher",
     ):
-        await company.build(await company.plan(wish), prove=False)
+        company.build(company.plan(wish), prove=False)
     assert_own_tests_pass(company)
     with running(company) as port:
         for title, rating in (("Dune", 5), ("Emma", 4)):
@@ -166,7 +166,7 @@ async def test_one_continuation_after_another(company: Company) -> None:
         assert "Emma" not in page
 
 
-async def test_the_clients_own_edits_and_files_stay(company: Company) -> None:
+def test_the_clients_own_edits_and_files_stay(company: Company) -> None:
     edits = {"pages.py": "\n# The client was here.\n", "static/style.css": "\nh1 { color: teal; }\n"}
     for path, text in edits.items():
         (company.app / path).write_text((company.app / path).read_text() + text)
@@ -174,9 +174,7 @@ async def test_the_clients_own_edits_and_files_stay(company: Company) -> None:
         (company.app / "collection.py").read_text().replace('TAGLINE = "', 'TAGLINE = "Hello! ')
     )
     (company.app / "ideas.txt").write_text("Ask Eva about the next meeting.")
-    await company.build(
-        await company.plan("add a rating from 1 to 5, export as CSV, filter by status"), prove=False
-    )
+    company.build(company.plan("add a rating from 1 to 5, export as CSV, filter by status"), prove=False)
     assert_own_tests_pass(company)
     for path, text in edits.items():
         assert (company.app / path).read_text().endswith(text)
@@ -184,34 +182,34 @@ async def test_the_clients_own_edits_and_files_stay(company: Company) -> None:
     assert (company.app / "ideas.txt").read_text() == "Ask Eva about the next meeting."
 
 
-async def test_a_file_that_was_rewritten_past_recognition_is_put_right(company: Company) -> None:
+def test_a_file_that_was_rewritten_past_recognition_is_put_right(company: Company) -> None:
     server = company.app / "server.py"
     lines = server.read_text()
     start, end = lines.index("ROUTES = ["), lines.index("]\n")
     joined = "ROUTES = web.ROUTES + api.ROUTES + assets.ROUTES + forms.ROUTES + pages.ROUTES\n"
     server.write_text(lines[:start] + joined + lines[end + 2 :])
-    assert_proven(await company.build(await company.plan("export as CSV")))
+    assert_proven(company.build(company.plan("export as CSV")))
     assert_own_tests_pass(company)
 
 
-async def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> None:
+def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> None:
     company = Company(tmp_path, "recipes from my grandmother")
     company.app.mkdir()
-    await company.talk_it_over()
-    backlog = await company.plan()
+    company.talk_it_over()
+    backlog = company.plan()
     ids = {draft.key: f"{index:04d}" for index, draft in enumerate(backlog.tickets)}
     company.tickets = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
     keep, offer, see = stories(company.tickets)[:3]
-    await company.close(keep, prove=False)
-    await company.close(offer, prove=False)
+    company.close(keep, prove=False)
+    company.close(offer, prove=False)
     see.status = TicketStatus.FAILED
-    again = await company.plan("add a rating from 1 to 5")
+    again = company.plan("add a rating from 1 to 5")
     keys = {draft.title: draft.key for draft in again.tickets}
     assert keep.draft.title not in keys
     assert keys[see.draft.title] == see.id
     assert "Another field: Rating" in keys
     company.tickets = [keep, offer]
-    await company.build(again, prove=False)
+    company.build(again, prove=False)
     assert_own_tests_pass(company)
 
 
@@ -223,11 +221,11 @@ async def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path
         'Maps "of" the <b>world</b>: each größe has an ID, a created at, a q & <b>, price from 5 to 9',
     ],
 )
-async def test_another_idea_is_another_app(idea: str, tmp_path: Path) -> None:
+def test_another_idea_is_another_app(idea: str, tmp_path: Path) -> None:
     company = Company(tmp_path, idea)
     company.app.mkdir()
-    await company.talk_it_over()
-    await company.build(await company.plan(), prove=False)
+    company.talk_it_over()
+    company.build(company.plan(), prove=False)
     assert_own_tests_pass(company)
     if "<b>" in idea:
         assert_all_checks_pass(company)

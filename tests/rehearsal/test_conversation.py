@@ -8,11 +8,11 @@ from workers.agents.facts import SUM_UP
 IDEA = "a reading list for a book club"
 
 
-async def play(idea: str, answer: str) -> list[str]:
+def play(idea: str, answer: str) -> list[str]:
     """The questions, with the same answer to each."""
     turns = [idea]
     questions = []
-    while not (reply := await replied(*turns)).done:
+    while not (reply := replied(*turns)).done:
         assert reply.reply.count("?") <= 2
         questions.append(reply.reply)
         turns += [reply.reply, answer]
@@ -21,25 +21,25 @@ async def play(idea: str, answer: str) -> list[str]:
     return questions
 
 
-async def test_it_asks_for_what_is_missing_and_no_more_than_four_times() -> None:
-    questions = await play("I want to track my orchids", "Hm.")
+def test_it_asks_for_what_is_missing_and_no_more_than_four_times() -> None:
+    questions = play("I want to track my orchids", "Hm.")
     assert len(questions) == 4
     assert len(set(questions)) == 4
     assert "orchids" in questions[0]
 
 
-async def test_what_was_said_is_not_asked_again() -> None:
+def test_what_was_said_is_not_asked_again() -> None:
     told = (
         "A reading list for our book club of twelve members: each book has a title, an author and pages. "
         "We keep forgetting what we agreed on; it is a success when everybody knows the next book."
     )
-    reply = await replied(told)
+    reply = replied(told)
     assert reply.done
     assert "title, author and pages" in reply.reply
 
 
-async def test_it_gives_back_what_the_client_said() -> None:
-    reply = await replied(IDEA, (await replied(IDEA)).reply, "Everything is on sticky notes that get lost.")
+def test_it_gives_back_what_the_client_said() -> None:
+    reply = replied(IDEA, (replied(IDEA)).reply, "Everything is on sticky notes that get lost.")
     assert "Everything is on sticky notes that get lost" in reply.reply
     assert not reply.done
 
@@ -47,40 +47,40 @@ async def test_it_gives_back_what_the_client_said() -> None:
 @pytest.mark.parametrize(
     "go", ["go", "Go ahead.", "that's all", "OK, just build it!", "start now please", SUM_UP]
 )
-async def test_the_client_can_end_it_at_any_time(go: str) -> None:
-    first = (await replied(IDEA)).reply
-    reply = await replied(IDEA, first, go)
+def test_the_client_can_end_it_at_any_time(go: str) -> None:
+    first = (replied(IDEA)).reply
+    reply = replied(IDEA, first, go)
     assert reply.done
     assert IDEA in reply.summary
     assert go not in reply.summary
 
 
 @pytest.mark.parametrize("words", ["go on a trip", "we start every meeting with it", "go fishing"])
-async def test_a_word_within_an_answer_does_not_end_it(words: str) -> None:
-    assert not (await replied(IDEA, (await replied(IDEA)).reply, words)).done
+def test_a_word_within_an_answer_does_not_end_it(words: str) -> None:
+    assert not (replied(IDEA, (replied(IDEA)).reply, words)).done
 
 
-async def test_an_idea_that_names_no_things_is_asked_for_them() -> None:
-    reply = await replied("hello")
+def test_an_idea_that_names_no_things_is_asked_for_them() -> None:
+    reply = replied("hello")
     assert not reply.done
     assert "keep a list of" in reply.reply
-    reply = await replied("hello", reply.reply, "my stamps, I never find them")
+    reply = replied("hello", reply.reply, "my stamps, I never find them")
     assert "stamps" in reply.reply.lower()
 
 
-async def test_the_answer_about_the_fields_shows_at_once() -> None:
+def test_the_answer_about_the_fields_shows_at_once() -> None:
     turns = ["recipes for my family, on paper they get lost"]
-    reply = await replied(*turns)
+    reply = replied(*turns)
     assert "minutes" in reply.reply
-    reply = await replied(*turns, reply.reply, "Please add a rating from 1 to 5.")
+    reply = replied(*turns, reply.reply, "Please add a rating from 1 to 5.")
     assert "rating" in reply.reply
 
 
-async def test_what_cannot_be_done_is_said_before_the_work_begins() -> None:
-    reply = await replied("a reading list for a book club with e-mail reminders", "Who will use it?", SUM_UP)
+def test_what_cannot_be_done_is_said_before_the_work_begins() -> None:
+    reply = replied("a reading list for a book club with e-mail reminders", "Who will use it?", SUM_UP)
     assert reply.done
     assert "e-mail reminders" in reply.reply
 
 
-async def test_the_same_question_gets_the_same_answer() -> None:
-    assert await replied(IDEA) == await replied(IDEA)
+def test_the_same_question_gets_the_same_answer() -> None:
+    assert replied(IDEA) == replied(IDEA)

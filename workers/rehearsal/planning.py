@@ -206,7 +206,7 @@ def _skip(item: Requirement, key: str, epic: str) -> TicketDraft:
         description=item.description,
         parent=epic,
         requirements=[item.id],
-        skip_reason=f"“{words}”: {_reason(item)}."[:500],
+        skip_reason=f"Left out: {_reason(item)}."[:500],
     )
 
 

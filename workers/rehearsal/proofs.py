@@ -34,6 +34,8 @@ def ask(method, path, body=None, form=False):
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
         except OSError:
+            if app.poll() is not None:
+                raise SystemExit("the app has ended by itself")
             time.sleep(0.1)
     raise SystemExit("the app does not answer")
 """

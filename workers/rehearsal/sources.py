@@ -1,17 +1,22 @@
 """The files of the generated app: templates as they are, and the few that depend on the blueprint."""
 
 import json
-from functools import cache
 from pathlib import Path
 
 from workers.rehearsal.blueprint import Blueprint, Field
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+_TEXTS = {
+    str(path.relative_to(TEMPLATES)): path.read_text("utf-8")
+    for path in sorted(TEMPLATES.rglob("*"))
+    if path.suffix in (".py", ".css", ".js", ".svg", ".txt")
+}
+"""Read once at import: the cast answers in an event loop."""
 
-@cache
+
 def template(name: str) -> str:
-    return (TEMPLATES / name).read_text("utf-8")
+    return _TEXTS[name]
 
 
 def collection(plan: Blueprint) -> str:

@@ -235,7 +235,7 @@ def _against(clause: str, plan: Blueprint) -> list[Wish]:
         rf"\b(?:{re.escape(plan.title)}|{re.escape(plan.many)}|{re.escape(plan.one)})\b", "", bare, flags=re.I
     )
     wishes = [
-        Wish("cannot", _ASKING.sub("", part).strip(" ,.") or part, reason=reason)
+        Wish("cannot", _LEADING.sub("", _ASKING.sub("", part)).strip(" ,.") or part, reason=reason)
         for part in items(bare)
         if (reason := reason_against(part)) and not _NEGATED.search(part)
     ]
@@ -247,6 +247,7 @@ def _against(clause: str, plan: Blueprint) -> list[Wish]:
     return []
 
 
+_LEADING = re.compile(r"^\s*(?:with|and|plus|also|including|it should)\s+", re.IGNORECASE)
 _NEGATED = re.compile(
     r"\b(?:no|not|without|never|don't|doesn't|instead of|rather than|nobody|nothing)\b", re.IGNORECASE
 )

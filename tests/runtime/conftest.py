@@ -1,27 +1,84 @@
-"""Real boxes. Whatever makes boxes is one entry of `MAKERS`, and every test of the contract runs on each."""
+"""Real boxes. Whatever makes boxes is one entry of `MAKERS`, and every test of the contract runs on each.
+
+Where one kind cannot be made its tests are skipped, and say why; in CI that is a failure.
+"""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 import pytest
 
+from app.runtime.docker.find import find_engine
+from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
+from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
 
-MAKERS: dict[str, Callable[[Path], Runtime]] = {"local": lambda folder: LocalRuntime(folder, idle_s=60)}
+
+def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRuntime:
+    """A runtime on the engine of this machine, with boxes of its own."""
+
+    async def name() -> str:
+        return instance
+
+    image = os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE)
+    limits = settings.pop("limits", ContainerLimits(idle_s=60))
+    return DockerRuntime(
+        host or find_engine(os.environ.get("DOCKER_HOST", "")), name, Recipe(image, limits), **settings
+    )
+
+
+MAKERS: dict[str, Callable[[Path], Runtime]] = {
+    "local": lambda folder: LocalRuntime(folder, idle_s=60),
+    "docker": lambda folder: docker_runtime(f"test-{uuid4().hex[:12]}"),
+}
+
+
+def unavailable(why: str) -> NoReturn:
+    """Skip, or fail where nothing may be skipped."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+async def reasons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of each kind of box why it cannot be made; "" when it can."""
+    found = {}
+    for kind, make in MAKERS.items():
+        runtime = make(tmp_path_factory.mktemp("trial"))
+        diagnosis = await runtime.examine()
+        found[kind] = "" if diagnosis.ok else f"no {kind} boxes here: {diagnosis.detail} {diagnosis.remedy}"
+        await runtime.close()
+    return found
+
+
+@pytest.fixture(scope="session")
+def local_boxes(reasons: dict[str, str]) -> None:
+    """For tests of what only the local runtime has."""
+    if reasons["local"]:
+        unavailable(reasons["local"])
+
+
+@pytest.fixture(scope="session")
+def docker_boxes(reasons: dict[str, str]) -> None:
+    """For tests of what only the Docker runtime has."""
+    if reasons["docker"]:
+        unavailable(reasons["docker"])
 
 
 @pytest.fixture(scope="session", params=MAKERS)
 async def runtime(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, reasons: dict[str, str]
 ) -> AsyncIterator[Runtime]:
+    if reasons[request.param]:
+        unavailable(reasons[request.param])
     runtime = MAKERS[request.param](tmp_path_factory.mktemp("boxes"))
-    diagnosis = await runtime.examine()
-    if not diagnosis.ok:
-        pytest.skip(f"{diagnosis.detail} {diagnosis.remedy}")
     yield runtime
     await runtime.close()
 

@@ -42,7 +42,7 @@ asyncio.run(main())
 
 
 @pytest.fixture
-async def local(tmp_path: Path, runtime: Runtime) -> AsyncIterator[LocalRuntime]:
+async def local(tmp_path: Path, local_boxes: None) -> AsyncIterator[LocalRuntime]:
     """A runtime with a folder of its own; all its boxes are gone afterwards. (`runtime` skips where there are
     no boxes.)"""
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(greeting_s=2))
@@ -141,7 +141,7 @@ async def test_many_may_wake_a_box_at_once(runtime: Runtime, job: UUID) -> None:
         await each.close()
 
 
-async def test_a_box_nobody_uses_ends(tmp_path: Path, runtime: Runtime) -> None:
+async def test_a_box_nobody_uses_ends(tmp_path: Path, local_boxes: None) -> None:
     local = LocalRuntime(tmp_path / "boxes", idle_s=1)
     job = uuid4()
     api = await local.attach(job, create=True)
@@ -163,7 +163,7 @@ async def test_a_box_nobody_uses_ends(tmp_path: Path, runtime: Runtime) -> None:
     await until(lambda: _gone(pid))
 
 
-async def test_an_attached_worker_keeps_its_box_awake(tmp_path: Path, runtime: Runtime) -> None:
+async def test_an_attached_worker_keeps_its_box_awake(tmp_path: Path, local_boxes: None) -> None:
     local = LocalRuntime(tmp_path / "boxes", idle_s=1)
     job = uuid4()
     worker = await local.attach(job, fence=1, create=True)
@@ -232,7 +232,7 @@ async def test_a_dead_or_silent_guest_is_replaced(
     await second.close()
 
 
-async def test_a_guest_that_falls_silent_is_declared_dead(tmp_path: Path, runtime: Runtime) -> None:
+async def test_a_guest_that_falls_silent_is_declared_dead(tmp_path: Path, local_boxes: None) -> None:
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(ping_s=0.1, silence_s=0.5))
     job = uuid4()
     workspace = await local.attach(job, create=True)
@@ -265,7 +265,7 @@ async def test_destroying_leaves_nothing(local: LocalRuntime, tmp_path: Path) ->
     await worker.close()
 
 
-async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, runtime: Runtime) -> None:
+async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, local_boxes: None) -> None:
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, max_boxes=2)
     one, two, three, four = (uuid4() for _ in range(4))
     attached: list[Workspace] = []
@@ -286,7 +286,7 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, r
     assert {(await local.status(job)).state for job in (one, two, three)} == {"asleep"}
 
 
-async def test_a_folder_of_any_length_will_do(tmp_path: Path, runtime: Runtime) -> None:
+async def test_a_folder_of_any_length_will_do(tmp_path: Path, local_boxes: None) -> None:
     folder = tmp_path / ("a folder with spaces " + "and a long name " * 8) / "wörkspaces"
     local = LocalRuntime(folder, idle_s=60)
     workspace = await local.attach(uuid4(), create=True)

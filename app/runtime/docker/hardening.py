@@ -10,6 +10,8 @@ from typing import Any
 from app.runtime.guest.box import Config
 from app.runtime.packing import BOOT, VARIABLE, guest_source
 
+DEFAULT_IMAGE = "boardroom-workspace"
+"""What `make workspace-image` makes."""
 MIB = 1024 * 1024
 JOB_UID = 1000
 RELAY_UID = 1001

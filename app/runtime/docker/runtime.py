@@ -30,6 +30,17 @@ from app.runtime.workspace import (
 
 ATTEMPTS = 3
 STOP_S = 15.0
+GOODBYE_S = 5.0
+
+
+class WorkerAttachment(Attachment):
+    """Alone on its channel. The engine passes the end of a stream on when it likes, so we say goodbye."""
+
+    async def close(self) -> None:
+        with contextlib.suppress(RuntimeProblem, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self._channel.ask(answers.Done, "detach")
+        await super().close()
 
 
 class SharedAttachment(Attachment):
@@ -72,7 +83,7 @@ class DockerRuntime:
             return self._keep(SharedAttachment, channel)
         await self._prepare(box, create)
         await box.note_fence(fence)
-        return self._keep(Attachment, await self._wake(box, fence))
+        return self._keep(WorkerAttachment, await self._wake(box, fence))
 
     async def status(self, job_id: UUID) -> BoxStatus:
         box = DockerBox(await self._ours(), job_id)
@@ -84,7 +95,12 @@ class DockerRuntime:
                 channel = self._known(job_id) or await self._share(box, create=False)
                 usage, _ = await channel.ask(answers.Usage, "status")
                 return BoxStatus(
-                    "running", self._recipe.image, container.began, usage.memory_bytes, usage.cpu_percent
+                    "running",
+                    self._recipe.image,
+                    container.began,
+                    usage.memory_bytes,
+                    usage.cpu_percent,
+                    answers.moment_or_none(usage.answers_since),
                 )
         return BoxStatus("asleep", self._recipe.image)
 

@@ -54,6 +54,7 @@ class Guest:
         self.fence = 0
         self.over = asyncio.Event()
         self.recording: set[asyncio.Task[None]] = set()
+        self.leaving: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         server = await self._listen()
@@ -157,8 +158,18 @@ class Guest:
         if attachment is None or len(attachment.calls) >= MAX_CALLS:
             stream.link.finish(stream, {"refused": "failed", "detail": "too many calls"})
             return
-        task = asyncio.create_task(self._answer(attachment, stream, request))
-        attachment.calls[stream] = task
+        if request.get("call") == "detach":
+            leaving = asyncio.create_task(self._detach(attachment, stream))
+            self.leaving.add(leaving)
+            leaving.add_done_callback(self.leaving.discard)
+            return
+        attachment.calls[stream] = asyncio.create_task(self._answer(attachment, stream, request))
+
+    async def _detach(self, attachment: Attachment, stream: Stream) -> None:
+        """For who wants to know that nothing of it is left, which the end of a relay does not tell."""
+        await attachment.end_calls()
+        self.attachments.discard(attachment)
+        stream.link.finish(stream, {})
 
     def _on_reset(self, stream: Stream) -> None:
         attachment = self._attachment_of(stream)

@@ -32,11 +32,12 @@ up: venv  ## run the service in the foreground (PORT, DATA_DIR)
 test: venv-dev  ## the tests, on real parts
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: venv-dev  ## format, lint, types, import rules
+check: venv-dev  ## format, lint, types, import rules, migrations in step
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 0 tests/store
 
 format: venv-dev  ## format and mend what can be mended
 	$(BIN)/ruff format .

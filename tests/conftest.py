@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from blockbuster import blockbuster_ctx
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -16,6 +17,12 @@ from app.embedded import stack as embedded
 from app.store.database import async_url
 from app.store.migrate import migrate
 from tests.house import House, open_house
+
+MAY_BLOCK = (
+    ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for files in the home folder
+    ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files; nothing else runs meanwhile
+)
+"""Where a blocking call is known and harmless: (end of the file's path, function)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,16 @@ async def database_url(parts: Parts) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def redis_url(parts: Parts) -> str:
     return parts.redis_url
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """A call of ours that blocks the event loop fails the test."""
+    with blockbuster_ctx(["app", "workers"]) as blockbuster:
+        for function in blockbuster.functions.values():
+            for file, name in MAY_BLOCK:
+                function.can_block_in(file, name)
+        yield
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from app.domain.errors import Unavailable
 from app.events.hub import Hub
 from app.events.redis import RedisBus, RedisHints, open_redis
@@ -13,7 +11,7 @@ from app.resources import Resources
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import Runtime
 from app.settings import Settings
-from app.store.database import open_engine, open_reads
+from app.store.database import open_engine
 from app.store.events import StoredLog
 
 Probe = Callable[[], Awaitable[str]]
@@ -46,16 +44,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         runtime = open_runtime(settings)
         later.push_async_callback(runtime.close)
         yield Resources(engine, bus, bell, runtime)
-
-
-@asynccontextmanager
-async def open_answers(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """Where a web process reads its answers."""
-    engine = open_reads(settings.database_url)
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
 
 
 def open_runtime(settings: Settings) -> Runtime:

@@ -33,7 +33,6 @@ from app.auth.tokens import Tokens
 from app.bootstrap import (
     NotConfigured,
     make_hub,
-    open_answers,
     open_probes,
     open_resources,
     require_configured,
@@ -41,6 +40,7 @@ from app.bootstrap import (
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings
+from app.store.database import Reads
 
 GRACE_S = 8
 """How long requests under way may still take when we are asked to stop."""
@@ -96,9 +96,11 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as later:
         resources = await later.enter_async_context(open_resources(settings))
         probes = await later.enter_async_context(open_probes(settings, resources))
+        reads = Reads(settings.database_url)
+        later.push_async_callback(reads.close)
         app.state.house = House(
             resources=resources,
-            reads=await later.enter_async_context(open_answers(settings)),
+            reads=reads,
             tokens=tokens,
             throttle=Throttle(),
             registration=settings.may_register,

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from app.actions.limits import LOGIN, LOGIN_ADDRESS, REGISTER, give_back, spend
 from app.auth.passwords import hash_password, verify_password
 from app.auth.tokens import Tokens
-from app.domain.errors import BadRequest, Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
+from app.domain.account import NewAccount
+from app.domain.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from app.resources import Resources
 from app.store import rows, users
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
@@ -43,24 +45,20 @@ async def register(
     tokens: Tokens,
     registration: Registration,
     address: str,
-    *,
-    email: str,
-    password: str,
-    name: str,
+    account: NewAccount,
 ) -> Session:
-    """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, Invalid, TooMany."""
+    """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, TooMany."""
     await spend(resources, REGISTER, address)
-    _refuse_own_email(email, password)
     if registration == "closed":
         raise Forbidden("Registration is switched off (REGISTRATION=closed).", code="registration_closed")
-    password_hash = await hash_password(password)
+    password_hash = await hash_password(account.password)
     async with resources.unit() as unit:
         if registration == "first" and await users.lock_registration(unit.session):
             raise Forbidden(
                 "Only the first user may register (REGISTRATION=first), and there is one.",
                 code="registration_closed",
             )
-        user = await _add(unit, email, password_hash, name)
+        user = await _add(unit, account, password_hash)
         return await _begin_session(unit, tokens, user)
 
 
@@ -156,30 +154,30 @@ async def redeem_ws_ticket(resources: Resources, ticket: str) -> tuple[UUID, UUI
 
 async def add_user(resources: Resources, *, email: str, password: str, name: str = "") -> UUID:
     """A new user, made by whoever runs the service. Conflict `email_taken`, Invalid."""
-    _refuse_own_email(email, password)
+    account = _valid(email, password, name)
     password_hash = await hash_password(password)
     async with resources.unit() as unit:
-        user = await _add(unit, email, password_hash, name)
+        user = await _add(unit, account, password_hash)
     return user.id
 
 
 async def change_password(resources: Resources, *, email: str, password: str) -> None:
     """A new password; every session of the user is over. NotFound, Invalid."""
-    _refuse_own_email(email, password)
+    account = _valid(email, password)
     password_hash = await hash_password(password)
     async with resources.unit() as unit:
-        user = await users.find_user(unit.session, email.strip())
+        user = await users.find_user(unit.session, account.email)
         if user is None:
             raise NotFound(f"There is no user with the email {email}.")
         user.password_hash = password_hash
         await users.revoke_sessions(unit.session, user.id)
 
 
-async def _add(unit: Unit, email: str, password_hash: str, name: str) -> User:
+async def _add(unit: Unit, account: NewAccount, password_hash: str) -> User:
     user = User(
         id=uuid7(),
-        email=email.strip(),
-        name=name.strip(),
+        email=account.email,
+        name=account.name,
         password_hash=password_hash,
         date_joined=await rows.now(unit.session),
     )
@@ -208,10 +206,12 @@ def _session(tokens: Tokens, user: User, token: RefreshToken) -> Session:
     return Session(tokens.access(user.id, family), signed, tokens.access_s, user)
 
 
-def _refuse_own_email(email: str, password: str) -> None:
-    if password.casefold() == email.strip().casefold():
-        message = "must not be the email"
-        raise Invalid(f"The password {message}.", errors=[FieldError("password", message)])
+def _valid(email: str, password: str, name: str = "") -> NewAccount:
+    try:
+        return NewAccount(email=email, password=password, name=name)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Invalid(f"{first['loc'][0]}: {first['msg']}.") from None
 
 
 def _digest(ticket: str) -> bytes:

@@ -15,6 +15,21 @@ from app.resources import Resources
 from app.store import messages
 from app.store.tables import Message
 
+STAGE_DURING = {
+    Status.COLLECTING: STAGE_REQUIREMENTS,
+    Status.QUEUED: "planning",
+    Status.PLANNING: "planning",
+    Status.PRD_READY: "planning",
+    Status.TICKETING: "ticketing",
+    Status.TICKETS_READY: "ticketing",
+    Status.BUILDING: "building",
+    Status.BUILD_DONE: "verifying",
+    Status.FAILED: "verifying",
+}
+"""The stage of a message that names none, by the job's status."""
+
+STAGES = (*sorted(set(STAGE_DURING.values())), "continuation")
+
 
 async def add_message(
     resources: Resources,
@@ -30,7 +45,7 @@ async def add_message(
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         count_client_message(job)
-        marked = {"stage": STAGE_REQUIREMENTS, **metadata, "via": "api"}
+        marked = {"stage": STAGE_DURING[Status(job.status)], **metadata, "via": "api"}
         message = changes.add_message(unit, job, role, sender, content, marked)
         if role == "user" and job.status == Status.COLLECTING:
             await wake_run(unit, job)

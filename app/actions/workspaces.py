@@ -14,6 +14,7 @@ from app.domain.errors import NOT_FOUND, Conflict, NotFound, Unavailable
 from app.domain.workspace import MANIFEST, Manifest
 from app.resources import Resources
 from app.runtime.workspace import (
+    AppStatus,
     BoxStatus,
     RuntimeProblem,
     Saved,
@@ -54,10 +55,17 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
         job = await unit.take(job_id, user_id)
         job.box_stopped = False
     async with attached(resources, user_id, job_id) as workspace:
-        manifest = await _manifest(workspace)
-        if manifest is not None:
-            app = await workspace.start_app(manifest)
-            log.info("app.started", job=str(job_id), state=app.state)
+        await start_app(workspace, job_id)
+
+
+async def start_app(workspace: Workspace, job_id: UUID) -> AppStatus | None:
+    """Start the app if it does not run; None where there is none yet."""
+    manifest = await _manifest(workspace)
+    if manifest is None:
+        return None
+    app = await workspace.start_app(manifest)
+    log.info("app.started", job=str(job_id), state=app.state)
+    return app
 
 
 async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:

@@ -1,18 +1,18 @@
 """Doors of register, login, refresh, logout, me and ws-ticket."""
 
-import re
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from app.actions import accounts
 from app.api.deps import Caller, Here, House, json_answer
 from app.api.documented import refusals
 from app.api.shapes import TOKEN, Session, User, WsTicket, example
+from app.domain.account import NewAccount
 from app.domain.values import ClientText, stamp
 
 COOKIE = "boardroom_access"
@@ -20,24 +20,11 @@ COOKIE_PATH = "/ws/"
 
 router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"])
 
-_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
 
+class Registration(NewAccount):
+    """`password`: 8–128 characters, not the email."""
 
-def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text.strip()):
-        raise ValueError("must be an email address")
-    return text.strip()
-
-
-Password = Annotated[ClientText, Field(min_length=8, max_length=128)]
-
-
-class Registration(BaseModel):
     model_config = example(email="ada@example.org", password="correct horse battery", name="Ada")  # noqa: S106
-
-    email: Annotated[ClientText, AfterValidator(_email), Field(max_length=254)]
-    password: Password
-    name: Annotated[ClientText, Field(max_length=200)] = ""
 
 
 class Login(BaseModel):
@@ -68,9 +55,7 @@ async def register(request: Request, here: Here, body: Registration) -> Response
         here.tokens,
         here.registration,
         _address(request),
-        email=body.email,
-        password=body.password,
-        name=body.name,
+        body,
     )
     return _session_answer(request, here, session, 201)
 

@@ -1,7 +1,6 @@
 """What a door asks for: who is calling, what the process holds open, which job."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -10,7 +9,6 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
@@ -22,7 +20,7 @@ from app.domain.values import parse_id
 from app.resources import Resources
 from app.store import users
 from app.store.answers import Listed, Page
-from app.store.database import glance
+from app.store.database import Reads
 from app.store.users import SignedIn
 
 MAX_PAGE = 1000
@@ -35,7 +33,7 @@ class House:
     """What all doors share; made once per process and kept in `app.state.house`."""
 
     resources: Resources
-    reads: AsyncEngine
+    reads: Reads
     tokens: Tokens
     throttle: Throttle
     registration: Registration
@@ -43,10 +41,6 @@ class House:
     job_purge: bool
     model: str
     probes: Mapping[str, Probe]
-
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """For answers, which are one statement each."""
-        return glance(self.reads)
 
 
 def house(connection: HTTPConnection) -> House:
@@ -80,7 +74,7 @@ async def identify(request: Request) -> SignedIn:
         raise Unauthorized("Log in first: this call needs an access token.", code="not_authenticated")
     here = house(request)
     claims = here.tokens.read_access(token.strip())
-    async with here.read() as connection:
+    async with here.reads() as connection:
         caller = await users.signed_in(connection, claims.user_id, claims.session_id)
     if caller is None:
         raise Unauthorized("This session is over: log in again.", code="session_over")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.actions import messages as actions
+from app.actions.messages import STAGES
 from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
 from app.api.shapes import JOB_ID, Message, example
@@ -21,6 +22,8 @@ MAX_METADATA_BYTES = 16 * 1024
 
 
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    if metadata.get("stage", STAGES[0]) not in STAGES:
+        raise ValueError(f"its stage must be one of {', '.join(STAGES)}")
     try:
         text = orjson.dumps(metadata)
     except (orjson.JSONEncodeError, RecursionError) as error:
@@ -49,7 +52,7 @@ async def list_messages(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The messages of one job or of all my jobs, oldest first."""
-    async with here.read() as connection:
+    async with here.reads() as connection:
         if job_id is not None and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
         found = await messages.all_messages(connection, caller.user_id, job_id, page)
@@ -59,7 +62,7 @@ async def list_messages(
 @router.get("/{id}/", response_model=Message, responses=refusals("not_found"))
 async def one_message(here: Here, caller: Caller, message_id: ItemId) -> Response:
     """One message."""
-    async with here.read() as connection:
+    async with here.reads() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id))
 
 
@@ -82,7 +85,7 @@ async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
         body.content,
         body.metadata,
     )
-    async with here.read() as connection:
+    async with here.reads() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id), 201)
 
 

@@ -79,7 +79,7 @@ async def cancel_job(here: Here, caller: Caller, job_id: JobId) -> Response:
 
 
 async def _job(here: House, owner: UUID, job_id: UUID) -> bytes:
-    async with here.read() as connection:
+    async with here.reads() as connection:
         job = await jobs.job(connection, owner, job_id)
     if job is None:
         raise NotFound(NOT_FOUND)

@@ -16,7 +16,7 @@ async def list_tickets(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The tickets of one job, or of all my jobs, in execution order."""
-    async with here.read() as connection:
+    async with here.reads() as connection:
         if job_id is not None and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
         found = await tickets.all_tickets(connection, caller.user_id, job_id, page)
@@ -26,5 +26,5 @@ async def list_tickets(
 @router.get("/{id}/", response_model=Ticket, responses=refusals("not_found"))
 async def one_ticket(here: Here, caller: Caller, ticket_id: ItemId) -> Response:
     """One ticket."""
-    async with here.read() as connection:
+    async with here.reads() as connection:
         return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))

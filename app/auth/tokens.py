@@ -1,9 +1,12 @@
 """Access and refresh tokens: JWTs of ours, HS256 and nothing else.
 
 Claims are ASCII letters, digits and `-._:/` only: clients read `exp` with a plain base64 decoder.
-A refresh token says no more than its row (`jti`), so the same row gives the same token again.
+A refresh token says no more than its row (`jti`), so the same row gives the same token again. So does the
+token of a preview, which is no JWT and opens nothing but that preview.
 """
 
+import base64
+import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -57,6 +60,11 @@ class Tokens:
     def read_refresh(self, token: str, *, even_expired: bool = False) -> Claims:
         """Unauthorized `token_invalid`, or `token_expired` unless `even_expired`."""
         return self._read("refresh", token, even_expired=even_expired)
+
+    def preview(self, preview_id: UUID) -> str:
+        """The token of a stored row: 160 bits as 32 characters that a host name may hold."""
+        mac = hmac.digest(self._secret.encode(), f"preview:{preview_id}".encode(), "sha256")
+        return base64.b32encode(mac[:20]).decode().lower()
 
     def _sign(
         self, kind: Kind, user_id: UUID, session_id: UUID, token_id: UUID, issued: datetime, expires: datetime

@@ -42,25 +42,6 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
-def open_reads(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more than
-    most answers do, and read-only by PostgreSQL's own word all the same."""
-    return create_async_engine(
-        async_url(url),
-        isolation_level="AUTOCOMMIT",
-        pool_size=pool_size,
-        max_overflow=10,
-        pool_timeout=5,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "timeout": 3,
-            "command_timeout": 30,
-            "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
-        },
-    )
-
-
 _AWAY = ("08", "57P0", "53300")
 """SQLSTATE prefixes of "not now": connection exceptions, shutdown or recovery, too many connections."""
 
@@ -89,13 +70,6 @@ async def absence_is_unavailable() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def glance(reads: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of `open_reads`; each statement on it sees a snapshot of its own."""
-    async with absence_is_unavailable(), reads.connect() as connection:
-        yield connection
-
-
-@asynccontextmanager
 async def read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection for reads, read-only and of one snapshot by PostgreSQL's own word."""
     async with absence_is_unavailable(), engine.connect() as connection:
@@ -108,3 +82,33 @@ async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     """`read` for rows as instances, which stay readable afterwards."""
     async with read(engine) as connection, AsyncSession(connection, expire_on_commit=False) as session:
         yield session
+
+
+class Reads:
+    """Connections for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more
+    than most answers do, and read-only by PostgreSQL's own word all the same."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._engine = create_async_engine(
+            async_url(url),
+            isolation_level="AUTOCOMMIT",
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "timeout": 3,
+                "command_timeout": 30,
+                "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
+            },
+        )
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[AsyncConnection]:
+        """Each statement sees a snapshot of its own. DatabaseUnavailable."""
+        async with absence_is_unavailable(), self._engine.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        await self._engine.dispose()

@@ -133,8 +133,7 @@ async def test_four_mebibytes(ada: Person) -> None:
 
 
 JUNK: tuple[Any, ...] = (
-    None, True, -1, 0, 2**63, 2**64, 10**400, 1e308, "", " ", "x", "\0", "x" * 6000, [], [[]], {}, {"a": 1},
-    "../../etc/passwd", "%00", "'; drop table users; --", "🙂" * 2000,
+    None, True, -1, 2**64, 10**400, 1e308, "", " ", "\0", "x" * 6000, [[]], {"a": 1}, "'; drop table users",
 )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from app.domain.workspace import MAX_SAVE_BYTES
+from app.runtime.local import LocalRuntime
 from tests.api.conftest import Person, Service
 
 MANIFEST = '{"start": "exec python3 -m http.server $PORT", "port": 8000, "health": "/"}'
@@ -234,3 +236,16 @@ async def test_a_stopped_manifest_starts_nothing(built: Built) -> None:
 async def test_many_reads_at_once(built: Built) -> None:
     answers = await asyncio.gather(*(built.get("files/content/", path="README.md") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_where_no_box_can_be_made(service: Service, ada: Person, tmp_path: Path) -> None:
+    job_id = await ada.job()
+    house = service.application.state.house
+    runtime = LocalRuntime(tmp_path, bwrap="/nowhere/bwrap")
+    service.application.state.house = replace(house, resources=replace(house.resources, runtime=runtime))
+    try:
+        answer = await ada.client.post(f"/api/jobs/{job_id}/containers/start")
+    finally:
+        service.application.state.house = house
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine_down")
+    assert answer.json()["detail"] == "Container engine is not reachable."

@@ -49,7 +49,8 @@ async def test_a_posted_message(ada: Person) -> None:
 async def test_a_message_to_a_running_job(service: Service, ada: Person) -> None:
     job_id = await ada.job()
     await advance_job(service.resources, job_id, Status.QUEUED)
-    assert (await post(ada, job_id)).status_code == 201
+    answer = await post(ada, job_id)
+    assert (answer.status_code, answer.json()["metadata"]["stage"]) == (201, "planning")
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -69,6 +70,8 @@ def deep(levels: int) -> dict[str, Any]:
         ({"sender": "\0"}, "sender"),
         ({"sender": "x" * 201}, "sender"),
         ({"metadata": []}, "metadata"),
+        ({"metadata": {"stage": "nonsense"}}, "metadata"),
+        ({"metadata": {"stage": {}}}, "metadata"),
         ({"metadata": {"a": "\0"}}, "metadata"),
         ({"metadata": {"a": 2**70}}, "metadata"),
         ({"metadata": deep(300)}, "metadata"),

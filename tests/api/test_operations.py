@@ -158,6 +158,6 @@ def test_words_of_the_document(document: dict[str, Any]) -> None:
 
 
 async def test_reads_never_write(service: Service) -> None:
-    async with service.application.state.house.read() as connection:
+    async with service.application.state.house.reads() as connection:
         with pytest.raises(DBAPIError, match="read-only"):
             await connection.execute(text("delete from users"))

@@ -1,5 +1,6 @@
 """Doors for whoever runs the service: health, readiness, figures, and the documentation."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Literal
@@ -19,7 +20,11 @@ router = APIRouter(tags=["8 · Operations"])
 ASSETS = files("fastapi_offline") / "static"
 """Swagger UI from a package, so that `/docs` needs no network."""
 
-ASSET_NAMES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
+ASSET_KINDS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon.png": "image/png",
+}
 
 
 class Health(Shape):
@@ -67,7 +72,7 @@ async def readyz(here: Here) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics_text() -> Response:
     """Prometheus' text format."""
-    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+    return Response(await asyncio.to_thread(metrics.render), media_type=metrics.CONTENT_TYPE)
 
 
 @router.get("/", include_in_schema=False)
@@ -87,12 +92,12 @@ async def docs(request: Request) -> HTMLResponse:
     )
 
 
-def _asset(name: str) -> Callable[[], Awaitable[Response]]:
+def _asset(name: str, kind: str) -> Callable[[], Awaitable[Response]]:
     async def answer() -> Response:
-        return FileResponse(str(ASSETS / name), headers={"Cache-Control": "max-age=86400"})
+        return FileResponse(str(ASSETS / name), media_type=kind, headers={"Cache-Control": "max-age=86400"})
 
     return answer
 
 
-for _name in ASSET_NAMES:
-    router.add_api_route(f"/docs/{_name}", _asset(_name), include_in_schema=False)
+for _name, _kind in ASSET_KINDS.items():
+    router.add_api_route(f"/docs/{_name}", _asset(_name, _kind), include_in_schema=False)

@@ -23,6 +23,8 @@ from app.api.description import TAGS, TEXT
 from app.api.documented import openapi_of
 from app.api.envelope import Envelope
 from app.api.errors import handle_errors
+from app.api.preview_door import PreviewDoor, PreviewGate
+from app.api.preview_origin import PreviewOrigin
 from app.api.readiness import Remembered
 from app.api.router import DOORS
 from app.api.socket_protocol import SOCKET_OPTIONS
@@ -68,6 +70,7 @@ class Boardroom(FastAPI):
             generate_unique_id_function=lambda route: route.name,
         )
         self.settings = settings
+        self.previews = PreviewOrigin(settings.preview_origin)
         for door in DOORS:
             self.include_router(door)
         handle_errors(self)
@@ -80,7 +83,8 @@ class Boardroom(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]
         inner = Spelling(BodyLimit(super().build_middleware_stack()), [*paths, "/openapi.json"])
-        return Cors(Envelope(inner), self.settings.origins)
+        ours = Cors(Envelope(inner), self.settings.origins, self.previews.holds_origin)
+        return PreviewGate(ours, self.previews, self.state)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -108,16 +112,24 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
             job_purge=settings.job_purge,
             model=settings.model,
             probes={**probes, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
+            previews=app.previews,
         )
+        app.state.previews = PreviewDoor(app.previews, reads, resources.runtime)
+        await later.enter_async_context(app.state.previews.open())
         app.state.sockets = SocketDoor(
             resources,
             tokens,
             make_hub(settings, resources),
             token_query=settings.ws_token_query,
-            origins=settings.origins,
+            origins=_without_previews(settings.origins, app.previews),
         )
         await later.enter_async_context(app.state.sockets.open())
         yield
+
+
+def _without_previews(origins: frozenset[str] | None, previews: PreviewOrigin) -> frozenset[str] | None:
+    """The listed origins; apps that clients let be built are none of them, whatever the list says."""
+    return origins and frozenset(each for each in origins if not previews.holds_origin(each))
 
 
 def _secret(settings: Settings) -> str:

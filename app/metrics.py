@@ -23,6 +23,8 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 requests = Counter("boardroom_requests", "Answered HTTP requests.", ["method", "route", "status"])
 request_seconds = Histogram("boardroom_request_seconds", "Time to an answer.", ["route"], buckets=SECONDS)
 
+preview_requests = Counter("boardroom_preview_requests", "Requests and sockets to apps.", ["status"])
+
 sockets = Gauge("boardroom_sockets", "Open sockets.", multiprocess_mode="livesum")
 sockets_closed = Counter("boardroom_sockets_closed", "Sockets closed by us.", ["code"])
 events_delivered = Counter("boardroom_events_delivered", "Events sent to sockets, live and replayed.")

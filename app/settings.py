@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     docker_host: str = ""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
+    preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
 

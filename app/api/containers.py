@@ -1,8 +1,9 @@
 """Doors of a job's container."""
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from app.actions.previews import offer_preview
 from app.actions.workspaces import container_status, start_container, stop_container
 from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
@@ -22,7 +23,7 @@ class Detail(Shape):
 
 
 class Container(Shape):
-    """`preview_url` is null until the app can be seen from outside."""
+    """`preview_url` is null while no app answers; see `POST /api/jobs/{job_id}/preview/`."""
 
     model_config = example(
         state="running",
@@ -30,7 +31,7 @@ class Container(Shape):
         started_at=WHEN,
         memory_bytes=41_943_040,
         cpu_percent=0.4,
-        preview_url=None,
+        preview_url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000",
     )
 
     state: BoxState
@@ -62,15 +63,19 @@ async def container_stop(here: Here, caller: Caller, job_id: JobId) -> Response:
 
 
 @router.get("/status", response_model=Container, responses=refusals("not_found", "engine_down"))
-async def container_state(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """How the container is; asking wakes nothing."""
+async def container_state(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
+    """How the container is, and where its app can be seen; asking wakes nothing."""
     box = await container_status(here.resources, caller.user_id, job_id)
+    preview_url = None
+    if box.app_began is not None:
+        offer = await offer_preview(here.resources, here.tokens, caller, job_id, box.app_began)
+        preview_url = here.previews.url_for(offer.token, request.headers.get("host", ""))
     body = {
         "state": box.state,
         "image": box.image,
         "started_at": None if box.started_at is None else stamp(box.started_at),
         "memory_bytes": box.memory_bytes,
         "cpu_percent": box.cpu_percent,
-        "preview_url": None,
+        "preview_url": preview_url,
     }
     return json_answer(orjson.dumps(body))

@@ -1,7 +1,6 @@
 """Cross-origin rules, outermost, so that the headers stand on every answer, errors of any kind included."""
 
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,15 +9,17 @@ METHODS = "GET, POST, PUT, PATCH, DELETE"
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
 EXPOSED = "Link, Retry-After, X-Request-ID, Idempotent-Replayed"
 MAX_AGE_S = "600"
-PREVIEWS = ".preview.localhost"
-"""The apps that clients let be built run below this name: their pages may never call us."""
 
 
 class Cors:
-    """`origins` are the listed ones, which may also send credentials; None allows any, without them."""
+    """`origins` are the listed ones, which may also send credentials; None allows any, without them. Pages of
+    apps that clients let be built, which `is_preview` knows by their origin, may never call us."""
 
-    def __init__(self, app: ASGIApp, origins: Iterable[str] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Iterable[str] | None, is_preview: Callable[[str], bool]
+    ) -> None:
         self.app = app
+        self._is_preview = is_preview
         self.origins = None if origins is None else frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,26 +41,16 @@ class Cors:
 
     def _granted(self, origin: str | None) -> dict[str, str]:
         headers = {"Vary": "Origin"}
-        if origin is None:
+        if origin is None or self._is_preview(origin):
             return headers
         if self.origins is None:
-            if not is_preview(origin):
-                headers["Access-Control-Allow-Origin"] = "*"
-                headers["Access-Control-Expose-Headers"] = EXPOSED
+            headers["Access-Control-Allow-Origin"] = "*"
+            headers["Access-Control-Expose-Headers"] = EXPOSED
         elif origin in self.origins:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Allow-Credentials"] = "true"
             headers["Access-Control-Expose-Headers"] = EXPOSED
         return headers
-
-
-def is_preview(origin: str) -> bool:
-    """Whether this is the origin of an app in a box."""
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        return False
-    return host.endswith(PREVIEWS)
 
 
 async def _answer_preflight(send: Send, granted: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
+from app.api.preview_origin import PreviewOrigin
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
@@ -41,6 +42,7 @@ class House:
     job_purge: bool
     model: str
     probes: Mapping[str, Probe]
+    previews: PreviewOrigin
 
 
 def house(connection: HTTPConnection) -> House:

@@ -38,6 +38,7 @@ CODES = {
     "not_failed": (409, "Only a failed job can be retried."),
     "job_full": (409, "The client added the most messages a job takes."),
     "container_stopped": (409, "The client stopped the container; start it first."),
+    "no_app": (409, "There is no app yet that could be started."),
     "not_a_file": (409, "The path is no regular file."),
     "not_a_folder": (409, "The path is no folder."),
     "workspace_full": (409, "The container's disk is full."),

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api import apps, auth, containers, files, jobs, messages, operations, runs, sockets, tickets
+from app.api import apps, auth, containers, files, jobs, messages, operations, preview, runs, sockets, tickets
 
 DOORS: tuple[APIRouter, ...] = (
     auth.router,
@@ -14,6 +14,7 @@ DOORS: tuple[APIRouter, ...] = (
     apps.router,
     tickets.router,
     containers.router,
+    preview.router,
     files.router,
     operations.router,
     sockets.router,

@@ -76,6 +76,21 @@ class WsTicket(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Preview(Base):
+    """An address under which a job's app can be looked at, for one session and one start of the app. Its
+    token is made from the id whenever it has to be told, and stored as its SHA-256."""
+
+    __tablename__ = "previews"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    family_id: Mapped[UUID] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"), index=True)
+    app_began: Mapped[datetime]
+    created_at: Mapped[datetime] = now_column()
+    expires_at: Mapped[datetime]
+
+
 class Attempts(Base):
     """A fixed-window counter behind the limits of login and registration: shared by all processes."""
 

@@ -1,0 +1,80 @@
+"""Letting a client look at the app: a capability address for one session and one start of the app."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.actions.workspaces import attached, start_app
+from app.auth.tokens import Tokens
+from app.domain.errors import Conflict
+from app.resources import Resources
+from app.store import previews, rows
+from app.store.tables import Preview
+from app.store.users import SignedIn
+from app.unit import Unit
+
+LIFE = timedelta(hours=12)
+RENEWED = timedelta(hours=1)
+"""One that ends sooner than this is not handed out again; there will be a new one."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The `token` of an address, and how many seconds it is still good for."""
+
+    token: str
+    expires_in: int
+
+
+async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID) -> Offer:
+    """Start the app if it does not run, and say where it can be seen, also while it does not answer yet.
+    As `attached`; Conflict `no_app`."""
+    async with attached(resources, caller.user_id, job_id) as workspace:
+        app = await start_app(workspace, job_id)
+    if app is None or app.began is None:
+        raise Conflict("There is no app to start yet: boardroom.json does not say how.", code="no_app")
+    return await offer_preview(resources, tokens, caller, job_id, app.began)
+
+
+async def offer_preview(
+    resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime
+) -> Offer:
+    """Where the caller's session sees the app that was started at that moment: the same place as before, as
+    long as it holds. NotFound."""
+    async with resources.look() as session:
+        now = await rows.now(session)
+        known = await previews.newest(session, job_id, caller.session_id, app_began, now + RENEWED)
+    if known is not None and known.digest == digest_of(tokens.preview(known.id)):
+        return _offer(tokens, known, now)
+    async with resources.unit() as unit:
+        await unit.take(job_id, caller.user_id)
+        made = await _add(unit, tokens, caller, job_id, app_began)
+    return _offer(tokens, made, made.created_at)
+
+
+async def _add(unit: Unit, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime) -> Preview:
+    await previews.forget_void(unit.session, job_id, app_began)
+    ident, now = uuid7(), await rows.now(unit.session)
+    preview = Preview(
+        id=ident,
+        digest=digest_of(tokens.preview(ident)),
+        job_id=job_id,
+        family_id=caller.session_id,
+        app_began=app_began,
+        created_at=now,
+        expires_at=now + LIFE,
+    )
+    unit.session.add(preview)
+    return preview
+
+
+def digest_of(token: str) -> bytes:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _offer(tokens: Tokens, preview: Preview, now: datetime) -> Offer:
+    return Offer(tokens.preview(preview.id), int((preview.expires_at - now).total_seconds()))

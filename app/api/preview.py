@@ -1,0 +1,41 @@
+"""The door to looking at a job's app: it gives out the address, which is on an origin of its own."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from app.actions.previews import start_preview
+from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
+from app.api.documented import refusals
+from app.api.shapes import Shape, example
+
+router = APIRouter(
+    prefix="/api/jobs/{job_id}/preview", tags=["7 · Container and files"], route_class=SignedInRoute
+)
+
+
+class Previewed(Shape):
+    """`expires_in` seconds."""
+
+    model_config = example(
+        url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000", expires_in=43_200
+    )
+
+    url: str
+    expires_in: int
+
+
+@router.post(
+    "/",
+    response_model=Previewed,
+    responses=refusals("not_found", "container_not_found", "container_stopped", "no_app", "engine_down"),
+)
+async def preview(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
+    """Start the app if it does not run, and get an address where it can be seen, also in a frame and without
+    a login: whoever knows it can look. It is good for 12 hours, until this session is over, and for this
+    start of the app: after another, ask again."""
+    offer = await start_preview(here.resources, here.tokens, caller, job_id)
+    body = {
+        "url": here.previews.url_for(offer.token, request.headers.get("host", "")),
+        "expires_in": offer.expires_in,
+    }
+    return json_answer(orjson.dumps(body))

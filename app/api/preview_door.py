@@ -1,0 +1,221 @@
+"""Who comes to a preview's host: every request there is the app's, and never reaches a door of ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.datastructures import State
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from websockets.frames import CloseCode
+
+from app import metrics
+from app.actions.previews import digest_of
+from app.api import preview_pages as pages
+from app.api.preview_boxes import PreviewBoxes
+from app.api.preview_http import (
+    AppBroken,
+    BodyTooLarge,
+    declared_too_large,
+    pass_request,
+    request_headers,
+    request_target,
+)
+from app.api.preview_origin import PreviewOrigin
+from app.api.preview_socket import pass_socket
+from app.domain.errors import Refusal, Unavailable
+from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
+from app.store.database import Reads
+from app.store.previews import Seen, find, still_valid
+
+MAX_OPEN = 64
+"""Requests and sockets under way per preview and process."""
+
+CHECK_S = 2.0
+"""How often the addresses of those under way are looked at: a logout cuts them within 5 s."""
+
+DIAL_S = 10.0
+
+log = structlog.get_logger()
+
+
+class PreviewGate:
+    """In front of all else: by its host a request is a preview's or ours. `state` is the application's; its
+    `previews` is the `PreviewDoor`."""
+
+    def __init__(self, app: ASGIApp, origin: PreviewOrigin, state: State) -> None:
+        self.app = app
+        self._origin = origin
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            if any(map(self._origin.holds, hosts)):
+                door: PreviewDoor = self._state.previews
+                await door.serve(scope, receive, send, hosts)
+                return
+        await self.app(scope, receive, send)
+
+
+class PreviewDoor:
+    """Leads to the apps in boxes; open while the process serves."""
+
+    def __init__(self, origin: PreviewOrigin, reads: Reads, runtime: Runtime) -> None:
+        self._origin = origin
+        self._reads = reads
+        self._boxes = PreviewBoxes(runtime)
+        self._open: dict[asyncio.Task[Response | None], bytes] = {}
+        self._count: Counter[bytes] = Counter()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        watch = asyncio.create_task(self._watch(), name="preview watch")
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+            await self._boxes.close()
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, hosts: list[str]) -> None:
+        """Answer as the app, or with a page of ours where there is none."""
+        answer = _Answer(send)
+        token = self._origin.token_of(hosts[0]) if len(hosts) == 1 else None
+        try:
+            page = await self._lead(scope, receive, answer, token)
+            if page is not None and not answer.begun:
+                await page(scope, receive, answer)
+            elif scope["type"] == "websocket" and not answer.over:
+                await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
+            # An HTTP answer that broke off is left unfinished: the server cuts the connection, and the client
+            # sees that something is missing.
+        finally:
+            metrics.preview_requests.labels(answer.status).inc()
+
+    async def _lead(
+        self, scope: Scope, receive: Receive, answer: "_Answer", token: str | None
+    ) -> Response | None:
+        """Pass the exchange on; a page of ours when that did not work."""
+        if token is None:
+            return pages.void()
+        digest = digest_of(token)
+        try:
+            async with self._reads() as connection:
+                seen = await find(connection, digest)
+        except Unavailable:
+            return pages.unavailable()
+        if seen is None:
+            return pages.void()
+        if self._count[digest] >= MAX_OPEN:
+            return pages.too_many()
+        if declared_too_large(scope):
+            return pages.too_large()
+        try:
+            return await self._cuttable(digest, self._pass_on(scope, receive, answer, seen))
+        except (TimeoutError, AppBroken, BodyTooLarge, RuntimeProblem) as problem:
+            log.info("preview.problem", job=str(seen.job_id), problem=f"{type(problem).__name__}: {problem}")
+            return _page_for(problem)
+
+    async def _cuttable(
+        self, digest: bytes, exchange: Coroutine[Any, Any, Response | None]
+    ) -> Response | None:
+        """Run an exchange that ends when its address becomes void."""
+        task = asyncio.create_task(exchange)
+        self._open[task] = digest
+        self._count[digest] += 1
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            del self._open[task]
+            self._count[digest] -= 1
+            if not self._count[digest]:
+                del self._count[digest]
+        return pages.void() if task.cancelled() else task.result()
+
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, answer: "_Answer", seen: Seen
+    ) -> Response | None:
+        async with self._boxes.use(seen.job_id) as workspace:
+            try:
+                return await self._pass_to(workspace, scope, receive, answer, seen)
+            except BoxDied:
+                await self._boxes.drop(seen.job_id, workspace)
+                raise
+
+    async def _pass_to(
+        self, workspace: Workspace, scope: Scope, receive: Receive, answer: "_Answer", seen: Seen
+    ) -> Response | None:
+        app = await workspace.app_status()
+        if app.began != seen.app_began or app.port is None:
+            return pages.void()
+        if app.state == "died":
+            return pages.died(app.exit_code, app.log_tail)
+        try:
+            async with asyncio.timeout(DIAL_S):
+                stream = await workspace.dial(app.port)
+        except Refusal:
+            return pages.starting()
+        headers, target = request_headers(scope, self._origin.scheme), request_target(scope)
+        pass_it = pass_socket if scope["type"] == "websocket" else pass_request
+        try:
+            await pass_it(scope, receive, answer, stream, headers, target)
+        finally:
+            await stream.close()
+        return None
+
+    async def _watch(self) -> None:
+        """Cut what is under way by addresses that have become void."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            digests = set(self._open.values())
+            if not digests:
+                continue
+            try:
+                async with self._reads() as connection:
+                    void = digests - await still_valid(connection, digests)
+            except Unavailable:
+                continue  # nobody can log out either
+            for task, digest in self._open.items():
+                if digest in void:
+                    task.cancel()
+
+
+def _page_for(problem: Exception) -> Response:
+    match problem:
+        case TimeoutError():
+            return pages.too_slow()
+        case BodyTooLarge():
+            return pages.too_large()
+        case WorkspaceMissing() | BoxDied():
+            return pages.void()
+        case RuntimeProblem():
+            return pages.unavailable()
+    return pages.broken()
+
+
+class _Answer:
+    """`send`, and what was sent: whether an answer was begun, with which status, and whether it is over."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self.over = False
+        self.status = 499
+        """As long as the client has left before there was an answer."""
+
+    async def __call__(self, message: Message) -> None:
+        match message["type"]:
+            case "http.response.start" | "websocket.http.response.start":
+                self.begun, self.status = True, message["status"]
+            case "websocket.accept":
+                self.begun, self.status = True, 101
+            case "websocket.close":
+                self.over = True
+            case "websocket.http.response.body":
+                self.over = not message.get("more_body", False)
+        await self._send(message)

@@ -1,0 +1,81 @@
+"""What may cross the line between the outside and an app in a box, and under which name."""
+
+from collections.abc import Iterable
+
+Pair = tuple[bytes, bytes]
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_NOT_TO_THE_APP = _HOP_BY_HOP | {b"authorization", b"cookie", b"expect", b"forwarded"}
+_NOT_FROM_THE_APP = _HOP_BY_HOP | {b"alt-svc", b"date", b"referrer-policy", b"server", b"set-cookie"}
+_API_COOKIES = ("boardroom_",)
+
+_OURS = (
+    # The host's name is the capability: it may not reach other sites as a referrer.
+    (b"referrer-policy", b"same-origin"),
+    (b"x-robots-tag", b"noindex"),
+)
+
+
+def for_the_app(headers: Iterable[Pair], *, client: str, scheme: str) -> list[Pair]:
+    """A request's headers as the app sees them: no credential of ours, and the truth about who asks."""
+    given = [(name.lower(), value) for name, value in headers]
+    left_out = _NOT_TO_THE_APP | _named_by_connection(given)
+    passed = [
+        (name, value)
+        for name, value in given
+        if name not in left_out and not name.startswith((b"x-forwarded-", b"x-real-", b":"))
+    ]
+    host = next((value for name, value in given if name == b"host"), b"")
+    if cookies := _cookies(value for name, value in given if name == b"cookie"):
+        passed.append((b"cookie", cookies))
+    return [
+        *passed,
+        (b"x-forwarded-for", client.encode("latin-1")),
+        (b"x-forwarded-host", host),
+        (b"x-forwarded-proto", scheme.encode()),
+    ]
+
+
+def from_the_app(headers: Iterable[Pair]) -> list[Pair]:
+    """An answer's headers as the client sees them: its cookies stay on the preview's own host."""
+    given = [(name.lower(), value) for name, value in headers]
+    left_out = _NOT_FROM_THE_APP | _named_by_connection(given)
+    passed = [(name, value) for name, value in given if name not in left_out]
+    passed += [(name, _for_this_host(value)) for name, value in given if name == b"set-cookie"]
+    return [*passed, *_OURS]
+
+
+def _named_by_connection(headers: Iterable[Pair]) -> frozenset[bytes]:
+    return frozenset(
+        option.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for option in value.split(b",")
+    )
+
+
+def _cookies(lines: Iterable[bytes]) -> bytes:
+    cookies = [cookie.strip() for line in lines for cookie in line.split(b";")]
+    return b"; ".join(cookie for cookie in cookies if cookie and not _is_ours(cookie))
+
+
+def _is_ours(cookie: bytes) -> bool:
+    return cookie.decode("latin-1").strip().lower().startswith(_API_COOKIES)
+
+
+def _for_this_host(cookie: bytes) -> bytes:
+    value, *attributes = cookie.split(b";")
+    kept = [each for each in attributes if each.strip().partition(b"=")[0].strip().lower() != b"domain"]
+    return b";".join([value, *kept])

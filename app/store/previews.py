@@ -1,0 +1,67 @@
+"""Addresses under which apps can be looked at."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.store.tables import Preview, RefreshFamily
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a valid address leads to."""
+
+    job_id: UUID
+    app_began: datetime
+
+
+_VALID = (Preview.expires_at > func.clock_timestamp(), RefreshFamily.revoked_at.is_(None))
+_FIND = (
+    select(Preview.job_id, Preview.app_began)
+    .join(RefreshFamily, RefreshFamily.id == Preview.family_id)
+    .where(Preview.digest == bindparam("digest"), *_VALID)
+)
+
+
+async def find(connection: AsyncConnection, digest: bytes) -> Seen | None:
+    """None when it was never given out, has expired, or its session or job is over."""
+    row = (await connection.execute(_FIND, {"digest": digest})).one_or_none()
+    return None if row is None else Seen(row.job_id, row.app_began)
+
+
+async def still_valid(connection: AsyncConnection, digests: Collection[bytes]) -> frozenset[bytes]:
+    """Those of the given ones that `find` would find."""
+    query = (
+        select(Preview.digest)
+        .join(RefreshFamily, RefreshFamily.id == Preview.family_id)
+        .where(Preview.digest.in_(digests), *_VALID)
+    )
+    return frozenset((await connection.execute(query)).scalars())
+
+
+async def newest(
+    session: AsyncSession, job_id: UUID, family_id: UUID, app_began: datetime, until: datetime
+) -> Preview | None:
+    """The last one that a session was given for this start of the app, if it holds beyond `until`."""
+    query = (
+        select(Preview)
+        .where(
+            Preview.job_id == job_id,
+            Preview.family_id == family_id,
+            Preview.app_began == app_began,
+            Preview.expires_at > until,
+        )
+        .order_by(Preview.created_at.desc())
+        .limit(1)
+    )
+    return await session.scalar(query)
+
+
+async def forget_void(session: AsyncSession, job_id: UUID, app_began: datetime) -> None:
+    """Remove those that have expired, and those of earlier starts of the app."""
+    void = or_(Preview.expires_at < func.clock_timestamp(), Preview.app_began != app_began)
+    await session.execute(delete(Preview).where(Preview.job_id == job_id, void))

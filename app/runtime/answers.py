@@ -10,7 +10,7 @@ from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, S
 from app.domain.ticket import CommandCheck, HttpCheck
 from app.domain.values import clean
 from app.runtime.guest.link import Json, Violation
-from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, WorkspaceBusy
+from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
 
 Size = Annotated[int, Field(ge=0, le=2**62)]
 Moment = Annotated[float, Field(ge=-(2**40), le=2**37)]
@@ -172,6 +172,8 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
             return Conflict("Nothing listens on that port.", code="not_listening")
         case "busy":
             return WorkspaceBusy("a worker is attached")
+        case "no_tree":
+            return TreeMissing("the box does not know this tree")
     return RuntimeProblem(f"the guest could not do it: {detail or code}")
 
 

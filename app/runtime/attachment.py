@@ -28,6 +28,7 @@ from app.runtime.workspace import (
 )
 
 MAX_LISTING_BYTES = 4 * 1024 * 1024
+MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
 GRACE_S = 20.0
@@ -188,6 +189,15 @@ class Attachment:
             return None
         with self._channel.believing():
             return answers.commit_of(found)
+
+    async def bundle(self) -> bytes:
+        _, content = await self._channel.ask(
+            answers.Done, "bundle", bytes_limit=MAX_BUNDLE_BYTES, deadline_s=GIT_S
+        )
+        return content
+
+    async def unbundle(self, content: bytes) -> None:
+        await self._channel.ask(answers.Done, "unbundle", body=content, size=len(content), deadline_s=GIT_S)
 
     async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
         if not _SHA.fullmatch(commit):

@@ -111,6 +111,9 @@ class LocalRuntime:
     async def destroy(self, job_id: UUID) -> None:
         await asyncio.to_thread(LocalBox(self._folder, job_id).remove)
 
+    async def boxes(self) -> frozenset[UUID]:
+        return frozenset(box.job_id for box in await asyncio.to_thread(self._boxes))
+
     async def examine(self) -> Diagnosis:
         found = await asyncio.to_thread(diagnosis.find_tools, self._search)
         if isinstance(found, Diagnosis):

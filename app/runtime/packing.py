@@ -8,7 +8,7 @@ from importlib import resources
 
 MODULES = (
     "ends", "link", "process", "paths", "files", "archive", "output", "web", "application", "repository",
-    "watch", "box", "checking", "calls", "confine", "relayed", "main",
+    "watch", "box", "checking", "bundle", "calls", "confine", "relayed", "main",
 )  # fmt: skip
 """In the order of their imports."""
 

@@ -37,6 +37,10 @@ class FenceLost(RuntimeProblem):
     """A newer worker has attached: this attachment may not do anything any more."""
 
 
+class TreeMissing(RuntimeProblem):
+    """The box does not know this tree: it was lost and made anew since the tree was recorded."""
+
+
 class WorkspaceBusy(RuntimeProblem):
     """A worker is attached, so a client may neither save nor stop."""
 
@@ -215,13 +219,20 @@ class Workspace(Protocol):
         """Record the tree of /app as it is under `refs/boardroom/<run>/<step>`; returns the tree's sha."""
 
     async def restore(self, tree: str) -> None:
-        """Make /app what `tree` says; files git ignores stay."""
+        """Make /app what `tree` says; files git ignores stay. TreeMissing."""
 
     async def commit(self, message: str, author: str) -> Commit:
         """Commit all of /app; with nothing changed, the commit there already is."""
 
     async def head(self) -> Commit | None:
         """The last commit, or None in an empty repository."""
+
+    async def bundle(self) -> bytes:
+        """All that git knows of /app, opaque; empty without a commit. One over `attachment.MAX_BUNDLE_BYTES`
+        counts as a lie."""
+
+    async def unbundle(self, content: bytes) -> None:
+        """Fill an empty /app from a bundle; one that has a commit stays as it is."""
 
     async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
         """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending
@@ -248,7 +259,7 @@ class Workspace(Protocol):
 
 
 class Runtime(Protocol):
-    """How boxes are made and reached. Implementations: `local` (bubblewrap), later `docker`."""
+    """How boxes are made and reached. Implementations: `local` (bubblewrap), `docker`."""
 
     kind: str
 
@@ -265,6 +276,9 @@ class Runtime(Protocol):
 
     async def destroy(self, job_id: UUID) -> None:
         """Box and files go, whoever is attached. Idempotent; returns when they are gone."""
+
+    async def boxes(self) -> frozenset[UUID]:
+        """The jobs of which there is a box or files here."""
 
     async def examine(self) -> Diagnosis:
         """Make a throw-away box and say how it went."""

@@ -115,3 +115,26 @@ async def test_a_clients_change_is_committed_as_theirs(runtime: Runtime, job: UU
         "Client\nClient\nClient\nb.txt",
     )
     await api.close()
+
+
+async def test_a_bundle_carries_everything_into_a_new_box(runtime: Runtime, job: UUID) -> None:
+    first = await runtime.attach(job, fence=1, create=True)
+    assert await first.bundle() == b""
+    await first.save("kept/a", b"1")
+    kept = await first.commit("One", "Builder")
+    await first.save("kept/a", b"2")
+    recorded = await first.checkpoint("run", "1")
+    bundle = await first.bundle()
+    await first.close()
+    await runtime.destroy(job)
+    second = await runtime.attach(job, fence=2, create=True)
+    await second.unbundle(bundle)
+    assert (await second.read("kept/a")).content == b"1"
+    assert await second.head() == kept
+    await second.restore(recorded)
+    assert (await second.read("kept/a")).content == b"2"
+    await second.unbundle(bundle)
+    assert (await second.read("kept/a")).content == b"2", "a box with a commit is left alone"
+    with pytest.raises(RuntimeProblem, match="no bundle"):
+        await second.unbundle(b"x" * 100_000)
+    await second.close()

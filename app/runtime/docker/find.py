@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+USUAL_ENGINE = "unix:///var/run/docker.sock"
+
 
 def find_engine(docker_host: str = "") -> str:
     """The address that was set, else the first of the usual sockets that is ours to use; "" when there is

@@ -31,6 +31,7 @@ from app.runtime.workspace import (
 ATTEMPTS = 3
 STOP_S = 15.0
 GOODBYE_S = 5.0
+NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
 
 
 class WorkerAttachment(Attachment):
@@ -119,24 +120,40 @@ class DockerRuntime:
     async def destroy(self, job_id: UUID) -> None:
         await DockerBox(await self._ours(), job_id).remove()
 
+    async def has_image(self) -> bool:
+        """Whether the engine answers and has what boxes are made of."""
+        try:
+            return await self._engine.has_image(self._recipe.image)
+        except SandboxUnavailable:
+            return False
+
+    async def boxes(self) -> frozenset[UUID]:
+        company = await self._ours()
+        volumes = await self._engine.volumes({**company.labels, JOB: ""})
+        containers = await self._engine.containers({**company.labels, JOB: ""})
+        labels = [*volumes.values(), *(each.labels for each in containers.values())]
+        return frozenset(UUID(each[JOB]) for each in labels)
+
     async def examine(self) -> Diagnosis:
+        """With a box of nobody's instance: this may be asked before there is a database."""
+        job_id = uuid.uuid4()
+        box = DockerBox(Company(self._engine, f"trial-{job_id.hex[:12]}", self._recipe), job_id)
         try:
             version = await self._engine.version()
             if not await self._engine.has_image(self._recipe.image):
                 return self._no_image()
-            job_id = uuid.uuid4()
             began = time.monotonic()
             try:
-                workspace = await self.attach(job_id, create=True)
+                await box.create()
+                await box.awake()
+                workspace = self._keep(WorkerAttachment, await self._greet(box, 0))
                 took = round((time.monotonic() - began) * 1000)
                 said = await workspace.run("python3 --version && git --version", timeout_s=20)
                 await workspace.close()
             finally:
-                await self.destroy(job_id)
+                await box.remove()
         except RuntimeProblem as problem:
-            return Diagnosis(
-                self.kind, False, f"{problem}", "Look at the engine's log and at WORKSPACE_IMAGE."
-            )
+            return Diagnosis(self.kind, False, f"{problem}", NOT_WELL)
         if said.exit_code != 0:
             return Diagnosis(self.kind, False, said.output, "The image of WORKSPACE_IMAGE has to hold git.")
         inside = ", ".join(said.output.split("\n")).strip(", ")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from . import archive, checking, files, web
+from . import bundle as bundles
 from .application import Recipe
 from .box import Box
 from .link import Json, Stream
@@ -115,6 +116,17 @@ async def head(call: Call) -> Json:
     return {"sha": found[0], "tree": found[1]} if found else {}
 
 
+async def bundle(call: Call) -> Json:
+    await call.stream.send(await bundles.pack(call.box.repository))
+    return {}
+
+
+async def unbundle(call: Call) -> Json:
+    content = await call.stream.read_all(call.args["size"])
+    await bundles.unpack(call.box.repository, call.box.config.scratch, content)
+    return {}
+
+
 async def show(call: Call) -> Json:
     content = await call.box.repository.show(call.args["commit"], call.args["path"])
     await call.stream.send((content or b"")[: call.args["limit"]])
@@ -204,6 +216,8 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "restore": restore,
     "commit": commit,
     "head": head,
+    "bundle": bundle,
+    "unbundle": unbundle,
     "show": show,
     "check_command": check_command,
     "check_http": check_http,

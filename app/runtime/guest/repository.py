@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from .paths import Refused
 
@@ -76,6 +76,9 @@ class Repository:
     async def restore(self, tree: str) -> None:
         """Once more as long as another `.gitignore` in the restored tree uncovers further files."""
         async with self._lock:
+            await self._ensure()
+            if (await self._try("cat-file", "-e", f"{tree}^{{tree}}"))[0] != 0:
+                raise Refused("no_tree")
             for _ in range(RESTORE_ROUNDS):
                 if await self._record() == tree:
                     return
@@ -115,6 +118,44 @@ class Repository:
             await self._git("read-tree", commit, env=index)
             await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
             os.unlink(f"{folder}.index")
+
+    async def refs(self) -> str:
+        """A line `<sha> <ref>` for each, HEAD first; "" without a commit."""
+        async with self._lock:
+            await self._ensure()
+            head = await self._head()
+            if head is None:
+                return ""
+            others = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
+            return f"{head[0]} HEAD\n{others}"
+
+    async def pack(self) -> str:
+        """A pack of all that is reachable; the path of its file, which is the caller's to remove."""
+        base = f"{self._root}/.git/bundle"
+        async with self._lock:
+            name = await self._git("pack-objects", "--revs", "--all", "--quiet", base)
+        for kind in ("idx", "rev"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{base}-{name}.{kind}")
+        return f"{base}-{name}.pack"
+
+    async def fill(self, pack: str, refs: Iterable[tuple[str, str]]) -> None:
+        """Take over a pack and its refs, unless there is a commit already, and check out HEAD."""
+        async with self._lock:
+            await self._ensure()
+            if await self._head() is not None:
+                return
+            await self._git("index-pack", "--strict", "-o", f"{self._packs}/pack-kept.idx", pack)
+            shutil.copyfile(pack, f"{self._packs}/pack-kept.pack")
+            for sha, ref in refs:
+                await self._git("update-ref", ref, sha)
+            await self._git("read-tree", "--reset", "-u", "HEAD")
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self._index, f"{self._root}/.git/index")
+
+    @property
+    def _packs(self) -> str:
+        return f"{self._root}/.git/objects/pack"
 
     @property
     def _index(self) -> str:

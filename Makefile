@@ -9,10 +9,10 @@ export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv venv-dev demo up test check format lock clean
+.PHONY: help venv venv-dev demo up workspace-image test check format lock clean
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 venv:
 	@scripts/venv requirements.lock
@@ -28,6 +28,9 @@ demo: override export IDEA := $(value IDEA)
 
 up: venv  ## run the service in the foreground (PORT, DATA_DIR)
 	@exec $(BIN)/boardroom up
+
+workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_HOST
+	@scripts/workspace-image
 
 test: venv-dev  ## the tests, on real parts
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup

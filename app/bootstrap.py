@@ -2,16 +2,23 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Unavailable
 from app.events.hub import Hub
 from app.events.redis import RedisBus, RedisHints, open_redis
 from app.queue import ArqBell, count_workers, open_arq
 from app.resources import Resources
+from app.runtime.docker.find import USUAL_ENGINE, find_engine
+from app.runtime.docker.hardening import ContainerLimits, Recipe
+from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local import LocalRuntime
-from app.runtime.workspace import Runtime
+from app.runtime.workspace import Diagnosis, Runtime
 from app.settings import Settings
-from app.store.database import open_engine
+from app.store import boxes
+from app.store.database import absence_is_unavailable, open_engine
 from app.store.events import StoredLog
 
 Probe = Callable[[], Awaitable[str]]
@@ -41,16 +48,76 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         later.push_async_callback(bus.close)
         bell = ArqBell(open_arq(settings.redis_url))
         later.push_async_callback(bell.close)
-        runtime = open_runtime(settings)
+        runtime = await open_runtime(settings, engine)
         later.push_async_callback(runtime.close)
         yield Resources(engine, bus, bell, runtime)
 
 
-def open_runtime(settings: Settings) -> Runtime:
-    """How boxes are made here. A machine where none can be made has a runtime too: one that says so."""
+async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) -> Runtime:
+    """How boxes are made here: on a container engine where one answers and has the image, else on this
+    machine. Where none can be made there is a runtime too: one that says so."""
+    if settings.workspace_runtime == "local":
+        return _local(settings)
+    docker = _docker(settings, engine)
+    if settings.workspace_runtime == "docker" or await docker.has_image():
+        return docker
+    await docker.close()
+    return _local(settings)
+
+
+async def examine_boxes(settings: Settings) -> Diagnosis:
+    """Whether boxes can be made here; of an engine that is there and not used it says why."""
+    runtime = await open_runtime(settings)
+    try:
+        diagnosis = await runtime.examine()
+    finally:
+        await runtime.close()
+    if (
+        diagnosis.kind == "docker"
+        or settings.workspace_runtime == "local"
+        or not find_engine(settings.docker_host)
+    ):
+        return diagnosis
+    docker = _docker(settings, None)
+    unused = await docker.examine()
+    await docker.close()
+    hint = f"Not in containers: {unused.detail} {unused.remedy}"
+    return replace(diagnosis, remedy=f"{diagnosis.remedy}\n{hint}".strip())
+
+
+def _local(settings: Settings) -> LocalRuntime:
     return LocalRuntime(
         settings.workspaces_dir, idle_s=settings.workspace_idle_s, max_boxes=settings.workspaces_max
     )
+
+
+def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
+    """`engine` is the database's, which names whose boxes are ours; without one it is opened when needed."""
+
+    async def instance() -> str:
+        own = engine if engine is not None else _database(settings)
+        try:
+            async with absence_is_unavailable(), own.begin() as connection:
+                return await boxes.instance_name(connection)
+        finally:
+            if own is not engine:
+                await own.dispose()
+
+    recipe = Recipe(
+        settings.workspace_image,
+        ContainerLimits(idle_s=settings.workspace_idle_s),
+        settings.workspace_oci_runtime,
+    )
+    host = find_engine(settings.docker_host) or USUAL_ENGINE
+    return DockerRuntime(host, instance, recipe, max_boxes=settings.workspaces_max)
+
+
+def _database(settings: Settings) -> AsyncEngine:
+    if not settings.database_url:
+        raise NotConfigured(
+            "The database says which containers are ours: start `boardroom up`, or set DATABASE_URL."
+        )
+    return open_engine(settings.database_url)
 
 
 def make_hub(settings: Settings, resources: Resources) -> Hub:

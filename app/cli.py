@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from app.actions import accounts
-from app.bootstrap import NotConfigured, open_resources, open_runtime
+from app.bootstrap import NotConfigured, examine_boxes, open_resources, open_runtime
 from app.demo.client import Refused
 from app.demo.play import play
 from app.demo.screen import Screen
@@ -54,7 +54,6 @@ def up() -> None:
     """Run the service in the foreground, with a PostgreSQL and a Valkey of its own where none are given."""
     watch_parent()
     settings = load_settings()
-    runtime = open_runtime(settings)
 
     def describe() -> list[str]:
         findings = [describe_model(settings), _examine_boxes(settings)]
@@ -65,7 +64,7 @@ def up() -> None:
         Neighbours(
             migrate=lambda url: asyncio.run(migrate_database(url)),
             describe=describe,
-            stop_boxes=lambda: asyncio.run(runtime.stop_all()),
+            stop_boxes=lambda: asyncio.run(_stop_boxes(settings)),
             say=typer.echo,
         ),
     )
@@ -166,7 +165,7 @@ def main() -> None:
 
 
 async def _open(settings: Settings, job_id: UUID, port: int) -> None:
-    runtime = open_runtime(settings)
+    runtime = await open_runtime(_addressed(settings))
     app = AppOfJob(runtime, job_id)
     try:
         await app.wake()
@@ -180,8 +179,16 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
         await runtime.close()
 
 
+async def _stop_boxes(settings: Settings) -> None:
+    runtime = await open_runtime(_addressed(settings))
+    try:
+        await runtime.stop_all()
+    finally:
+        await runtime.close()
+
+
 def _examine_boxes(settings: Settings) -> Finding:
-    diagnosis = asyncio.run(open_runtime(settings).examine())
+    diagnosis = asyncio.run(examine_boxes(settings))
     return Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)
 
 
@@ -191,17 +198,25 @@ def _in_words(finding: Finding) -> str:
     return f"{words}\n{indent(finding.remedy, '    ')}" if finding.remedy else words
 
 
-def _with_addresses(settings: Settings) -> Settings:
-    """The settings with the addresses of what runs in DATA_DIR where none are given. NotConfigured."""
+def _addressed(settings: Settings) -> Settings:
+    """The settings with the addresses of what runs in DATA_DIR, if anything does, where none are given."""
     running = DataDir(settings.data_dir).running() if settings.data_dir.is_dir() else None
-    database_url = settings.database_url or (running.database_url if running else "")
-    redis_url = settings.redis_url or (running.redis_url if running else "")
-    if not database_url or not redis_url:
+    if running is None:
+        return settings
+    database_url = settings.database_url or running.database_url
+    redis_url = settings.redis_url or running.redis_url
+    return settings.model_copy(update={"database_url": database_url, "redis_url": redis_url})
+
+
+def _with_addresses(settings: Settings) -> Settings:
+    """As `_addressed`. NotConfigured when there are none."""
+    settings = _addressed(settings)
+    if not settings.database_url or not settings.redis_url:
         raise NotConfigured(
             f"Nothing runs in {settings.data_dir.absolute()}: start `boardroom up` first, "
             "or set DATABASE_URL and REDIS_URL."
         )
-    return settings.model_copy(update={"database_url": database_url, "redis_url": redis_url})
+    return settings
 
 
 def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:

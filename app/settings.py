@@ -47,6 +47,9 @@ class Settings(BaseSettings):
 
     workspace_runtime: Literal["auto", "docker", "local"] = "auto"
     docker_host: str = ""
+    workspace_image: str = "boardroom-workspace"
+    workspace_oci_runtime: str = ""
+    """The engine's name of another runtime for boxes, such as `runsc`."""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
     preview_origin: str = "http://{token}.preview.localhost:{port}"

@@ -11,19 +11,24 @@ from uuid import UUID
 import structlog
 
 from app import metrics
-from app.actions.removals import remove_boxes
+from app.actions.removals import remove_boxes, remove_orphans
+from app.domain.budget import NO_LIMITS, Limits
 from app.domain.errors import Unavailable
 from app.resources import Resources
+from app.runtime.workspace import RuntimeProblem
 from app.store import runs
 from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
 from workers.context import Context
-from workers.llm.model import Model
+from workers.llm.lineup import Lineup
 from workers.pipeline.runner import play
 
 log = structlog.get_logger()
 
 RENEWALS_A_LEASE = 3
+TIDY_S = 60.0
+TIDY_AGAIN_S = 10.0
+"""Between the first two looks; a box goes when it was seen without a job twice."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Terms:
     slots: int
     lease_s: float
     sweep_s: float
+    limits: Limits = NO_LIMITS
 
 
 @dataclass
@@ -45,9 +51,9 @@ class _Held:
 class Desk:
     """`work()` until it is cancelled, then `close()`; `offer()` at any time."""
 
-    def __init__(self, resources: Resources, model: Model, name: str, terms: Terms) -> None:
+    def __init__(self, resources: Resources, models: Lineup, name: str, terms: Terms) -> None:
         self._resources = resources
-        self._model = model
+        self._models = models
         self._name = name
         self._terms = terms
         self._held: dict[UUID, _Held] = {}
@@ -59,6 +65,7 @@ class Desk:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             group.create_task(self._renew())
+            group.create_task(self._tidy())
 
     async def offer(self, run_id: UUID) -> None:
         """Claim this run if there is a free slot and it can be claimed."""
@@ -94,7 +101,14 @@ class Desk:
         return True
 
     def _start(self, claim: Claim) -> None:
-        context = Context(self._resources, self._model, claim.job_id, claim.run_id, claim.fence)
+        context = Context(
+            self._resources,
+            self._models,
+            claim.job_id,
+            claim.run_id,
+            claim.fence,
+            self._terms.limits,
+        )
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)
         metrics.runs_claimed.inc()
@@ -121,6 +135,18 @@ class Desk:
                     await self._look.wait()
             except TimeoutError:
                 continue
+
+    async def _tidy(self) -> None:
+        """Look for boxes of no job, soon after the start and then every `TIDY_S`."""
+        suspects: frozenset[UUID] = frozenset()
+        wait = TIDY_AGAIN_S
+        while True:
+            try:
+                suspects = await remove_orphans(self._resources, suspects)
+            except (Unavailable, RuntimeProblem) as problem:
+                log.info("tidy.held_up", problem=str(problem))
+            await asyncio.sleep(wait)
+            wait = TIDY_S
 
     async def _renew(self) -> None:
         """Keep all leases in one statement; what is not renewed is not ours any more."""

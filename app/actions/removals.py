@@ -1,10 +1,12 @@
-"""Boxes of deleted jobs go, and are tried again until they are gone."""
+"""Boxes of deleted jobs go, and are tried again until they are gone; so do boxes of no job at all."""
+
+from uuid import UUID
 
 import structlog
 
 from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
-from app.store import rows
+from app.store import boxes, rows
 
 log = structlog.get_logger()
 
@@ -24,3 +26,16 @@ async def remove_boxes(resources: Resources) -> int:
             await rows.removed(unit.session, job_id)
         gone += 1
     return gone
+
+
+async def remove_orphans(resources: Resources, suspects: frozenset[UUID]) -> frozenset[UUID]:
+    """Destroy boxes whose job nobody knows, because a database was replaced or a box came after its removal.
+    `suspects` is what the call before this one returned; only what is in it goes, so that nothing that is
+    just being made is taken for an orphan."""
+    found = await resources.runtime.boxes()
+    async with resources.read() as connection:
+        orphans = await boxes.without_job(connection, found)
+    for job_id in orphans & suspects:
+        log.info("box.orphan", job=str(job_id))
+        await resources.runtime.destroy(job_id)
+    return orphans - suspects

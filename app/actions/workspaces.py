@@ -22,7 +22,7 @@ from app.runtime.workspace import (
     WorkspaceBusy,
     WorkspaceMissing,
 )
-from app.store import jobs
+from app.store import boxes, jobs
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ async def attached(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIt
     if await _is_stopped(resources, user_id, job_id):
         raise Conflict("Container is not running. Start it with containers/start.", code="container_stopped")
     with _told():
-        workspace = await resources.runtime.attach(job_id)
+        workspace = await _attach(resources, job_id)
         try:
             yield workspace
         finally:
@@ -87,6 +87,25 @@ async def container_status(resources: Resources, user_id: UUID, job_id: UUID) ->
     with _told():
         status = await resources.runtime.status(job_id)
     return BoxStatus("stopped", status.image) if stopped and status.state == "asleep" else status
+
+
+async def _attach(resources: Resources, job_id: UUID) -> Workspace:
+    """A box that was lost is made anew from what was kept of it."""
+    try:
+        return await resources.runtime.attach(job_id)
+    except WorkspaceMissing:
+        async with resources.read() as connection:
+            bundle = await boxes.find_bundle(connection, job_id)
+        if bundle is None:
+            raise
+    log.warning("box.restored", job=str(job_id), bytes=len(bundle))
+    workspace = await resources.runtime.attach(job_id, create=True)
+    try:
+        await workspace.unbundle(bundle)
+    except BaseException:
+        await workspace.close()
+        raise
+    return workspace
 
 
 async def _is_stopped(resources: Resources, user_id: UUID, job_id: UUID) -> bool:

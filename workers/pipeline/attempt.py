@@ -7,7 +7,7 @@ result. So files are changed exactly once, and commands run at least once.
 
 from uuid import UUID
 
-from app.runtime.workspace import Workspace
+from app.runtime.workspace import TreeMissing, Workspace
 from app.store import rows
 from workers.agents import tools
 from workers.agents.ask import facts, speak
@@ -36,7 +36,11 @@ async def attempt(
     """
     prefix = f"build.{ticket_id}.{number}."
     async with context.look() as session:
-        await workspace.restore(await rows.last_tree(session, context.run_id, prefix) or tree)
+        reached = await rows.last_tree(session, context.run_id, prefix) or tree
+    try:
+        await workspace.restore(reached)
+    except TreeMissing as lost:
+        raise GaveUp("The box was lost, and with it what this attempt had done.") from lost
     messages = facts(shown)
     for turn in range(MAX_TURNS):
         key = f"{prefix}{turn}"

@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+
 from app.domain.job import FailureCode
 from app.runtime.workspace import FenceLost, SandboxUnavailable, Workspace
+from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
 from workers.pipeline.outcome import StageFailed
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -17,6 +22,7 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
     try:
         workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
         try:
+            await _refill(context, workspace)
             yield workspace
         finally:
             await workspace.close()
@@ -27,6 +33,24 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         ) from error
     except FenceLost as error:
         raise LeaseLost from error
+
+
+async def keep(context: Context, workspace: Workspace) -> None:
+    """Take the repository out of the box, so that losing the box loses no work."""
+    bundle = await workspace.bundle()
+    async with context.change() as change:
+        await boxes.keep_bundle(change.session, context.job_id, bundle)
+
+
+async def _refill(context: Context, workspace: Workspace) -> None:
+    """A box without a commit is new: the first one, or one in the place of a box that was lost."""
+    if await workspace.head() is not None:
+        return
+    async with context.resources.read() as connection:
+        bundle = await boxes.find_bundle(connection, context.job_id)
+    if bundle is not None:
+        log.warning("box.restored", job=str(context.job_id), bytes=len(bundle))
+        await workspace.unbundle(bundle)
 
 
 async def _unlock(context: Context) -> None:

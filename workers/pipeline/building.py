@@ -12,7 +12,7 @@ from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import trial
-from workers.pipeline.box import attached
+from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome, StageFailed
 
@@ -25,6 +25,7 @@ async def building(context: Context) -> Outcome:
     async with attached(context) as workspace:
         while (ticket := await _next(context)) is not None:
             await _work_off(context, workspace, ticket)
+            await keep(context, workspace)
     async with context.look() as session:
         tickets = await rows.tickets(session, context.job_id)
     failed = [t for t in tickets if t.status == TicketStatus.FAILED and t.type != TicketType.EPIC]

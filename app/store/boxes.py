@@ -1,0 +1,59 @@
+"""What the database knows of boxes: whose they are, and the repositories that have left them."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, ForeignKey, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.base import Base, now_column
+from app.store.tables import Job
+
+
+class Instance(Base):
+    """The one row that names this service among others that share an engine with it."""
+
+    __tablename__ = "instance"
+    __table_args__ = (CheckConstraint("single", name="one_row"),)
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True)
+    name: Mapped[str]
+
+
+class Bundle(Base):
+    """A job's repository as its box handed it over after the last ticket; opaque."""
+
+    __tablename__ = "bundles"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    content: Mapped[bytes]
+    created_at: Mapped[datetime] = now_column()
+
+
+async def instance_name(connection: AsyncConnection) -> str:
+    """Twelve hex digits, made by who asks first."""
+    fresh = insert(Instance).values(single=True, name=uuid4().hex[:12])
+    await connection.execute(fresh.on_conflict_do_nothing())
+    return (await connection.execute(select(Instance.name))).scalar_one()
+
+
+async def without_job(connection: AsyncConnection, job_ids: frozenset[UUID]) -> frozenset[UUID]:
+    """Which of these are no jobs, or not any more."""
+    return job_ids - set(await connection.scalars(select(Job.id).where(Job.id.in_(job_ids))))
+
+
+async def keep_bundle(session: AsyncSession, job_id: UUID, content: bytes) -> None:
+    kept = insert(Bundle).values(job_id=job_id, content=content)
+    await session.execute(
+        kept.on_conflict_do_update(
+            index_elements=[Bundle.job_id],
+            set_={"content": kept.excluded.content, "created_at": func.clock_timestamp()},
+        )
+    )
+
+
+async def find_bundle(connection: AsyncConnection, job_id: UUID) -> bytes | None:
+    found: bytes | None = await connection.scalar(select(Bundle.content).where(Bundle.job_id == job_id))
+    return found

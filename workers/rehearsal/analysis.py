@@ -1,5 +1,6 @@
 """The Business Analyst: requirements, in sentences that the rest of the cast can read again."""
 
+from app.domain.values import clip
 from workers.agents.facts import AnalysisFacts
 from workers.agents.outputs import Requirement, Requirements
 from workers.rehearsal.blueprint import (
@@ -13,23 +14,23 @@ from workers.rehearsal.blueprint import (
     write_added,
     write_keep,
 )
-from workers.rehearsal.conversation import clipped_lines, read_talk
+from workers.rehearsal.conversation import read_talk
 from workers.rehearsal.wishes import Wish, read_wishes
 from workers.rehearsal.words import capital, clipped
 
 CLIENT_RELATIONS = "Client Relations"
 MOST_REQUIREMENTS = 60
+MOST_SUMMARY = 3900
 
 
 def requirements(facts: AnalysisFacts) -> Requirements:
     known = list(facts.known)
     plan = read_blueprint(known)
     if plan and facts.continuation:
-        wishes = read_wishes(facts.continuation, plan)
-        added = [_wished(wish, plan, f"R{_next_number(known) + index}") for index, wish in enumerate(wishes)]
+        new = f"New: {clip(facts.continuation.strip(), 1500)}"
         return Requirements(
-            summary=clipped_lines([facts.summary, f"New: {facts.continuation.strip()}"], 3900),
-            requirements=[*known, *added][:MOST_REQUIREMENTS],
+            summary=f"{clip(facts.summary, MOST_SUMMARY - len(new))}\n{new}",
+            requirements=_with_wishes(known, read_wishes(facts.continuation, plan), plan),
             assumptions=[f"The {plan.many} already entered are kept."],
         )
     turns = [(said.who != CLIENT_RELATIONS, said.text) for said in facts.conversation]
@@ -37,16 +38,28 @@ def requirements(facts: AnalysisFacts) -> Requirements:
     plan, wishes = talk.plan, talk.wishes
     if facts.continuation:
         wishes += read_wishes(facts.continuation, plan)
-    written = [*_basics(plan)]
-    written += [_wished(wish, plan, f"R{len(written) + index}") for index, wish in enumerate(wishes, start=1)]
+    first = _next_number(known)
+    basics = [
+        item.model_copy(update={"id": f"R{number}"}) for number, item in enumerate(_basics(plan), first)
+    ]
     return Requirements(
-        summary=facts.summary or facts.idea,
-        requirements=[*known, *_renumbered(written, _next_number(known) - 1)][:MOST_REQUIREMENTS],
+        summary=clip(facts.summary or facts.idea, MOST_SUMMARY),
+        requirements=_with_wishes([*known, *basics], wishes, plan),
         assumptions=[
             "Whoever can open the page may read and change everything: there are no accounts.",
             f"The {plan.many} fit on one page that is searched rather than leafed through.",
         ],
     )
+
+
+def _with_wishes(before: list[Requirement], wishes: list[Wish], plan: Blueprint) -> list[Requirement]:
+    """A requirement for each wish; what is more than a list can hold is said in the last one."""
+    room = MOST_REQUIREMENTS - len(before)
+    if len(wishes) > room:
+        words = f"{len(wishes) - room + 1} further wishes"
+        wishes = [*wishes[: room - 1], Wish("cannot", words, reason="that is more than one plan can hold")]
+    first = _next_number(before)
+    return [*before, *(_wished(wish, plan, f"R{number}") for number, wish in enumerate(wishes[:room], first))]
 
 
 def _basics(plan: Blueprint) -> list[Requirement]:
@@ -56,17 +69,15 @@ def _basics(plan: Blueprint) -> list[Requirement]:
         Requirement(
             id="R2",
             title=f"See all {many}",
-            description=f"One page shows every {one} with its values, newest first, readable on a phone "
-            f"and a large "
-            "screen, by day and by night; while there is nothing to show, it says so.",
+            description=f"One page shows every {one} with its values, newest first, readable on a phone and "
+            "a large screen, by day and by night; while there is nothing to show, it says so.",
             priority="must",
         ),
         Requirement(
             id="R3",
             title=f"Add, change and remove {many}",
             description=f"A form adds {a_one}, the same form changes one, and removing asks first. A "
-            f"refused value is "
-            "marked at its field, and nothing that was typed is lost.",
+            "refused value is marked at its field, and nothing that was typed is lost.",
             priority="must",
         ),
         Requirement(
@@ -91,8 +102,8 @@ def _wished(wish: Wish, plan: Blueprint, number: str) -> Requirement:
         return Requirement(id=number, title=EXPORT_TITLE, description=told, priority="should")
     if wish.kind == "filter" and wish.field:
         told = (
-            f"A menu above the list shows only the {plan.many} with a certain "
-            f"{wish.field.label.lower()}; it works together with the search."
+            f"A menu above the list shows only the {plan.many} with a certain {wish.field.label.lower()}; "
+            "it works together with the search."
         )
         return Requirement(
             id=number, title=f"{FILTER_TITLE}{wish.field.label}", description=told, priority="should"
@@ -106,9 +117,3 @@ def _wished(wish: Wish, plan: Blueprint, number: str) -> Requirement:
 
 def _next_number(known: list[Requirement]) -> int:
     return max((int(item.id[1:]) for item in known), default=0) + 1
-
-
-def _renumbered(written: list[Requirement], offset: int) -> list[Requirement]:
-    return [
-        item.model_copy(update={"id": f"R{offset + index}"}) for index, item in enumerate(written, start=1)
-    ]

@@ -23,6 +23,10 @@ KIND_WORDS: dict[Kind, str] = {
     "choice": "choice",
 }
 _KINDS = {words: kind for kind, words in KIND_WORDS.items()}
+MOST_FIELDS = 24
+MOST_WORDS = 2000
+"""Characters that all fields together may take."""
+
 _RESERVED = frozenset({"id", "created_at", "q", "notice", "total", "items"})
 
 
@@ -97,6 +101,12 @@ def write_field(item: Field) -> str:
         words.append(f"at most {item.maximum:g}")
     choices = f": {' / '.join(item.choices)}" if item.choices else ""
     return f"{item.label} ({', '.join(words)}{choices})"
+
+
+def has_room(fields: Iterable[Field], new: Field) -> bool:
+    """Whether one more field can still be told in a requirement and tried in a check."""
+    every = [*fields, new]
+    return len(every) <= MOST_FIELDS and sum(len(write_field(item)) for item in every) <= MOST_WORDS
 
 
 _FIELD = re.compile(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.domain.values import clip
 from workers.agents.facts import SUM_UP
 from workers.agents.outputs import ClientReply
 from workers.llm.model import Message
@@ -27,42 +28,37 @@ PHRASES = {
 }
 
 _GO = re.compile(
-    r"^(?:(?:ok(?:ay)?|yes|great|fine|good|alright|please|now|let'?s|just|you can|we can|then|,|\.|!|\s)+)?"
-    r"(?:go(?: ahead| for it| on| now)?|start(?: building| now| it)?|build(?: it)?|begin|do "
-    r"it|ship it|get going|that'?s (?:all|it|enough)"
-    r"|enough(?: questions)?|no more questions?|nothing (?:else|more)|proceed|make it|i'?m "
-    r"done|done|ready|let'?s go)"
-    r"(?:[\s,.!]+(?:please|now|already|ahead|then|building|it|thanks|thank you))*[\s.!]*$",
+    r"^(?:(?:ok(?:ay)?|yes|great|fine|good|alright|please|now|let'?s|just|you can|we can|then|,|\.|!"
+    r"|\s)+)?(?:go(?: ahead| for it| on| now)?|start(?: building| now| it)?|build(?: it)?|begin|do it"
+    r"|ship it|get going|that'?s (?:all|it|enough)|enough(?: questions)?|no more questions?|nothing (?:else"
+    r"|more)|proceed|make it|i'?m done|done|ready|let'?s go)(?:[\s,.!]+(?:please|now|already|ahead|then"
+    r"|building|it|thanks|thank you))*[\s.!]*$",
     re.IGNORECASE,
 )
 _TELLS = {
     PROBLEM: re.compile(
-        r"\b(?:because|problem|trouble|forget\w*|forgot\w*|los(?:e|es|ing)|lost track|hard to"
-            r"|difficult|tired of|annoy\w*|instead of|currently"
-        r"|at the moment|messy|mess|chaos|can'?t|cannot|never know|nobody knows|sick of"
-            r"|struggl\w*|spread ?sheets?|sticky notes?|on paper)\b",
+        r"\b(?:because|problem|trouble|forget\w*|forgot\w*|los(?:e|es|ing)|lost track|hard to|difficult"
+        r"|tired of|annoy\w*|instead of|currently|at the moment|messy|mess|chaos|can'?t|cannot|never know"
+        r"|nobody knows|sick of|struggl\w*|spread ?sheets?|sticky notes?|on paper)\b",
         re.IGNORECASE,
     ),
     AUDIENCE: re.compile(
-        r"\b(?:for (?:me|myself|us|(?:my|our|the|a) (?:\w+ )?(?:family|team|club|class|school"
-            r"|company|office|house\w*|friends?|neighbou?rs?|group"
-        r"|choir|band|members?|students?|customers?|colleagues?|flatmates?|kids|children|wife"
-            r"|husband|partner|mother|father|grand\w+))"
-        r"|(?:i|we)(?: alone| all)? (?:will |would )?use|only me|just me|members?|neighbou?rs"
-            r"|colleagues|flatmates|users?)\b",
+        r"\b(?:for (?:me|myself|us|(?:my|our|the|a) (?:\w+ )?(?:family|team|club|class|school|company"
+        r"|office|house\w*|friends?|neighbou?rs?|group|choir|band|members?|students?|customers?|colleagues?"
+        r"|flatmates?|kids|children|wife|husband|partner|mother|father|grand\w+))|(?:i|we)(?: alone"
+        r"| all)? (?:will |would )?use|only me|just me|members?|neighbou?rs|colleagues|flatmates|users?)\b",
         re.IGNORECASE,
     ),
     SUCCESS: re.compile(
-        r"\b(?:success\w*|happy (?:when|if)|worth it|done when|at a glance|so that|so (?:i|we"
-            r"|everyone|everybody|nobody)|in order to|goal|aim"
-        r"|finally|know(?:s)? (?:which|what|who|where|when))\b",
+        r"\b(?:success\w*|happy (?:when|if)|worth it|done when|at a glance|so that|so (?:i|we|everyone"
+        r"|everybody|nobody)|in order to|goal|aim|finally|know(?:s)? (?:which|what|who|where|when))\b",
         re.IGNORECASE,
     ),
 }  # fmt: skip
 _VAGUE = re.compile(
     r"\b(?:you decide|up to you|don'?t know|no idea|whatever|not sure|as you like|your choice"
-    r"|sounds (?:good|fine|great)|looks (?:good|fine|great))\b"
-    r"|^(?:yes|no|ok(?:ay)?|fine|good|perfect|great|nothing|none)[\s.!]*$",
+    r"|sounds (?:good|fine|great)|looks (?:good|fine|great))\b|^(?:yes|no|ok(?:ay)?|fine|good|perfect|great"
+    r"|nothing|none)[\s.!]*$",
     re.IGNORECASE,
 )
 
@@ -161,8 +157,8 @@ def _question(topic: str, talk: Talk) -> str:
     plan = talk.plan
     if topic == THING:
         return (
-            f"What would you like to {PHRASES[THING]} – books, plants, tools, expenses, something "
-            f"quite different?"
+            f"What would you like to {PHRASES[THING]} – books, plants, tools, expenses, something quite "
+            "different?"
         )
     if topic == PROBLEM:
         return (
@@ -173,8 +169,8 @@ def _question(topic: str, talk: Talk) -> str:
         return f"{PHRASES[AUDIENCE]}: only you, or others as well?"
     if topic == FIELDS:
         return (
-            f"For {plan.a_one} I {PHRASES[FIELDS]} {_fields(plan)}. What would you add or leave out? "
-            "And should it do anything beyond adding, changing, removing and finding them?"
+            f"For {plan.a_one} I {PHRASES[FIELDS]} {_fields(plan)}. What would you add or leave out? And "
+            "should it do anything beyond adding, changing, removing and finding them?"
         )
     return f"One last question: a month from now, how will you see that it was {PHRASES[SUCCESS]}?"
 
@@ -197,10 +193,9 @@ def _farewell(talk: Talk) -> str:
         else ""
     )
     return (
-        f"Thank you, I have all we need. We will build “{plan.title}”: {plan.many} with "
-        f"{_fields(plan)}, which you can add, "
-        f"change, remove and search on any screen.{honest} I am handing over to our Business "
-        f"Analyst; lean back and watch."
+        f"Thank you, I have all we need. We will build “{plan.title}”: {plan.many} with {_fields(plan)}, "
+        f"which you can add, change, remove and search on any screen.{honest} I am handing over to our "
+        "Business Analyst; lean back and watch."
     )
 
 
@@ -218,9 +213,4 @@ def summary(talk: Talk) -> str:
         if said and not _VAGUE.search(said):
             lines.append(f"{name}: {said}")
     lines.append(f"{capital(plan.a_one)} has {_fields(plan)}.")
-    return clipped_lines(lines, 3900)
-
-
-def clipped_lines(lines: list[str], limit: int) -> str:
-    text = "\n".join(lines)
-    return text if len(text) <= limit else text[: limit - 2] + " …"
+    return clip("\n".join(lines), 3900)

@@ -21,14 +21,13 @@ def turn(agent: str, facts: DiscussionFacts) -> Turn:
 def _ceo_first(facts: DiscussionFacts, plan: Blueprint) -> Turn:
     beyond = _beyond(facts.requirements)
     message = (
-        f"“{plan.title}” stands or falls with one minute: somebody opens it, adds "
-        f"{plan.a_one} and sees it in the list. "
-        f"That comes first, finding {plan.many} again right after, everything else later."
+        f"“{plan.title}” stands or falls with one minute: somebody opens it, adds {plan.a_one} and sees it "
+        f"in the list. That comes first, finding {plan.many} again right after, everything else later."
     )
     if beyond:
         message += (
-            f" We say openly that we will not deliver {listed(beyond)}; promising it would be "
-            f"worse than leaving it out."
+            f" We say openly that we will not deliver {listed(beyond)}; promising it would be worse than "
+            "leaving it out."
         )
     return Turn(
         message=message,
@@ -40,11 +39,10 @@ def _cto_first(plan: Blueprint) -> Turn:
     heading = plan.fields[0].label
     return Turn(
         message=(
-            f"I want as few moving parts as possible: Python's standard library, one SQLite "
-            f"file, pages made on the server. No build step, "
-            f"nothing to install, and it still runs in five years. Only {heading.lower()} is "
-            f"required. What worries me is the search: "
-            "SQLite compares bytes, so capitals and accents need care, and I want a check that proves it."
+            "I want as few moving parts as possible: Python's standard library, one SQLite file, pages "
+            "made on the server. No build step, nothing to install, and it still runs in five years. Only "
+            f"{heading.lower()} is required. What worries me is the search: SQLite compares bytes, so "
+            "capitals and accents need care, and I want a check that proves it."
         ),
         objections=[
             "There are no accounts, so whoever reaches the page can change everything.",
@@ -55,31 +53,30 @@ def _cto_first(plan: Blueprint) -> Turn:
 
 def _ceo_last(plan: Blueprint) -> Turn:
     return Turn(
-        message=f"Agreed. No accounts is right for people who trust each other with their "
-        f"{plan.many}. Order of work: keeping, "
-        "seeing, editing, finding. And it has to look good on a phone, because that is where "
-        "it will be opened."
+        message=f"Agreed. No accounts is right for people who trust each other with their {plan.many}. "
+        "Order of work: keeping, seeing, editing, finding. And it has to look good on a phone, "
+        "because that is where it will be opened."
     )
 
 
 def _cto_last(plan: Blueprint) -> Turn:
     return Turn(
-        message=f"Then that is the plan. Each step gets a check that fails before it and passes after "
-        f"it, so nobody has to believe us. "
-        f"The {plan.many} are also reachable as JSON; it costs little and makes everything testable."
+        message="Then that is the plan. Each step gets a check that fails before it and passes after it, "
+        f"so nobody has to believe us. The {plan.many} are also reachable as JSON; it costs little "
+        "and makes everything testable."
     )
 
 
 def _ceo_again(facts: DiscussionFacts, plan: Blueprint) -> Turn:
     if facts.round > 1:
         return Turn(
-            message=f"Good. Nothing the client has entered may be lost on the way; apart from that, "
-            f"go ahead with these {plan.many}."
+            message="Good. Nothing the client has entered may be lost on the way; apart from that, go "
+            f"ahead with these {plan.many}."
         )
     beyond = _beyond(facts.requirements)
     message = (
-        f"The client comes back with: “{facts.continuation.strip()[:600]}”. That is a good sign, "
-        f"people only ask more of what they use."
+        f"The client comes back with: “{facts.continuation.strip()[:600]}”. That is a good sign, people "
+        "only ask more of what they use."
     )
     if beyond:
         message += f" As before, we do not promise what we cannot do: {listed(beyond)}."
@@ -89,8 +86,8 @@ def _ceo_again(facts: DiscussionFacts, plan: Blueprint) -> Turn:
 def _cto_again(facts: DiscussionFacts, plan: Blueprint) -> Turn:
     if facts.round > 1:
         return Turn(
-            message="Settled: small steps on the code that is there, every earlier check runs again, "
-            "and the client's own edits stay."
+            message="Settled: small steps on the code that is there, every earlier check runs again, and "
+            "the client's own edits stay."
         )
     objections = []
     if any(item.title.startswith(FIELD_TITLE) for item in facts.requirements):
@@ -98,9 +95,9 @@ def _cto_again(facts: DiscussionFacts, plan: Blueprint) -> Turn:
             f"{plan.many.capitalize()} entered earlier have no value for a new field: it must stay optional."
         )
     return Turn(
-        message="We build on what stands there: a new field is a column added to the living "
-        "database, everything else is a module of its "
-        "own beside the old ones. The earlier checks tell us at once if something breaks.",
+        message="We build on what stands there: a new field is a column added to the living database, "
+        "everything else is a module of its own beside the old ones. The earlier checks tell us at "
+        "once if something breaks.",
         objections=objections,
     )
 
@@ -110,8 +107,8 @@ def decision(facts: DiscussionFacts) -> DecisionRecord:
     objections = [f"No accounts: whoever reaches the page can change the {plan.many}."]
     if facts.continuation:
         return DecisionRecord(
-            message="For the record: we extend the app that is there, in small steps, and keep "
-            "everything that was entered.",
+            message="For the record: we extend the app that is there, in small steps, and keep everything "
+            "that was entered.",
             options=[
                 Option(
                     name="Extend the app in place",
@@ -125,12 +122,12 @@ def decision(facts: DiscussionFacts) -> DecisionRecord:
                 ),
             ],
             objections=objections,
-            decision="Extend the app in place. New fields are optional columns, new features are "
-            "modules of their own.",
+            decision="Extend the app in place. New fields are optional columns, new features are modules "
+            "of their own.",
         )
     return DecisionRecord(
-        message=f"For the record: “{plan.title}” becomes a small server-rendered web app over one "
-        f"SQLite file, without accounts.",
+        message=f"For the record: “{plan.title}” becomes a small server-rendered web app over one SQLite "
+        "file, without accounts.",
         options=[
             Option(
                 name="Pages made on the server, Python's standard library and SQLite",
@@ -144,9 +141,9 @@ def decision(facts: DiscussionFacts) -> DecisionRecord:
             ),
         ],
         objections=[*objections, "Search must not depend on capitals."],
-        decision=f"Pages made on the server, Python's standard library and SQLite. First keeping "
-        f"{plan.many}, then seeing, editing and "
-        "finding them; each step closes only by checks that failed before it.",
+        decision="Pages made on the server, Python's standard library and SQLite. First keeping "
+        f"{plan.many}, then seeing, editing and finding them; each step closes only by checks that "
+        "failed before it.",
     )
 
 

@@ -52,11 +52,11 @@ DOMAINS = (
     _domain("expense/expenses", "🧾", 160, r"expenses?|spend(?:ing)?|budget|costs?|receipts?",
             "What, Amount #, Paid on @, Category: food/home/travel/fun/other, Paid by, Shared ?, Notes ..."),
     _domain("workout/workouts", "🏋️", 205, r"workouts?|training|exercises?|gym|runs|running log|fitness",
-            "Exercise, Date @, Kind: strength/endurance/mobility, Minutes #, Sets #, Weight "
-                "in kg #, Notes ..."),
+            "Exercise, Date @, Kind: strength/endurance/mobility, Minutes #, Sets #, Weight in kg #, Notes "
+            "..."),
     _domain("bug/bugs", "🐞", 350, r"bugs?|issues?|defects?|bug tracker",
-            "Title, Severity: low/medium/high, Status: open/in progress/fixed, Found by, Found on @, "
-            "Steps to see it ..."),
+            "Title, Severity: low/medium/high, Status: open/in progress/fixed, Found by, Found on @, Steps "
+            "to see it ..."),
     _domain("film/films", "🎬", 325, r"films?|movies?|watch ?list|cinema",
             "Title, Director, Year #, Status: to watch/watched, Rating 1-5, Notes ..."),
     _domain("series/series", "📺", 285, r"tv shows?|shows|series",

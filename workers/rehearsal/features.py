@@ -126,9 +126,9 @@ def _find(_: str, plan: Blueprint, stumbles: bool) -> Feature:
         ),
     )
     lesson = (
-        "SQLite's instr() compares characters as they are, so “QUIET” is not “quiet”. "
-        "Lower-casing in SQL only knows ASCII: I give SQLite a "
-        "function of Python's that folds capitals in every alphabet, and a test that holds it to that."
+        "SQLite's instr() compares characters as they are, so “QUIET” is not “quiet”. Lower-casing in SQL "
+        "only knows ASCII: I give SQLite a function of Python's that folds capitals in every alphabet, and "
+        "a test that holds it to that."
     )
     return Feature(words, _templates("words.py") | files, changes, ("test_search", "test_store"), lesson)
 
@@ -143,8 +143,8 @@ def _field(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
     if new.kind == "yes_no":
         lesson = f"I had made {name} a choice of yes and no: then what was entered earlier is neither."
     return Feature(
-        f"One line in collection.py; the form, the cards, the API and the database follow it. "
-        f"And a test for {new.label.lower()}.",
+        "One line in collection.py; the form, the cards, the API and the database follow it. And a test "
+        f"for {new.label.lower()}.",
         {f"tests/{test}.py": sources.template("tests/test_new_field.py").replace("NEW_FIELD", new.name)},
         {"collection.py": (lambda text: _declare(text, new, stumbles=stumbles),)},
         (test, "test_store", "test_forms"),
@@ -198,8 +198,8 @@ def _export(_: str, plan: Blueprint, stumbles: bool) -> Feature:
         files,
         {"server.py": _routes("export"), "pages.py": _part("export", "TOOLBAR", "link")},
         ("test_export", "test_pages"),
-        "Joining values with commas is no CSV: a title may hold a comma or a quote itself. "
-        "Python's csv module knows the rules.",
+        "Joining values with commas is no CSV: a title may hold a comma or a quote itself. Python's csv "
+        "module knows the rules.",
     )
 
 
@@ -233,8 +233,8 @@ def _filter(ticket: str, plan: Blueprint, stumbles: bool) -> Feature | None:
         {"filters.py": module, "tests/test_filters.py": test},
         changes,
         ("test_filters", "test_search"),
-        "“All” sends the field with an empty value, and I took that for a value to look for. "
-        "Empty means: no condition.",
+        "“All” sends the field with an empty value, and I took that for a value to look for. Empty means: "
+        "no condition.",
     )
 
 

@@ -2,28 +2,22 @@
 
 import re
 
-from workers.rehearsal.blueprint import Field, Kind
+from workers.rehearsal.blueprint import MOST_FIELDS, Field, Kind
 from workers.rehearsal.words import capital, items
-
-MOST_FIELDS = 24
 
 _DATE_WORDS = "date day birthday deadline due when since until anniversary expires expiry"
 _NUMBER_WORDS = (
-    "number numbers count amount price cost pages year age weight height width length "
-    "quantity minutes hours days weeks"
-    " months km kg distance duration score rating stars servings calories reps sets budget "
-    "total percent percentage"
-    " temperature mileage points size volume population value salary floor"
+    "number numbers count amount price cost pages year age weight height width length quantity minutes "
+    "hours days weeks months km kg distance duration score rating stars servings calories reps sets budget "
+    "total percent percentage temperature mileage points size volume population value salary floor"
 )
 _NOTE_WORDS = (
-    "note notes description comment comments remark remarks review ingredients steps "
-    "instructions details text summary"
-    " thoughts directions story reason why"
+    "note notes description comment comments remark remarks review ingredients steps instructions details "
+    "text summary thoughts directions story reason why"
 )
 _YES_NO_WORDS = (
-    "done paid read owned finished completed vegetarian vegan favourite favorite available "
-    "returned active archived"
-    " important urgent shared vaccinated watched bought packed signed"
+    "done paid read owned finished completed vegetarian vegan favourite favorite available returned active "
+    "archived important urgent shared vaccinated watched bought packed signed"
 )
 
 
@@ -35,15 +29,15 @@ _KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "date",
         re.compile(
-            rf"\b{_one_of(_DATE_WORDS)}\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$"
-            r"|^(?:last|next|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b",
+            rf"\b{_one_of(_DATE_WORDS)}\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$|^(?:last|next"
+            r"|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b",
             re.IGNORECASE,
         ),
     ),
     (
         "yes_no",
         re.compile(
-            rf"^(?:is|are|has|have|had|needs?|was|were|can|does|do|whether|if)\b"
+            r"^(?:is|are|has|have|had|needs?|was|were|can|does|do|whether|if)\b"
             rf"|^{_one_of(_YES_NO_WORDS)}\??$",
             re.IGNORECASE,
         ),
@@ -70,33 +64,31 @@ _SAID_KIND: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("text", re.compile(r"^(?:a )?(?:short )?(?:text|string|words?)$", re.I)),
 )
 _ARTICLES = re.compile(
-    r"^(?:(?:and|or|also|maybe|perhaps|plus|optionally|an? optional|a|an|the|its|their|his"
-    r"|her|our|my|your|some|any|new"
-    r"|another|of course|please|as well|too|field|column|for|called|named|extra|additional)\s+)+",
+    r"^(?:(?:and|or|also|maybe|perhaps|plus|optionally|an? optional|a|an|the|its|their|his|her|our|my|your"
+    r"|some|any|new|another|of course|please|as well|too|field|column|for|called|named|extra"
+    r"|additional)\s+)+",
     re.IGNORECASE,
 )
 _SCALE = re.compile(
-    r"\s*[,(]?\s*(?:from |between |of |rated |on a scale (?:of|from) )?(\d{1,6})\s*(?:to|-|–"
-    r"|and|…|\.\.)\s*(\d{1,6})\b"
-    r"(?:\s*(?:stars?|points?))?\)?",
+    r"\s*[,(]?\s*(?:from |between |of |rated |on a scale (?:of|from) )?(\d{1,6})\s*(?:to|-|–|and|…"
+    r"|\.\.)\s*(\d{1,6})\b(?:\s*(?:stars?|points?))?\)?",
     re.IGNORECASE,
 )
 _OUT_OF = re.compile(r"\s*[,(]?\s*(?:out )?of (\d{1,4})\b(?:\s*stars?)?\)?", re.IGNORECASE)
 _CHOICES = re.compile(
-    r"\s*(?:\((?P<inside>[^()]+)\)|:\s*(?P<after>[^:]+)|\s(?:that is|which is|being|is) "
-    r"(?:either |one of )?(?P<said>.+))$"
+    r"\s*(?:\((?P<inside>[^()]+)\)|:\s*(?P<after>[^:]+)|\s(?:that is|which is|being|is) (?:either "
+    r"|one of )?(?P<said>.+))$"
 )
 _SPLIT_CHOICES = re.compile(r"\s*/\s*|\s*\|\s*|\s*,\s*(?:or |and )?|\s+or\s+|\s+and\s+")
 _PROSE = re.compile(
-    r"\b(?:i|we|you|they|it|us|me|them|this|that|decide|whatever|nothing|think|sounds?|fine"
-    r"|good|great|perfect|ok(?:ay)?|simple"
-    r"|everything|anything|should|would|could|must|want|like|just|keep|yes|no|sure|thanks?|because|so)\b",
+    r"\b(?:i|we|you|they|it|us|me|them|this|that|decide|whatever|nothing|think|sounds?|fine|good|great"
+    r"|perfect|ok(?:ay)?|simple|everything|anything|should|would|could|must|want|like|just|keep|yes|no|sure"
+    r"|thanks?|because|so)\b",
     re.IGNORECASE,
 )
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
-    (re.compile(r"^(?:whether|if) (?:it|they|he|she|we|i|one|you) (?:is|are|was|were|has|have"
-        r"|had)?\s*(.+)$", re.I), r"\1"),
+    (re.compile(r"^(?:whether|if) (?:it|they|s?he|we|i|you) (?:is|are|was|were|ha[sd]|have)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^(?:whether|if) (?:the \w+ )?(?:is|was|has been)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^when (?:\w+) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
     (re.compile(r"^who (\w+(?:ed|t|n))(?: it| them| the \w+)?$", re.I), r"\1 by"),

@@ -3,28 +3,28 @@
 import re
 
 BEYOND = (
-    "the rehearsal cast builds collections with typed fields, search, filters and CSV export; "
-    "this goes beyond that"
+    "the rehearsal cast builds collections with typed fields, search, filters and CSV export; this goes "
+    "beyond that"
 )
 
 _TABLE: tuple[tuple[str, str], ...] = (
     (
-        r"pay(?:ments?|pal|ing)?\b(?! (?:method|date|day))|stripe|checkout|credit cards?"
-        r"|invoic\w+|billing|subscriptions? fee|charge \w+ for",
-        "money cannot be moved from an app that works without a network and without an account "
-        "at a payment provider",
+        r"pay(?:ments?|pal|ing)?\b(?! (?:method|date|day))|stripe|checkout|credit cards?|invoic\w+|billing"
+        r"|subscriptions? fee|charge \w+ for",
+        "money cannot be moved from an app that works without a network and without an account at a "
+        "payment provider",
     ),
     (r"pdfs?", "making PDF files needs a library that the rehearsal cast does not carry"),
     (
         r"log ?-?in(?:s|to)?|sign ?-?(?:in|up|on)|passwords?|accounts? (?:for|of)|user accounts?"
-        r"|authenticat\w+|oauth|sso|roles?|permissions?"
-        r"|admins?\b|access (?:control|rights)|private (?:area|pages?)|multi-?user|registration",
+        r"|authenticat\w+|oauth|sso|roles?|permissions?|admins?\b|access (?:control|rights)|private (?:area"
+        r"|pages?)|multi-?user|registration",
         "the rehearsal cast builds apps without accounts: whoever can open the page can use it",
     ),
     (
         r"(?:send|sends|sending|by|via|weekly|daily|automatic) (?:an? |out |the )?e-?mails?"
-        r"|e-?mail (?:reminders?|notifications?|alerts?|digests?|newsletters?)"
-        r"|e-?mails? (?:when|if|me|us|them|every\w*|people|members)|newsletters?|mailing",
+        r"|e-?mail (?:reminders?|notifications?|alerts?|digests?|newsletters?)|e-?mails? (?:when|if|me|us"
+        r"|them|every\w*|people|members)|newsletters?|mailing",
         "e-mail needs a mail server, and the app's box has no network",
     ),
     (
@@ -32,29 +32,29 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "nothing can be sent from a box without a network, and nothing in the app runs by the clock",
     ),
     (
-        r"real-?time|live (?:updates?|sync\w*|editing)|websockets?|instantly (?:see|sync)\w*"
-        r"|collaborat\w+|simultaneous\w*",
+        r"real-?time|live (?:updates?|sync\w*|editing)|websockets?|instantly (?:see|sync)\w*|collaborat\w+"
+        r"|simultaneous\w*",
         "pages are built when they are asked for; the rehearsal cast knows no live updates",
     ),
     (
-        r"(?:mobile|native|android|iphone|ios|ipad) ?-?apps?|android|iphone|ios|app ?store|play "
-        r"store|offline|desktop app",
+        r"(?:mobile|native|android|iphone|ios|ipad) ?-?apps?|android|iphone|ios|app ?store|play store"
+        r"|offline|desktop app",
         "it is a web app: it works on a phone's browser, but there is no app to install",
     ),
     (
-        r"ai\b|a\.i\.|gpt\w*|chat ?bots?|machine learning|llms?|artificial intelligence"
-        r"|recommend(?:s|ations?|ing|er)|suggest(?:s|ions)\b|predict\w*"
-        r"|automatic(?:ally)? (?:tag|categori[sz]e|summari[sz]e|fill|detect)\w*",
+        r"ai\b|a\.i\.|gpt\w*|chat ?bots?|machine learning|llms?|artificial intelligence|recommend(?:s"
+        r"|ations?|ing|er)|suggest(?:s|ions)\b|predict\w*|automatic(?:ally)? (?:tag|categori[sz]e"
+        r"|summari[sz]e|fill|detect)\w*",
         "there is no language model inside the app, and its box has no network to reach one",
     ),
     (
-        r"(?:on|onto) (?:a|the) map|maps?\b(?= (?:view|of|with|showing|that))|gps|google maps"
-        r"|geo-?locat\w+|map view|directions to",
+        r"(?:on|onto) (?:a|the) map|maps?\b(?= (?:view|of|with|showing|that))|gps|google maps|geo-?locat\w+"
+        r"|map view|directions to",
         "maps come from a server elsewhere, and the app uses nothing from outside",
     ),
     (
-        r"photos?|pictures?|images?|covers?|upload\w*|attach\w*|videos?|audio|files? (?:for|to"
-        r"|with)|scan\w*|barcodes?|qr(?: codes?)?|camera|isbn lookup",
+        r"photos?|pictures?|images?|covers?|upload\w*|attach\w*|videos?|audio|files? (?:for|to|with)"
+        r"|scan\w*|barcodes?|qr(?: codes?)?|camera|isbn lookup",
         "fields hold text, numbers, dates, yes/no and choices; files and pictures cannot be stored",
     ),
     (
@@ -62,22 +62,21 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "the rehearsal cast shows collections, not charts or statistics",
     ),
     (
-        r"calendars?(?: view)?|ical|kanban|timelines?|gantt|drag(?:ging)?(?: and |-and-"
-        r"|&)?drop\w*|board view",
+        r"calendars?(?: view)?|ical|kanban|timelines?|gantt|drag(?:ging)?(?: and |-and-|&)?drop\w*"
+        r"|board view",
         "the rehearsal cast knows one view, the searchable list",
     ),
     (
-        r"chats?\b|comments? (?:on|from|by|section|thread)|commenting|discussions?|forums?|votes?"
-        r"|voting|polls?|likes\b|follow(?:ers|ing)|share (?:on|with|to|via)|social|invit(?:e|es"
-        r"|ing)\b",
+        r"chats?\b|comments? (?:on|from|by|section|thread)|commenting|discussions?|forums?|votes?|voting"
+        r"|polls?|likes\b|follow(?:ers|ing)|share (?:on|with|to|via)|social|invit(?:e|es|ing)\b",
         "people cannot talk, vote or be invited in an app without accounts",
     ),
     (
-        r"apis?\b (?:of|from|to)|integrat\w+|sync\w*|google (?:books|sheets|drive|calendar)"
-        r"|goodreads|amazon|spotify|imdb|webhooks?|zapier|import\w*|fetch\w*|scrap\w+|look ?ups? "
-        r"(?:from|by|via)|weather",
-        "the app's box has no network, so nothing can be fetched from or sent to another "
-        "service, and reading foreign files is not known",
+        r"apis?\b (?:of|from|to)|integrat\w+|sync\w*|google (?:books|sheets|drive|calendar)|goodreads"
+        r"|amazon|spotify|imdb|webhooks?|zapier|import\w*|fetch\w*|scrap\w+|look ?ups? (?:from|by|via)"
+        r"|weather",
+        "the app's box has no network, so nothing can be fetched from or sent to another service, and "
+        "reading foreign files is not known",
     ),
     (
         r"translat\w+|multi-?lingual|multiple languages|in (?:german|french|spanish|italian"
@@ -97,14 +96,13 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "what is changed or removed is gone; older versions are not kept",
     ),
     (
-        r"currenc\w+ conver\w+|calculat\w+|sums?\b|totals? (?:of|per|by)|averages?|formula\w*"
-        r"|tax(?:es)?|split\w* (?:the )?(?:bills?|costs?)|statistics",
+        r"currenc\w+ conver\w+|calculat\w+|sums?\b|totals? (?:of|per|by)|averages?|formula\w*|tax(?:es)?"
+        r"|split\w* (?:the )?(?:bills?|costs?)|statistics",
         "the rehearsal cast's apps keep values and do not calculate with them",
     ),
     (
-        r"games?(?= (?:mode|mechanic))|gamif\w+|badges? for|leader ?boards?|streaks?|points for"
-        r"|blockchain|crypto\w*|nft|3d|virtual reality|voice|speech|timers?|recurring|schedul\w+"
-        r"|cron",
+        r"games?(?= (?:mode|mechanic))|gamif\w+|badges? for|leader ?boards?|streaks?|points for|blockchain"
+        r"|crypto\w*|nft|3d|virtual reality|voice|speech|timers?|recurring|schedul\w+|cron",
         BEYOND,
     ),
 )

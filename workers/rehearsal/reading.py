@@ -5,10 +5,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from workers.rehearsal.blueprint import Blueprint, Field
+from workers.rehearsal.blueprint import MOST_FIELDS, Blueprint, Field, has_room
 from workers.rehearsal.domains import DOMAINS, Domain, matching
-from workers.rehearsal.fields import MOST_FIELDS, read_list
+from workers.rehearsal.fields import read_list
 from workers.rehearsal.words import capital, clipped, plural, sentences, singular
+
+LONGEST_WORD = 30
 
 ANYTHING = (
     Field("Name", required=True),
@@ -108,42 +110,38 @@ _STOP = frozenset(
 _NOUN = r"((?:[a-zß-ÿ'-]+ ){0,2}[a-zß-ÿ'-]+)"
 _OWNED = r"(?:(?:all|of|my|our|the|your|their|his|her|some|a|an|every|new)\s+)*"
 _EACH = re.compile(
-    r"\b(?:each|every)\s+((?:[a-zß-ÿ'-]+ ){0,1}?[a-zß-ÿ'-]+)\s*"
-    r"(?:,|:|\b(?:also |should |must |can |needs to |will |may )*"
-    r"(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?|we "
-    r"(?:want|need|note|record|store|keep)"
-    r"|i (?:want|need|note|record|store|keep)))\b",
+    r"\b(?:each|every)\s+((?:[a-zß-ÿ'-]+ ){0,1}?[a-zß-ÿ'-]+)\s*(?:,|:|\b(?:also |should |must |can "
+    r"|needs to |will |may )*(?:has|have|needs|gets|with|stores?|records?|consists? of|includes?|contains?"
+    r"|we (?:want|need|note|record|store|keep)|i (?:want|need|note|record|store|keep)))\b",
     re.IGNORECASE,
 )
 _COLLECTION_OF = re.compile(
-    rf"\b(?:list|collection|catalogu?e|inventory|database|register|directory|log|archive"
-    rf"|overview|library|record)s? of {_OWNED}{_NOUN}",
+    r"\b(?:list|collection|catalogu?e|inventory|database|register|directory|log|archive|overview|library"
+    rf"|record)s? of {_OWNED}{_NOUN}",
     re.IGNORECASE,
 )
 _KEPT = re.compile(
-    rf"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e"
-    rf"|ing)|catalogu?e|collect(?:ing)?|remember"
-    rf"|record(?:ing)?|stor(?:e|ing)|log(?:ging)?|list(?:ing)?) {_OWNED}{_NOUN}",
+    r"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e|ing)"
+    r"|catalogu?e|collect(?:ing)?|remember|record(?:ing)?|stor(?:e|ing)|log(?:ging)?"
+    rf"|list(?:ing)?) {_OWNED}{_NOUN}",
     re.IGNORECASE,
 )
 _TRACKER = re.compile(
-    rf"\b{_NOUN}\s+(?:tracker|list|log|collection|catalogu?e|inventory|manager|database"
-    rf"|organi[sz]er|register|directory|planner"
-    r"|journal|archive|diary)\b",
+    rf"\b{_NOUN}\s+(?:tracker|list|log|collection|catalogu?e|inventory|manager|database|organi[sz]er"
+    r"|register|directory|planner|journal|archive|diary)\b",
     re.IGNORECASE,
 )
 _HAS = (
-    r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?"
-    r"|consists? of|includes?|contains?"
-    r"|we (?:want|need|note|record|store|keep)|i (?:want|need|note|record|store|keep))"
+    r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?|consists? of"
+    r"|includes?|contains?|we (?:want|need|note|record|store|keep)|i (?:want|need|note|record|store|keep))"
 )
 _FIELD_LISTS = (
     re.compile(rf"\b(?:each|every) (?:[\w'-]+ ){{1,2}}?{_HAS}:? (?P<list>.+)$", re.IGNORECASE),
     re.compile(r"\b(?:each|every) [\w'-]+(?: [\w'-]+)? ?(?:with|:) ?(?P<list>.+)$", re.IGNORECASE),
     re.compile(r"^[^:]+: ?(?P<list>[^,:]+,[^,:]+,.+)$", re.IGNORECASE),
     re.compile(
-        r"\bfor (?:each|every) (?:[\w'-]+ ?){1,2}(?:,|:)? ?(?:(?:we|i) \w+(?: to \w+)?(?: "
-        r"down)? )?(?P<list>.+)$",
+        r"\bfor (?:each|every) (?:[\w'-]+ ?){1,2}(?:,|:)? ?(?:(?:we"
+        r"|i) \w+(?: to \w+)?(?: down)? )?(?P<list>.+)$",
         re.IGNORECASE,
     ),
     re.compile(
@@ -153,9 +151,8 @@ _FIELD_LISTS = (
     re.compile(r"\bwith (?:a |an |the |its |their )?(?P<list>[^.]+?(?:,| and )[^.]+)$", re.IGNORECASE),
 )
 _AFTER_LIST = re.compile(
-    r"[,;]?\s+(?:so that|because|since we|such that|in order|which would|that way|but |and "
-    r"(?:it|we|i|they|let|send|export|filter"
-    r"|everyone|everybody|members|people|also (?:export|filter|send|let))\b).*$",
+    r"[,;]?\s+(?:so that|because|since we|such that|in order|which would|that way|but |and (?:it|we|i|they"
+    r"|let|send|export|filter|everyone|everybody|members|people|also (?:export|filter|send|let))\b).*$",
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(
@@ -168,23 +165,22 @@ _MORE = re.compile(
 )
 
 _REQUEST = re.compile(
-    r"^(?:(?:hi|hello|hey|please|ok|well)[,!. ]+)*(?:(?:can|could|would) you (?:please )?|please )?"
-    r"(?:(?:i|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make"
-    r"|create|write|give|develop|design)?"
-    r"(?: me| us)?\s*(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app"
-    r"|application|tool|website|site|program|place|page)"
-    r"(?: for| to| that| where| which)?(?: i can| we can| can| lets? (?:me|us))?)?\s*",
+    r"^(?:(?:hi|hello|hey|please|ok|well)[,!. ]+)*(?:(?:can|could|would) you (?:please )?|please )?(?:(?:i"
+    r"|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make|create|write|give|develop"
+    r"|design)?(?: me| us)?\s*(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app|application"
+    r"|tool|website|site|program|place|page)(?: for| to| that| where| which)?(?: i can| we can| can"
+    r"| lets? (?:me|us))?)?\s*",
     re.IGNORECASE,
 )
 _DOING = re.compile(
-    r"^(?:keep(?:ing)? track of|keeps? track of|track(?:s|ing)?|manag(?:e|es|ing)"
-    r"|organi[sz](?:e|es|ing)|stor(?:e|es|ing)"
-    r"|collect(?:s|ing)?|record(?:s|ing)?|remember(?:s|ing)?|keep(?:s|ing)?|log(?:s|ging)?)\s+",
+    r"^(?:keep(?:ing)? track of|keeps? track of|track(?:s|ing)?|manag(?:e|es|ing)|organi[sz](?:e|es|ing)"
+    r"|stor(?:e|es|ing)|collect(?:s|ing)?|record(?:s|ing)?|remember(?:s|ing)?|keep(?:s|ing)?|log(?:s"
+    r"|ging)?)\s+",
     re.IGNORECASE,
 )
 _TITLE_END = re.compile(
-    r"[,.;:!?(\n–]| - |\b(?:that|with|where|which|so|because|including|we|i|they|each|every"
-    r"|and (?:export|send|filter))\b",
+    r"[,.;:!?(\n–]| - |\b(?:that|with|where|which|so|because|including|we|i|they|each|every|and (?:export"
+    r"|send|filter))\b",
     re.I,
 )
 
@@ -283,8 +279,11 @@ def _answered(answer: str, fields: list[Field], known: tuple[Field, ...]) -> lis
 def _headed(fields: list[Field]) -> tuple[Field, ...]:
     """The first text comes first and is required: it is what a thing is called."""
     heading = next((field for field in fields if field.kind == "text"), None) or Field("Name")
-    others = [field for field in fields if field.name != heading.name]
-    return (replace(heading, required=True), *others)[:MOST_FIELDS]
+    kept = [replace(heading, required=True)]
+    for field in fields:
+        if field.name != heading.name and has_room(kept, field):
+            kept.append(field)
+    return tuple(kept)
 
 
 def _domain_of(noun: str) -> Domain | None:
@@ -296,7 +295,7 @@ def _noun(words: str, *, last: bool) -> str:
     (with `last`, the words after the last such)."""
     kept: list[str] = []
     for word in reversed(words.lower().split()) if last else words.lower().split():
-        if word in _STOP:
+        if word in _STOP or len(word) > LONGEST_WORD:
             if kept:
                 break
             continue

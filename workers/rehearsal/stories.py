@@ -71,11 +71,10 @@ def _keep(plan: Blueprint, requirement: str) -> Story:
     heading = plan.fields[0]
     return Story(
         keep_title(plan),
-        f"The fields of {plan.a_one} ({listed([field.label for field in plan.fields])}) in "
-        f"`collection.py`, their rules in `fields.py` "
-        "(`clean(FIELDS, typed)` returns values and messages), the SQLite database in "
-        "`store.py` (`Store(path)` with add, get, find, "
-        "change, remove), and a server that starts from `boardroom.json` and answers on `/health`.",
+        f"The fields of {plan.a_one} ({listed([field.label for field in plan.fields])}) in `collection.py`, "
+        "their rules in `fields.py` (`clean(FIELDS, typed)` returns values and messages), the SQLite "
+        "database in `store.py` (`Store(path)` with add, get, find, change, remove), and a server that "
+        "starts from `boardroom.json` and answers on `/health`.",
         "Foundation",
         (requirement,),
         (
@@ -96,8 +95,8 @@ def _keep(plan: Blueprint, requirement: str) -> Story:
                 ),
             ),
             Criterion(
-                f"{plan.a_one.capitalize()} without {heading.label.lower()} is refused with a "
-                f"message that says so",
+                f"{plan.a_one.capitalize()} without {heading.label.lower()} is refused with a message that "
+                "says so",
                 command(
                     f"""
                     from collection import FIELDS
@@ -154,9 +153,9 @@ def _see(plan: Blueprint, requirement: str) -> Story:
     heading = plan.fields[0].name
     return Story(
         see_title(plan),
-        f"The page at `/`: the number of {plan.many} and all of them as cards with their "
-        f"values, newest first. Own style sheet, no foreign "
-        "content, light and dark, one column on a phone. Whatever people typed is text, never HTML.",
+        f"The page at `/`: the number of {plan.many} and all of them as cards with their values, newest "
+        "first. Own style sheet, no foreign content, light and dark, one column on a phone. Whatever "
+        "people typed is text, never HTML.",
         "On the screen",
         (requirement,),
         (
@@ -193,9 +192,8 @@ def _edit(plan: Blueprint, requirement: str) -> Story:
     return Story(
         edit_title(plan),
         f"Forms that work without JavaScript: `{new}`, `/{plan.table}/<id>/edit` and "
-        f"`/{plan.table}/<id>/remove` (which asks first). Every "
-        "input has a label; a refused form comes back with status 422, a message at the "
-        "field and everything that was typed.",
+        f"`/{plan.table}/<id>/remove` (which asks first). Every input has a label; a refused form comes "
+        "back with status 422, a message at the field and everything that was typed.",
         "On the screen",
         (requirement,),
         (
@@ -245,10 +243,9 @@ def _find(plan: Blueprint, requirement: str) -> Story:
     """
     return Story(
         find_title(plan),
-        f"A search box above the list, and `q` on `/` and `{every}`: every word must occur in "
-        f"one of the texts of {plan.a_one}. "
-        "Signs such as % stand for themselves. The list follows while typing, and without "
-        "JavaScript by a button.",
+        f"A search box above the list, and `q` on `/` and `{every}`: every word must occur in one of the "
+        f"texts of {plan.a_one}. Signs such as % stand for themselves. The list follows while typing, and "
+        "without JavaScript by a button.",
         "On the screen",
         (requirement,),
         (

@@ -62,15 +62,14 @@ def field_story(plan: Blueprint, field: Field, requirement: str) -> Story:
     return Story(
         field_title(field),
         f"{plan.a_one.capitalize()} also has {field.label.lower()} ({_told_kind(field)}): in "
-        f"`collection.py`, and with it in the form, on the "
-        f"cards, in the API and in every list. The database is extended when the app starts. "
-        f"A test of its own in `tests/test_{field.name}.py`.",
+        "`collection.py`, and with it in the form, on the cards, in the API and in every list. The "
+        f"database is extended when the app starts. A test of its own in `tests/test_{field.name}.py`.",
         "Wishes",
         (requirement,),
         tuple(criteria),
         after=(find_title(plan),),
-        risk=f"{plan.many.capitalize()} entered earlier have no {field.label.lower()}, and must "
-        f"remain valid without one.",
+        risk=f"{plan.many.capitalize()} entered earlier have no {field.label.lower()}, and must remain "
+        "valid without one.",
     )
 
 
@@ -80,8 +79,8 @@ def export_story(plan: Blueprint, requirement: str) -> Story:
     told = ",".join(field.label for field in plan.fields[:2])
     return Story(
         export_title(plan),
-        f"`{path}` answers what the list shows as CSV (UTF-8, a header line with the fields' "
-        f"labels), and the page links to it.",
+        f"`{path}` answers what the list shows as CSV (UTF-8, a header line with the fields' labels), and "
+        "the page links to it.",
         "Wishes",
         (requirement,),
         (
@@ -129,9 +128,8 @@ def filter_story(plan: Blueprint, field: Field, requirement: str) -> Story:
     name = field.label.lower()
     return Story(
         filter_title(plan, field),
-        f"A menu “{field.label}” above the list, and `{field.name}` on `/` and `{every}`: "
-        f"only {plan.many} with that value are shown. "
-        "It works together with the search.",
+        f"A menu “{field.label}” above the list, and `{field.name}` on `/` and `{every}`: only {plan.many} "
+        "with that value are shown. It works together with the search.",
         "Wishes",
         (requirement,),
         (

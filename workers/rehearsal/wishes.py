@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from workers.rehearsal.blueprint import Blueprint, Field, slug
+from workers.rehearsal.blueprint import Blueprint, Field, has_room, slug
 from workers.rehearsal.domains import DOMAINS
 from workers.rehearsal.fields import read_field, read_list
 from workers.rehearsal.impossible import BEYOND, reason_against
@@ -22,9 +22,8 @@ class Wish:
 
 
 _VERBS = (
-    r"(?:add|export|filter|let|make|send|allow|show|include|give|support|integrate|enable"
-    r"|provide|remove|change|put|create"
-    r"|i(?:'d)?|we(?:'d)?|it|please|also|then|each|every|download|import|sort|print|have"
+    r"(?:add|export|filter|let|make|send|allow|show|include|give|support|integrate|enable|provide|remove"
+    r"|change|put|create|i(?:'d)?|we(?:'d)?|it|please|also|then|each|every|download|import|sort|print|have"
     r"|notify|remind|users?|members?|people|a way|a filter|an? export)"
 )
 _NEXT = re.compile(
@@ -32,26 +31,23 @@ _NEXT = re.compile(
     re.I,
 )
 _COURTESY = re.compile(
-    r"^(?:hi|hello|hey|please|pls|thanks?(?: you)?(?: (?:very|so) much| a lot)?|great(?: work"
-    r"| job)?|nice(?: work)?|cool|wow|perfect|well done"
-    r"|that (?:would|will) be (?:great|all|nice|lovely)|that'?s (?:all|it)|ok(?:ay)?|good(?: "
-    r"work| job)?|love(?:ly)?(?: it)?|cheers|looks (?:good|great)"
+    r"^(?:hi|hello|hey|please|pls|thanks?(?: you)?(?: (?:very|so) much| a lot)?|great(?: work| job)?"
+    r"|nice(?: work)?|cool|wow|perfect|well done|that (?:would|will) be (?:great|all|nice|lovely)"
+    r"|that'?s (?:all|it)|ok(?:ay)?|good(?: work| job)?|love(?:ly)?(?: it)?|cheers|looks (?:good|great)"
     r"|(?:i|we) (?:like|love) it(?: very much| a lot)?|no|yes|nothing(?: else| more)?)[\s.!,]*$",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
-    r"^(?:(?:and|now|next|then|also|please|oh|well|hi|hello|,)\s+)*(?:(?:can|could|would"
-    r"|will) (?:you|we|i|it)\s+)?(?:please\s+)?(?:also\s+)?"
-    r"(?:(?:i|we)(?:'d| would)?\s+(?:also\s+)?(?:want|need|like|love|wish)(?:\s+(?:to have|to "
-    r"see|to|for|it to))?\s+)?(?:also\s+)?(?:please\s+)?",
+    r"^(?:(?:and|now|next|then|also|please|oh|well|hi|hello|,)\s+)*(?:(?:can|could|would|will) (?:you|we|i"
+    r"|it)\s+)?(?:please\s+)?(?:also\s+)?(?:(?:i|we)(?:'d| would)?\s+(?:also\s+)?(?:want|need|like|love"
+    r"|wish)(?:\s+(?:to have|to see|to|for|it to))?\s+)?(?:also\s+)?(?:please\s+)?",
     re.IGNORECASE,
 )
 _ADD = re.compile(
-    r"^(?:(?:each|every) [\w -]+? (?:should |must |can |needs to |could )?(?:also )?(?:has"
-    r"|have|needs|get|gets|store|stores)|add|include|record|store|note|track|keep|give (?:it"
-    r"|each \w+|every \w+)"
-    r"|have|put in|introduce|know|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have"
-    r"|include|store))\s+(?P<list>.+)$",
+    r"^(?:(?:each|every) [\w -]+? (?:should |must |can |needs to |could )?(?:also )?(?:has|have|needs|get"
+    r"|gets|store|stores)|add|include|record|store|note|track|keep|give (?:it|each \w+|every \w+)|have"
+    r"|put in|introduce|know|extend \w+ (?:with|by)|(?:it|they) should (?:also )?(?:have|include"
+    r"|store))\s+(?P<list>.+)$",
     re.IGNORECASE,
 )
 _EXPORT = re.compile(
@@ -59,17 +55,16 @@ _EXPORT = re.compile(
 )
 _CSV = re.compile(r"\b(?:csv|excel|spread ?sheets?)\b", re.IGNORECASE)
 _FILTER = re.compile(
-    r"\bfilter(?:s|ed|ing|able)?\b|\b(?:show|see|list|display) only\b|\bonly (?:show|see|list"
-    r"|display)\b|\bnarrow\w*\b|\bbrows\w+ by\b",
+    r"\bfilter(?:s|ed|ing|able)?\b|\b(?:show|see|list|display) only\b|\bonly (?:show|see|list|display)\b"
+    r"|\bnarrow\w*\b|\bbrows\w+ by\b",
     re.I,
 )
 _THERE = (
     (r"\bsearch\w*|\bfind\b|\blook (?:for|up)\b", "the search box above the list finds every {one}"),
     (r"\b(?:dark|light) (?:mode|theme)", "the app follows the system's light or dark setting"),
     (
-        r"\b(?:edit|change|update|delete|remove|correct)(?:ing|s)? (?:an? |the |any |my |our "
-        r"|existing |old )*"
-        r"(?:{things}|items?|entr(?:y|ies)|them|it)\b",
+        r"\b(?:edit|change|update|delete|remove|correct)(?:ing|s)? (?:an? |the |any |my |our |existing "
+        r"|old )*(?:{things}|items?|entr(?:y|ies)|them|it)\b",
         "every {one} can be edited and removed",
     ),
     (
@@ -81,20 +76,20 @@ _THERE = (
 """What every app of the cast's can do from the beginning, and how a client is told so."""
 
 _FEATURE_WORDS = re.compile(
-    r"\b(?:button|mode|view|page|screen|feature|function(?:ality)?|support|option|theme"
-    r"|design|logo|colou?rs?|font|animation"
-    r"|tab|menu|sidebar|landing|home ?page|widget|system|app|website|game|tool|way|ability"
-    r"|possibility|wizard|help)\b",
+    r"\b(?:button|mode|view|page|screen|feature|function(?:ality)?|support|option|theme|design|logo"
+    r"|colou?rs?|font|animation|tab|menu|sidebar|landing|home ?page|widget|system|app|website|game|tool|way"
+    r"|ability|possibility|wizard|help)\b",
     re.IGNORECASE,
 )
 _SHOULD = re.compile(
-    r"\b(?:it|that|app|site|page|tool|system|which) (?:should|must|can|could|has to|needs to) "
-    r"(?:also )?(?P<verb>\w+)",
+    r"\b(?:it|that|app|site|page|tool|system|which) (?:should|must|can|could|has to"
+    r"|needs to) (?:also )?(?P<verb>\w+)",
     re.I,
 )
 _UNDERSTOOD = re.compile(
-    r"^(?:keeps?|store|show|list|add|edit|change|delete|remove|search|find|ha(?:ve|s)|be|let|help|make|work|look|save"
-    r"|record|note|track|remember|see|know|export|filter|stay|hold|contain|include|tell|give|fit|run|allow|say|just)$",
+    r"^(?:keeps?|store|show|list|add|edit|change|delete|remove|search|find|ha(?:ve|s)|be|let|help|make|work"
+    r"|look|save|record|note|track|remember|see|know|export|filter|stay|hold|contain|include|tell|give|fit"
+    r"|run|allow|say|just)$",
     re.IGNORECASE,
 )
 
@@ -105,7 +100,12 @@ def read_wishes(text: str, plan: Blueprint) -> list[Wish]:
     for clause in clauses(text):
         for wish in _read_clause(clause, plan):
             if wish.field and wish.kind == "field":
-                plan = replace(plan, fields=(*plan.fields, wish.field))
+                if has_room(plan.fields, wish.field):
+                    plan = replace(plan, fields=(*plan.fields, wish.field))
+                else:
+                    wish = Wish(
+                        "cannot", wish.words, reason=f"{plan.a_one} has as many fields as it can hold"
+                    )
             found.append(wish)
     return _distinct(found) or [
         Wish("cannot", clipped(text.strip(), 12), reason="it names no change to the app")

@@ -70,8 +70,8 @@ def listed(words: list[str] | tuple[str, ...]) -> str:
 
 
 def clipped(text: str, words: int) -> str:
-    """The first so many words."""
-    every = text.split()
+    """The first so many words, none longer than 40 characters."""
+    every = [word[:40] for word in text.split()]
     return " ".join(every) if len(every) <= words else " ".join(every[:words]).rstrip(",;:.–-") + " …"
 
 

@@ -88,7 +88,7 @@ _PROSE = re.compile(
 )
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
-    (re.compile(r"^(?:whether|if) (?:it|they|s?he|we|i|you) (?:is|are|was|were|ha[sd]|have)?\s*(.+)$", re.I), r"\1"),
+    (re.compile(r"^(?:whether|if) (?!the\b)\w+ (?:is|are|was|were|ha[sd]|have)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^(?:whether|if) (?:the \w+ )?(?:is|was|has been)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^when (?:\w+) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
     (re.compile(r"^who (\w+(?:ed|t|n))(?: it| them| the \w+)?$", re.I), r"\1 by"),

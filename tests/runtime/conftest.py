@@ -26,7 +26,7 @@ def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRunt
     async def name() -> str:
         return instance
 
-    image = os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE)
+    image = settings.pop("image", os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE))
     limits = settings.pop("limits", ContainerLimits(idle_s=60))
     return DockerRuntime(
         host or find_engine(os.environ.get("DOCKER_HOST", "")), name, Recipe(image, limits), **settings

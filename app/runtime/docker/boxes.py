@@ -23,6 +23,13 @@ DEATH_S = 0.5
 """How long the engine may take to notice the end of a container whose streams have ended."""
 
 
+MAKE_IMAGE = "Make it: make workspace-image (or set WORKSPACE_IMAGE, or WORKSPACE_RUNTIME=local)."
+
+
+def no_image(recipe: Recipe) -> str:
+    return f"The container engine has no image {recipe.image}."
+
+
 @dataclass(frozen=True)
 class Company:
     """Whose boxes these are, on which engine, made how."""
@@ -97,6 +104,8 @@ class DockerBox:
         return container.labels.get(GUEST) != self._recipe.version
 
     async def _make(self) -> None:
+        if not await self._engine.has_image(self._recipe.image):
+            raise SandboxUnavailable(f"{no_image(self._recipe)} {MAKE_IMAGE}")
         labels = {**self._labels, GUEST: self._recipe.version}
         await self._engine.create(self.name, container_config(self._recipe, self.name, labels))
 

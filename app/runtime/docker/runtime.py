@@ -14,7 +14,7 @@ from uuid import UUID
 from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
-from app.runtime.docker.boxes import JOB, Company, DockerBox
+from app.runtime.docker.boxes import JOB, MAKE_IMAGE, Company, DockerBox, no_image
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
 from app.runtime.workspace import (
@@ -141,7 +141,7 @@ class DockerRuntime:
         try:
             version = await self._engine.version()
             if not await self._engine.has_image(self._recipe.image):
-                return self._no_image()
+                return Diagnosis(self.kind, False, no_image(self._recipe), MAKE_IMAGE)
             began = time.monotonic()
             try:
                 await box.create()
@@ -264,11 +264,6 @@ class DockerRuntime:
         except RuntimeProblem:
             return float("inf")
         return usage.idle_s
-
-    def _no_image(self) -> Diagnosis:
-        detail = f"The container engine has no image {self._recipe.image}."
-        remedy = "Make it: make workspace-image (or set WORKSPACE_IMAGE, or WORKSPACE_RUNTIME=local)."
-        return Diagnosis(self.kind, False, detail, remedy)
 
     def _bury(self, box: DockerBox) -> None:
         """A guest that cannot be believed is a dead box."""

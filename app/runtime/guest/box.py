@@ -13,7 +13,7 @@ from . import process
 from .application import Application
 from .output import Output
 from .repository import Repository
-from .watch import Quota, Watch
+from .watch import Quota, Watch, memory_kills
 
 GIT_OUTPUT = 1 << 20
 
@@ -64,6 +64,7 @@ class Box:
         deadline_s: float | None = None,
         stderr: int = -1,
     ) -> process.Command:
+        kills = memory_kills()
         command = process.start(
             argv,
             cwd=cwd or self.config.root,
@@ -72,6 +73,7 @@ class Box:
             sink=sink,
             deadline_s=deadline_s,
             stderr=stderr,
+            hit=lambda: "memory" if memory_kills() > kills else "",
         )
         self.commands.add(command)
         command.over.add_done_callback(lambda _: self.commands.discard(command))

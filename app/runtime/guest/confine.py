@@ -5,9 +5,9 @@ import errno
 import os
 import struct
 
-from .process import LIBC
+from .process import LIBC, PR_SET_DUMPABLE
 
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 22, 24, 38
 CAPABILITIES = 64
 CAPSET_VERSION_3 = 0x20080522
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
+KILLED = 128 + signal.SIGKILL
 PATIENCE_S = 10.0
 """How long a supervisor may take to clear its tree before everything in the box is killed."""
 
@@ -72,7 +73,8 @@ class Pipes(NamedTuple):
 
 @dataclass(eq=False)
 class Command:
-    """A running command, seen from the guest. `sink` gets its output as it comes."""
+    """A running command, seen from the guest. `sink` gets its output as it comes; `hit` names the limit of
+    the kernel's that a command may have died of."""
 
     pid: int
     output: int
@@ -80,6 +82,7 @@ class Command:
     report: int
     sink: Callable[[bytes], None]
     limit: str = ""
+    hit: Callable[[], str] = lambda: ""
     over: asyncio.Future[Ended] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def end(self, limit: str = "") -> None:
@@ -124,8 +127,9 @@ class Command:
         self.control = -1
         # No report: the job's own code killed the supervisor. What that leaves is for `Box.end_orphans`.
         how, code = REPORT.unpack(report) if len(report) == REPORT.size else (ENDED, 0)
+        limit = self.limit or (self.hit() if how == EXITED and code == KILLED else "")
         self.over.set_result(
-            Ended(code if how == EXITED else None, timed_out=how == TIMED_OUT, limit=self.limit)
+            Ended(code if how == EXITED else None, timed_out=how == TIMED_OUT, limit=limit)
             if how != NOT_STARTED
             else Ended(127)
         )
@@ -140,6 +144,7 @@ def start(
     sink: Callable[[bytes], None],
     deadline_s: float | None = None,
     stderr: int = -1,
+    hit: Callable[[], str] = lambda: "",
 ) -> Command:
     """Start `argv` with a closed stdin, its output into `sink`: stdout, and stderr too unless that is a
     descriptor of its own. Raises OSError when the box
@@ -162,7 +167,7 @@ def start(
         if pid == -1:
             for descriptor in (output, control, report):
                 os.close(descriptor)
-    command = Command(pid, output, control, report, sink)
+    command = Command(pid, output, control, report, sink, hit=hit)
     command.watch()
     return command
 
@@ -209,11 +214,19 @@ def _become_command(
         os.closerange(3, 1 << 20)
         os.chdir(cwd)
         limits.apply()
+        _offer_to_the_kernel()
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except (OSError, ValueError) as error:
         os.write(2, f"{argv[0]}: {error}\n".encode(errors="replace"))
     finally:
         os._exit(127)
+
+
+def _offer_to_the_kernel() -> None:
+    """When memory runs out, this goes before the guest. (Who is not dumpable may not write there.)"""
+    LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _close_all_but(keep: set[int]) -> None:

@@ -46,6 +46,16 @@ def _processes() -> dict[int, _Process]:
     return found
 
 
+def memory_kills() -> int:
+    """How often the kernel has killed in our cgroup because its memory ran out; 0 where that is not told."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        with contextlib.suppress(OSError), open(path) as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
 async def folder_bytes(root: str) -> int:
     """What the files below `root` occupy, counted in slices; hard links count each time."""
     total = looked = 0

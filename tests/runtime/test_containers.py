@@ -1,0 +1,271 @@
+"""What only containers have: their hardening, line by line, and their life on an engine."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import aiodocker
+import pytest
+
+from app.runtime.docker.engine import Engine
+from app.runtime.docker.find import find_engine
+from app.runtime.docker.hardening import MIB, ContainerLimits
+from app.runtime.docker.runtime import DockerRuntime
+from app.runtime.workspace import BoxDied, SandboxUnavailable, Workspace, WorkspaceMissing
+from tests.runtime.conftest import docker_runtime, output_of, until
+
+HOST = find_engine(os.environ.get("DOCKER_HOST", ""))
+TIGHT = ContainerLimits(
+    idle_s=60,
+    memory_bytes=200 * MIB,
+    cpus=0.5,
+    processes=64,
+    disk_bytes=40 * MIB,
+    tmp_bytes=20 * MIB,
+    shm_bytes=10 * MIB,
+    open_files=256,
+)
+CGROUP = "cat /sys/fs/cgroup/{0} 2>/dev/null || cat /sys/fs/cgroup/{1}"
+EATER = "python3 -c \"x=[]\nwhile 1: x.append(bytearray(b'x') * (5 << 20))\""
+
+INSIDE = {
+    "user": ("id -u; id -g", "1000\n1000"),
+    "no capability": ("grep -c -E '^Cap(Inh|Prm|Eff|Bnd|Amb):.0{16}$' /proc/self/status", "5"),
+    "no new privileges": ("grep NoNewPrivs /proc/self/status | cut -f2", "1"),
+    "seccomp": ("grep -w Seccomp: /proc/self/status | cut -f2", "2"),
+    "read-only root": ("touch /usr/x /etc/x /x 2>&1 | grep -c 'Read-only file system'", "3"),
+    "volumes": ("grep -E ' (/app|/scratch) ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1", "rw\nrw"),
+    "sized /tmp": ("head -c 30M /dev/zero 2>&- > /tmp/x; wc -c < /tmp/x; rm /tmp/x", str(20 * MIB)),
+    "sized /dev/shm": ("cd /dev/shm; head -c 30M /dev/zero 2>&- > x; wc -c < x; rm x", str(10 * MIB)),
+    "memory": (CGROUP.format("memory.max", "memory/memory.limit_in_bytes"), str(200 * MIB)),
+    "no swap": ("grep -c . /proc/swaps", "1"),
+    "processes": (CGROUP.format("pids.max", "pids/pids.max"), "64"),
+    "open files": ("ulimit -n; ulimit -Hn", "256\n256"),
+    "no core files": ("ulimit -c", "0"),
+    "no network": ("ls /sys/class/net | grep -v -e tunl -e sit -e gre -e ip6", "lo"),
+    "no engine socket": ("ls /var/run/docker.sock /run/docker.sock 2>&1 | grep -c 'No such file'", "2"),
+    "no setuid program": ("find / -xdev -perm /6000 -type f 2>/dev/null | wc -l", "0"),
+    "no device": ("ls /dev | grep -c -e sd -e vd -e kmsg -e mem", "0"),
+}  # fmt: skip
+
+
+@pytest.fixture
+async def docker(docker_boxes: None) -> AsyncIterator[DockerRuntime]:
+    """A runtime with tight limits and an instance of its own; all its boxes are gone afterwards."""
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", limits=TIGHT, max_boxes=2)
+    yield runtime
+    for job_id in await runtime.boxes():
+        await runtime.destroy(job_id)
+    await runtime.close()
+
+
+@pytest.fixture
+async def tight(docker: DockerRuntime) -> AsyncIterator[Workspace]:
+    workspace = await docker.attach(uuid4(), fence=1, create=True)
+    yield workspace
+    await workspace.close()
+
+
+async def test_each_line_of_the_hardening_holds_inside(tight: Workspace) -> None:
+    found = {name: (await tight.run(line, timeout_s=30)).output.strip() for name, (line, _) in INSIDE.items()}
+    assert found == {name: expected for name, (_, expected) in INSIDE.items()}
+
+
+async def test_the_processor_is_shared_out(tight: Workspace) -> None:
+    spin = (
+        "import time\ne = time.monotonic() + 2\nwhile time.monotonic() < e: pass\nprint(time.process_time())"
+    )
+    assert float(await output_of(tight, f"python3 -c '{spin}'")) < 1.4, "half a processor for two seconds"
+
+
+async def test_too_much_memory_ends_the_command_and_is_named(tight: Workspace) -> None:
+    for _ in range(2):
+        result = await tight.run(EATER, timeout_s=30)
+        assert result.exit_code != 0
+        assert "memory limit" in result.output, result
+    assert (await tight.run("true", timeout_s=10)).exit_code == 0
+
+
+async def test_a_fork_bomb_stays_in_its_box(tight: Workspace) -> None:
+    result = await tight.run("b() { b | b & b; }; b; sleep 30", timeout_s=3)
+    assert result.exit_code != 0 or result.timed_out
+
+    async def calm() -> bool:
+        return (await tight.run("true", timeout_s=5)).exit_code == 0
+
+    await until(calm)
+
+
+@pytest.mark.parametrize("folder", ["/app", "/scratch"])
+async def test_a_full_disk_ends_the_command_and_is_named(tight: Workspace, folder: str) -> None:
+    fill = f"i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > {folder}/f$i; sleep 0.3; done"
+    result = await tight.run(fill, timeout_s=40)
+    assert (result.exit_code, result.timed_out) == (None, False)
+    assert "disk limit" in result.output
+    await tight.run(f"rm {folder}/f*", timeout_s=10)
+    assert (await tight.save("a", b"1")).size == 1
+
+
+async def test_what_the_engine_says_of_a_box(docker: DockerRuntime) -> None:
+    job = uuid4()
+    workspace = await docker.attach(job, create=True)
+    async with aiodocker.Docker(HOST) as engine:
+        [found] = await engine.containers.list(filters={"label": [f"boardroom.job={job}"]})
+        said = await found.show()
+    host = said["HostConfig"]
+    assert said["Config"]["User"] == "1000:1000"
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert (host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (False, True, "none")
+    assert host["MemorySwap"] == host["Memory"] == TIGHT.memory_bytes
+    assert host["LogConfig"]["Config"] == {"max-file": "1", "max-size": str(MIB)}
+    assert sorted(mount["Destination"] for mount in said["Mounts"]) == ["/app", "/scratch"]
+    assert {mount["Type"] for mount in said["Mounts"]} == {"volume"}
+    assert not host["Binds"]
+    assert not host["PortBindings"]
+    await workspace.close()
+
+
+async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRuntime, engine: Engine) -> None:
+    job = uuid4()
+    worker = await docker.attach(job, fence=1, create=True)
+    await worker.save("a", b"1")
+    running = asyncio.create_task(worker.run("sleep 60", timeout_s=60))
+    await worker.status()
+    name = await _name(engine, job)
+    await engine.kill(name)
+    with pytest.raises(BoxDied, match="ended with exit code 137"):
+        await running
+    await engine.remove(name)
+    again = await docker.attach(job, fence=2)
+    assert (await again.read("a")).content == b"1"
+    await worker.close()
+    await again.close()
+
+
+async def test_a_paused_box_is_woken(docker: DockerRuntime, engine: Engine) -> None:
+    job = uuid4()
+    await (await docker.attach(job, fence=1, create=True)).save("a", b"1")
+    await engine.pause(await _name(engine, job))
+    assert (await docker.status(job)).state == "asleep"
+    woken = await docker.attach(job, fence=2)
+    assert (await woken.read("a")).content == b"1"
+    await woken.close()
+
+
+async def test_an_idle_box_ends_and_wakes_with_its_files_alone(docker_boxes: None, engine: Engine) -> None:
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", limits=ContainerLimits(idle_s=1))
+    job = uuid4()
+    api = await runtime.attach(job, create=True)
+    await api.save("a", b"1")
+    await api.run("mkdir /scratch/locked && touch /scratch/locked/x && chmod 0 /scratch/locked", timeout_s=10)
+
+    async def asleep() -> bool:
+        return (await runtime.status(job)).state == "asleep"
+
+    await until(asleep)  # asking does not keep it awake
+    woken = await runtime.attach(job)
+    assert (await woken.read("a")).content == b"1"
+    assert await output_of(woken, "ls -A /scratch /scratch/home") == "/scratch:\nhome\n\n/scratch/home:"
+    await runtime.destroy(job)
+    await runtime.close()
+
+
+async def test_a_box_of_another_version_is_replaced(docker: DockerRuntime, engine: Engine) -> None:
+    job = uuid4()
+    old = await docker.attach(job, create=True)
+    await old.save("a", b"1")
+    instance = (await _labels(engine, job))["boardroom.instance"]
+    newer = docker_runtime(instance, limits=ContainerLimits(idle_s=60, processes=99))
+    worker = await newer.attach(job, fence=1)
+    assert await output_of(worker, CGROUP.format("pids.max", "pids/pids.max")) == "99"
+    assert (await worker.read("a")).content == b"1"
+    await worker.close()
+    await newer.close()
+
+
+async def test_at_the_limit_the_box_that_is_idle_longest_sleeps(docker: DockerRuntime) -> None:
+    one, two, three, four = (uuid4() for _ in range(4))
+    for job in (one, two):
+        await (await docker.attach(job, create=True)).save("a", b"")
+    made = time.monotonic()
+
+    async def a_second_is_over() -> bool:
+        return time.monotonic() - made > 1
+
+    await until(a_second_is_over)
+    await (await docker.attach(one)).save("a", b"2")
+    third = await docker.attach(three, fence=1, create=True)
+    assert {job: (await docker.status(job)).state for job in (one, two, three)} == {
+        one: "running", two: "asleep", three: "running",
+    }  # fmt: skip
+    first = await docker.attach(one, fence=1)
+    with pytest.raises(SandboxUnavailable, match="all 2 boxes are at work"):
+        await docker.attach(four, create=True)
+    for workspace in (first, third):
+        await workspace.close()
+
+
+async def test_only_our_own_is_touched_and_nothing_of_it_is_left(
+    docker: DockerRuntime, engine: Engine
+) -> None:
+    job, other_job = uuid4(), uuid4()
+    other = docker_runtime(f"test-{uuid4().hex[:12]}", limits=TIGHT)
+    theirs = await other.attach(other_job, fence=1, create=True)
+    ours = await docker.attach(job, fence=1, create=True)
+    assert await docker.boxes() == {job}
+    with pytest.raises(WorkspaceMissing):
+        await docker.attach(other_job)
+    await docker.destroy(other_job)
+    await docker.stop_all()
+    with pytest.raises(BoxDied):
+        await ours.read("a")
+    assert (await theirs.run("true", timeout_s=10)).exit_code == 0
+    await docker.destroy(job)
+    await docker.destroy(job)
+    assert await docker.boxes() == set()
+    assert await engine.containers({"boardroom.job": str(job)}) == {}
+    assert await engine.volumes({"boardroom.job": str(job)}) == {}
+    for workspace in (ours, theirs):
+        await workspace.close()
+    await other.destroy(other_job)
+    await other.close()
+
+
+async def test_where_no_engine_answers_or_the_image_is_missing(docker_boxes: None) -> None:
+    away = docker_runtime("test", host="unix:///nonexistent/docker.sock")
+    diagnosis = await away.examine()
+    assert not diagnosis.ok
+    assert "does not answer at unix:///nonexistent" in diagnosis.detail
+    with pytest.raises(SandboxUnavailable):
+        await away.attach(uuid4(), create=True)
+    await away.close()
+    bare = docker_runtime("test", image="nowhere/none:1")
+    diagnosis = await bare.examine()
+    assert not diagnosis.ok
+    assert "make workspace-image" in diagnosis.remedy
+    job = uuid4()
+    with pytest.raises(SandboxUnavailable, match="make workspace-image"):
+        await bare.attach(job, create=True)
+    await bare.destroy(job)
+    await bare.close()
+
+
+@pytest.fixture
+async def engine(docker_boxes: None) -> AsyncIterator[Engine]:
+    engine = Engine(HOST)
+    yield engine
+    await engine.close()
+
+
+async def _name(engine: Engine, job: UUID) -> str:
+    [name] = await engine.containers({"boardroom.job": str(job)})
+    return name
+
+
+async def _labels(engine: Engine, job: UUID) -> dict[str, str]:
+    [container] = (await engine.containers({"boardroom.job": str(job)})).values()
+    return dict(container.labels)

@@ -1,5 +1,6 @@
 """Letting a client look at the app: a capability address for one session and one start of the app."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ from app.store.users import SignedIn
 from app.unit import Unit
 
 LIFE = timedelta(hours=12)
+START_S = 5.0
+"""How long the caller waits for the app's answer: the preview waits on by itself."""
+
 RENEWED = timedelta(hours=1)
 """One that ends sooner than this is not handed out again; there will be a new one."""
 
@@ -33,7 +37,11 @@ async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, 
     """Start the app if it does not run, and say where it can be seen, also while it does not answer yet.
     As `attached`; Conflict `no_app`."""
     async with attached(resources, caller.user_id, job_id) as workspace:
-        app = await start_app(workspace, job_id)
+        try:
+            async with asyncio.timeout(START_S):
+                app = await start_app(workspace, job_id)
+        except TimeoutError:
+            app = await workspace.app_status()
     if app is None or app.began is None:
         raise Conflict("There is no app to start yet: boardroom.json does not say how.", code="no_app")
     return await offer_preview(resources, tokens, caller, job_id, app.began)

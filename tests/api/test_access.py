@@ -73,6 +73,7 @@ ROWS: dict[str, Row] = {
     "POST /api/jobs/{job_id}/containers/start": Row(NOT_BUILT, 404),
     "POST /api/jobs/{job_id}/containers/stop": Row(NOT_BUILT, 404),
     "GET /api/jobs/{job_id}/containers/status": Row(200, 404),
+    "POST /api/jobs/{job_id}/preview/": Row(NOT_BUILT, 404),
     "GET /api/jobs/{job_id}/files/structure/": Row(NOT_BUILT, 404),
     "GET /api/jobs/{job_id}/files/content/": Row(
         NOT_BUILT, 404, url="/api/jobs/{job_id}/files/content/?path=README.md"

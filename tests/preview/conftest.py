@@ -1,0 +1,131 @@
+"""An app in a real box, looked at through a real web process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from app.domain.workspace import MANIFEST
+from app.runtime.workspace import Workspace
+from tests.api.conftest import Person, Service, ada, serve
+from tests.conftest import Parts
+
+__all__ = ["ada"]
+
+SERVER = Path(__file__).with_name("app_in_box.py").read_bytes()
+START = "exec python3 server.py"
+
+
+async def until(true: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
+    """Wait for a condition in a box, which rings no bell here."""
+    async with asyncio.timeout(within_s):
+        while not await true():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class Shown:
+    """A job of Ada's whose app can be looked at."""
+
+    service: Service
+    owner: Person
+    job_id: str
+    url: str = ""
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+    @property
+    def port(self) -> int:
+        found = urlsplit(self.service.url).port
+        assert found is not None
+        return found
+
+    async def preview(self, owner: Person | None = None) -> httpx.Response:
+        return await (owner or self.owner).client.post(f"/api/jobs/{self.job_id}/preview/")
+
+    async def open(self) -> str:
+        """Ask for the address, and go on there."""
+        answer = await self.preview()
+        assert answer.status_code == 200, answer.text
+        self.url = answer.json()["url"]
+        return self.url
+
+    async def status(self) -> dict[str, Any]:
+        answer = await self.owner.client.get(f"/api/jobs/{self.job_id}/containers/status")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def browser(self, host: str | None = None, **options: Any) -> httpx.AsyncClient:
+        """A client on the preview's origin (names are not resolved here)."""
+        headers = {"Host": host or self.host, **options.pop("headers", {})}
+        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=20, **options)
+
+    async def get(self, path: str = "/", **options: Any) -> httpx.Response:
+        async with self.browser() as browser:
+            return await browser.get(path, **options)
+
+    @asynccontextmanager
+    async def socket(self, path: str = "/ws", **options: Any) -> AsyncIterator[ClientConnection]:
+        options = {"proxy": None, "compression": None, **options}
+        address = {"host": "127.0.0.1", "port": self.port}
+        async with connect(f"ws://{self.host}{path}", **address, **options) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def workspace(self) -> AsyncIterator[Workspace]:
+        workspace = await self.service.resources.runtime.attach(UUID(self.job_id))
+        yield workspace
+        await workspace.close()
+
+
+@pytest.fixture(scope="session")
+async def service(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    async with serve(parts, tmp_path_factory.mktemp("preview"), cors_origins=None) as running:
+        yield running
+
+
+@asynccontextmanager
+async def build(service: Service, owner: Person) -> AsyncIterator[Shown]:
+    """A job with an app that nobody has asked to see yet."""
+    job_id = await owner.job()
+    workspace = await service.resources.runtime.attach(UUID(job_id), create=True)
+    await workspace.save("server.py", SERVER)
+    manifest = {"start": START, "port": 8000, "health": "/"}
+    await workspace.save(MANIFEST, json.dumps(manifest).encode())
+    await workspace.close()
+    yield Shown(service, owner, job_id)
+    await service.resources.runtime.destroy(UUID(job_id))
+
+
+@pytest.fixture(scope="session")
+async def shown(service: Service) -> AsyncIterator[Shown]:
+    """An app to look at, for tests that leave it as it is."""
+    person = await service.person("Ada")
+    async with build(service, person) as found:
+        await found.open()
+        yield found
+    await person.client.aclose()
+
+
+@pytest.fixture
+async def built(service: Service, ada: Person) -> AsyncIterator[Shown]:
+    async with build(service, ada) as found:
+        yield found
+
+
+@pytest.fixture
+async def own(built: Shown) -> Shown:
+    """An app of the test's own."""
+    await built.open()
+    return built

@@ -33,8 +33,6 @@ def require_configured(settings: Settings) -> None:
     """NotConfigured when a process could not even be composed."""
     if not settings.database_url or not settings.redis_url:
         raise NotConfigured("DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs.")
-    if settings.workspace_runtime == "docker":
-        raise NotConfigured("WORKSPACE_RUNTIME=docker is not there yet. Use auto or local.")
 
 
 @asynccontextmanager

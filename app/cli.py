@@ -180,9 +180,11 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
 
 
 async def _stop_boxes(settings: Settings) -> None:
+    """Containers stay when the database is not ours: workers elsewhere may be building in them."""
     runtime = await open_runtime(_addressed(settings))
     try:
-        await runtime.stop_all()
+        if runtime.kind == "local" or not settings.database_url:
+            await runtime.stop_all()
     finally:
         await runtime.close()
 

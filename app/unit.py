@@ -6,7 +6,7 @@ What happens after the commit can neither fail nor be cancelled with the request
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from app.domain.stages import RunState
 from app.domain.values import stamp
 from app.events.bus import Bus, Numbered
 from app.queue import Bell
+from app.store import jobs
 from app.store.database import absence_is_unavailable
 from app.store.tables import Job, JobEvent, Message, Run
 
@@ -47,6 +48,7 @@ class Unit:
         self.session = session
         self.job: Job | None = None
         self._told: list[_Told] = []
+        self._numbered: list[Numbered] = []
         self._rings: list[UUID] = []
         self.nudged = False
         self._clock: datetime | None = None
@@ -104,31 +106,41 @@ class Unit:
         something of theirs ended."""
         self.nudged = True
 
-    def number(self) -> list[Numbered]:
-        """Give the events their numbers and add them to the log."""
-        if not self._told:
-            return []
+    def number(self) -> Sequence[Numbered]:
+        """Give the events told so far their numbers and add them to the log; all that have one."""
+        told, self._told = self._told, []
+        for item in told:
+            self._numbered.append(self._log(item))
+        return self._numbered
+
+    async def answer(self) -> bytes:
+        """The job as a client reads it when this unit commits: nobody can have changed it in between."""
         job = self._held()
-        numbered = []
-        for told in self._told:
-            job.last_seq += 1
-            job.updated_at = max(job.updated_at, told.moment)
-            body = told.event.payload()
-            head = {"kind": body.pop("kind"), "jobId": str(job.id), "seq": job.last_seq}
-            payload = orjson.dumps({**head, "timestamp": stamp(told.moment), **body}).decode()
-            if told.message is not None:
-                told.message.event_seq = job.last_seq
-            self.session.add(
-                JobEvent(
-                    job_id=job.id,
-                    seq=job.last_seq,
-                    kind=told.event.kind,
-                    payload=payload,
-                    created_at=told.moment,
-                )
+        self.number()
+        await self.session.flush()
+        body = await jobs.job(await self.session.connection(), job.user_id, job.id)
+        assert body is not None, "the row is locked"
+        return body
+
+    def _log(self, told: _Told) -> Numbered:
+        job = self._held()
+        job.last_seq += 1
+        job.updated_at = max(job.updated_at, told.moment)
+        body = told.event.payload()
+        head = {"kind": body.pop("kind"), "jobId": str(job.id), "seq": job.last_seq}
+        payload = orjson.dumps({**head, "timestamp": stamp(told.moment), **body}).decode()
+        if told.message is not None:
+            told.message.event_seq = job.last_seq
+        self.session.add(
+            JobEvent(
+                job_id=job.id,
+                seq=job.last_seq,
+                kind=told.event.kind,
+                payload=payload,
+                created_at=told.moment,
             )
-            numbered.append(Numbered(job.last_seq, payload))
-        return numbered
+        )
+        return Numbered(job.last_seq, payload)
 
     @property
     def rings(self) -> tuple[UUID, ...]:
@@ -151,7 +163,7 @@ async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[
         await _after_commit(bus, bell, unit, numbered)
 
 
-async def _after_commit(bus: Bus, bell: Bell, unit: Unit, numbered: list[Numbered]) -> None:
+async def _after_commit(bus: Bus, bell: Bell, unit: Unit, numbered: Sequence[Numbered]) -> None:
     """Tell, then ring; on even if the request that asked for it is cancelled."""
     errands = []
     if unit.job is not None and (numbered or unit.nudged):

@@ -1,4 +1,4 @@
-"""What a client can ask of a run: start, continue, pause, resume, cancel, retry.
+"""What a client can ask of a run: start, continue, pause, resume, cancel, retry. Each returns the `Job`.
 
 None of these needs a worker to be alive: they change rows, and a worker that was at it finds out.
 """
@@ -18,7 +18,7 @@ from app.store.tables import Job, Run
 from app.unit import Unit
 
 
-async def start_now(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+async def start_now(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
     """Client Relations stops asking and sums up. Conflict unless `collecting`."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
@@ -26,11 +26,12 @@ async def start_now(resources: Resources, user_id: UUID, job_id: UUID) -> None:
             raise Conflict("This job has already started.", code="already_started")
         job.start_asked = True
         await wake_run(unit, job)
+        return await unit.answer()
 
 
 async def continue_job(
     resources: Resources, user_id: UUID, sender: str, job_id: UUID, requirements: str
-) -> None:
+) -> bytes:
     """A further run with new requirements, on what was built. Of many at once exactly one wins.
 
     Conflict `continuation_in_progress` or `job_running` while a run is under way, `job_full`.
@@ -57,16 +58,18 @@ async def continue_job(
         )
         unit.session.add(run)
         unit.ring(run.id)
+        return await unit.answer()
 
 
-async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
     """Hold the run: a model call under way is still stored, a command is ended. Conflict when finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
         changes.set_paused(unit, job, True)
+        return await unit.answer()
 
 
-async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
     """Go on where it was held. Conflict when finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
@@ -74,9 +77,10 @@ async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
         run = await runs.active(unit.session, job.id)
         if run is not None and run.state == RunState.READY:
             unit.ring(run.id)
+        return await unit.answer()
 
 
-async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
     """End the run at once: without its fence no worker can write any more. Conflict when finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
@@ -85,9 +89,10 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
             run.state, run.lease_until = RunState.CANCELLED, None
         changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
+        return await unit.answer()
 
 
-async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
+async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
     """Reopen the last run where it failed: stored answers are used again, open tickets get a new attempt.
     Conflict unless `failed`."""
     async with resources.unit() as unit:
@@ -103,6 +108,7 @@ async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
         changes.set_status(unit, job, Status.QUEUED, "Retry queued.")
         changes.reopen_tickets(unit, job, await rows.tickets(unit.session, job.id))
         unit.ring(run.id)
+        return await unit.answer()
 
 
 async def _take_unfinished(unit: Unit, job_id: UUID, user_id: UUID) -> Job:

@@ -1,19 +1,15 @@
 """Doors of a job's run: start, continue, pause, resume, cancel, retry."""
 
-from uuid import UUID
-
 import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.actions import runs as actions
-from app.api.deps import Caller, Here, House, JobId, SignedInRoute, json_answer
+from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
 from app.api.idempotent import IdempotencyKey, IdempotentRoute
 from app.api.shapes import Continued, Held, Job, example
-from app.domain.errors import NOT_FOUND, NotFound
 from app.domain.values import Prompt
-from app.store import jobs
 
 PREFIX = "/api/jobs/{job_id}"
 router = APIRouter(prefix=PREFIX, tags=["2 · Jobs"], route_class=SignedInRoute)
@@ -31,8 +27,7 @@ class Continuation(BaseModel):
 @once.post("/start/", status_code=202, response_model=Job, responses=refusals("already_started", *KEYED))
 async def start_job(here: Here, caller: Caller, job_id: JobId, key: IdempotencyKey = None) -> Response:
     """Enough said: Client Relations stops asking and sums up."""
-    await actions.start_now(here.resources, caller.user_id, job_id)
-    return json_answer(await _job(here, caller.user_id, job_id), 202)
+    return json_answer(await actions.start_now(here.resources, caller.user_id, job_id), 202)
 
 
 @once.post(
@@ -45,48 +40,36 @@ async def continue_job(
     here: Here, caller: Caller, job_id: JobId, body: Continuation, key: IdempotencyKey = None
 ) -> Response:
     """New requirements for what was built (or failed). Of many at once exactly one wins."""
-    await actions.continue_job(here.resources, caller.user_id, caller.sender, job_id, body.requirements)
-    job = await _job(here, caller.user_id, job_id)
+    wish = body.requirements
+    job = await actions.continue_job(here.resources, caller.user_id, caller.sender, job_id, wish)
     return json_answer(b'{"detail":"Continuation queued.","job":' + job + b"}", 202)
 
 
 @once.post("/retry/", status_code=202, response_model=Job, responses=refusals("not_failed", *KEYED))
 async def retry_job(here: Here, caller: Caller, job_id: JobId, key: IdempotencyKey = None) -> Response:
     """Reopen the run that failed: kept answers are used again, failed tickets get a new attempt."""
-    await actions.retry_job(here.resources, caller.user_id, job_id)
-    return json_answer(await _job(here, caller.user_id, job_id), 202)
+    return json_answer(await actions.retry_job(here.resources, caller.user_id, job_id), 202)
 
 
 @router.post("/pause/", response_model=Held, responses=refusals("not_found", "job_finished"))
 async def pause_job(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Hold the run. What is being said meanwhile is stored, and answered after resuming."""
-    await actions.pause_job(here.resources, caller.user_id, job_id)
-    return await _held(here, caller.user_id, job_id, "Paused.")
+    return _held(await actions.pause_job(here.resources, caller.user_id, job_id), "Paused.")
 
 
 @router.post("/resume/", response_model=Held, responses=refusals("not_found", "job_finished"))
 async def resume_job(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Go on where it was held."""
-    await actions.resume_job(here.resources, caller.user_id, job_id)
-    return await _held(here, caller.user_id, job_id, "Resumed.")
+    return _held(await actions.resume_job(here.resources, caller.user_id, job_id), "Resumed.")
 
 
 @router.post("/cancel/", status_code=202, response_model=Job, responses=refusals("not_found", "job_finished"))
 async def cancel_job(here: Here, caller: Caller, job_id: JobId) -> Response:
     """End the run at once: `failed` with `cancelled`."""
-    await actions.cancel_job(here.resources, caller.user_id, job_id)
-    return json_answer(await _job(here, caller.user_id, job_id), 202)
+    return json_answer(await actions.cancel_job(here.resources, caller.user_id, job_id), 202)
 
 
-async def _job(here: House, owner: UUID, job_id: UUID) -> bytes:
-    async with here.reads() as connection:
-        job = await jobs.job(connection, owner, job_id)
-    if job is None:
-        raise NotFound(NOT_FOUND)
-    return job
-
-
-async def _held(here: House, owner: UUID, job_id: UUID, detail: str) -> Response:
-    job = orjson.loads(await _job(here, owner, job_id))
-    body = {"detail": detail, "is_paused": job["is_paused"], "status": job["status"]}
+def _held(job: bytes, detail: str) -> Response:
+    found = orjson.loads(job)
+    body = {"detail": detail, "is_paused": found["is_paused"], "status": found["status"]}
     return json_answer(orjson.dumps(body))

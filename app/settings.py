@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.budget import Limits
+
 MIN_SECRET_CHARS = 32
 
 
@@ -42,6 +44,35 @@ class Settings(BaseSettings):
     refresh_reuse_seconds: int = Field(default=300, ge=0)
 
     model: str = "rehearsal"
+    model_client_relations: str = ""
+    model_business_analyst: str = ""
+    model_ceo: str = ""
+    model_cto: str = ""
+    model_secretary: str = ""
+    model_project_manager: str = ""
+    model_builder: str = ""
+    model_fallback: str = ""
+    """Speaks when another cannot be reached."""
+    model_strong: str = ""
+    """Takes a ticket's last attempt."""
+    model_connect_timeout: float = Field(default=10, gt=0)
+    model_first_token_timeout: float = Field(default=120, gt=0)
+    model_gap_timeout: float = Field(default=60, gt=0)
+    model_call_timeout: float = Field(default=600, gt=0)
+    model_schema: Literal["native", "tool", "prompted"] = "native"
+    """How typed answers are asked for: by a JSON schema, through a tool, or in words."""
+    model_stream: bool = True
+    model_input_price_usd: float | None = Field(default=None, ge=0)
+    model_output_price_usd: float | None = Field(default=None, ge=0)
+    """For a million tokens of what answers at OPENAI_BASE_URL."""
+    openai_base_url: str = ""
+    openai_api_key: SecretStr = SecretStr("")
+    anthropic_base_url: str = ""
+    anthropic_api_key: SecretStr = SecretStr("")
+    job_token_budget: int | None = Field(default=5_000_000, ge=1)
+    job_cost_budget_usd: float | None = Field(default=None, gt=0)
+    user_day_token_budget: int | None = Field(default=None, ge=1)
+    user_day_cost_budget_usd: float | None = Field(default=None, gt=0)
     rehearsal_pace: float = Field(default=1.0, ge=0)
     """How long the rehearsal cast pretends to think, as a factor; 0 answers at once."""
 
@@ -88,6 +119,15 @@ class Settings(BaseSettings):
         if self.cors_origins is None:
             return frozenset() if self.production else None
         return frozenset(item.strip().rstrip("/") for item in self.cors_origins.split(",") if item.strip())
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            self.job_token_budget,
+            self.job_cost_budget_usd,
+            self.user_day_token_budget,
+            self.user_day_cost_budget_usd,
+        )
 
     @property
     def workspaces_dir(self) -> Path:

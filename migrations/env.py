@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from app.store import boxes, tables  # noqa: F401 - declare them
+from app.store import boxes, spending, tables  # noqa: F401 - declare them
 from app.store.base import Base
 
 connection = context.config.attributes["connection"]

@@ -22,6 +22,7 @@ from app.store import rows
 from app.store.database import open_engine
 from app.store.tables import Job, User
 from workers.leases import Desk, Terms
+from workers.llm.lineup import Lineup
 from workers.llm.model import Model
 
 TERMS = Terms(slots=4, lease_s=1.0, sweep_s=0.1)
@@ -37,7 +38,7 @@ class House:
 
     @asynccontextmanager
     async def worker(self, model: Model, name: str = "w1", terms: Terms = TERMS) -> AsyncIterator[Desk]:
-        desk = Desk(self.resources, model, name, terms)
+        desk = Desk(self.resources, Lineup(model), name, terms)
         task = asyncio.create_task(desk.work())
         try:
             yield desk

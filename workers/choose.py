@@ -1,15 +1,123 @@
-"""Which model speaks: chosen by `MODEL`, never by a key that happens to lie in the environment."""
+"""Which models speak: chosen by `MODEL` and its kin, never by a key that happens to lie in the environment.
 
-from workers.llm.model import Model
+The modules of real models are imported when one is chosen, by name: they take seconds, and Anthropic's is
+there only when its extra is installed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+
+from workers.llm.endpoint import Endpoint
+from workers.llm.lineup import Lineup
+from workers.llm.model import Model, Tokens
 from workers.rehearsal.cast import RehearsalModel
+
+KNOWN = (
+    "There is: rehearsal (a scripted cast, no key needed), openai:<name> (OpenAI, or any server that speaks "
+    "its chat completions at OPENAI_BASE_URL), anthropic:<name>."
+)
 
 
 class UnknownModel(Exception):  # noqa: N818
-    """`MODEL` names nothing that is there; the message says what is."""
+    """`MODEL` or one of its kin names nothing that is there; the message says what is."""
 
 
-def choose(name: str, rehearsal_pace: float) -> Model:
-    """Raises UnknownModel."""
+@dataclass(frozen=True)
+class Names:
+    """MODEL, MODEL_<ROLE> by agent, MODEL_STRONG, MODEL_FALLBACK; empty ones are not set."""
+
+    first: str
+    roles: Mapping[str, str]
+    strong: str = ""
+    fallback: str = ""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where real models are. The prices, in USD for a million tokens, are of what answers at
+    `openai_base_url`; None where the operator named none."""
+
+    endpoint: Endpoint
+    openai_base_url: str = ""
+    openai_key: str = ""
+    anthropic_base_url: str = ""
+    anthropic_key: str = ""
+    input_price: float | None = None
+    output_price: float | None = None
+
+
+def choose(names: Names, servers: Servers, rehearsal_pace: float, *, usd_limited: bool) -> Lineup:
+    """Raises UnknownModel; also when there is a budget in USD (`usd_limited`) and nobody knows a price."""
+    opened: dict[str, Model] = {}
+
+    def find(name: str) -> Model:
+        if name not in opened:
+            opened[name] = _open(name, servers, rehearsal_pace)
+            if usd_limited and opened[name].price(Tokens(1, 1)) is None:
+                raise UnknownModel(
+                    f"There is a budget in USD, but nobody knows what {name} costs. Set "
+                    "MODEL_INPUT_PRICE_USD and MODEL_OUTPUT_PRICE_USD (for a million tokens), or a budget in "
+                    "tokens instead."
+                )
+        return opened[name]
+
+    return Lineup(
+        first=find(names.first),
+        roles={agent: find(name) for agent, name in names.roles.items() if name},
+        strong=find(names.strong) if names.strong else None,
+        fallback=find(names.fallback) if names.fallback else None,
+    )
+
+
+def _open(name: str, servers: Servers, rehearsal_pace: float) -> Model:
     if name == "rehearsal":
         return RehearsalModel(rehearsal_pace)
-    raise UnknownModel(f"MODEL={name} is not known. There is: rehearsal (a scripted cast, no key needed).")
+    kind, _, model = name.partition(":")
+    if kind == "openai" and model:
+        return _open_openai(model, servers)
+    if kind == "anthropic" and model:
+        return _open_anthropic(model, servers)
+    raise UnknownModel(f"MODEL={name} is not known. {KNOWN}")
+
+
+def _open_openai(model: str, servers: Servers) -> Model:
+    if not servers.openai_key and not servers.openai_base_url:
+        raise UnknownModel(
+            f"openai:{model} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own."
+        )
+    prices = import_module("workers.llm.prices")
+    if servers.openai_base_url and servers.input_price is not None and servers.output_price is not None:
+        price = prices.fixed(servers.input_price, servers.output_price)
+    elif servers.openai_base_url:
+        price = prices.listed(model, address=servers.openai_base_url)
+    else:
+        price = prices.listed(model, provider="openai")
+    opened: Model = import_module("workers.llm.provider").open_openai(
+        model,
+        base_url=servers.openai_base_url,
+        key=servers.openai_key,
+        endpoint=servers.endpoint,
+        price=price,
+    )
+    return opened
+
+
+def _open_anthropic(model: str, servers: Servers) -> Model:
+    if not servers.anthropic_key:
+        raise UnknownModel(f"anthropic:{model} needs ANTHROPIC_API_KEY.")
+    try:
+        claude = import_module("workers.llm.claude")
+    except ModuleNotFoundError as missing:
+        raise UnknownModel(
+            f"anthropic:{model} needs the extra part: .venv/bin/pip install 'boardroom[anthropic]' "
+            f"({missing.name} is not installed)."
+        ) from missing
+    opened: Model = claude.open_anthropic(
+        model,
+        base_url=servers.anthropic_base_url,
+        key=servers.anthropic_key,
+        endpoint=servers.endpoint,
+        price=import_module("workers.llm.prices").listed(model, provider="anthropic"),
+    )
+    return opened

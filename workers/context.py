@@ -9,12 +9,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.budget import NO_LIMITS, Limits
 from app.domain.stages import Stage
 from app.resources import Resources
 from app.store import rows
 from app.store.tables import Job, Run
 from app.unit import LeaseLost, Unit
-from workers.llm.model import Model
+from workers.llm.lineup import Lineup
 
 T = TypeVar("T")
 
@@ -47,10 +48,11 @@ class Context:
     """One claimed run. `pause` is set by the heartbeat when the client paused the job."""
 
     resources: Resources
-    model: Model
+    models: Lineup
     job_id: UUID
     run_id: UUID
     fence: int
+    limits: Limits = NO_LIMITS
     pause: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ import structlog
 
 from app import metrics
 from app.actions.removals import remove_boxes, remove_orphans
+from app.domain.budget import NO_LIMITS, Limits
 from app.domain.errors import Unavailable
 from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
@@ -19,7 +20,7 @@ from app.store import runs
 from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
 from workers.context import Context
-from workers.llm.model import Model
+from workers.llm.lineup import Lineup
 from workers.pipeline.runner import play
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ class Terms:
     slots: int
     lease_s: float
     sweep_s: float
+    limits: Limits = NO_LIMITS
 
 
 @dataclass
@@ -49,9 +51,9 @@ class _Held:
 class Desk:
     """`work()` until it is cancelled, then `close()`; `offer()` at any time."""
 
-    def __init__(self, resources: Resources, model: Model, name: str, terms: Terms) -> None:
+    def __init__(self, resources: Resources, models: Lineup, name: str, terms: Terms) -> None:
         self._resources = resources
-        self._model = model
+        self._models = models
         self._name = name
         self._terms = terms
         self._held: dict[UUID, _Held] = {}
@@ -99,7 +101,14 @@ class Desk:
         return True
 
     def _start(self, claim: Claim) -> None:
-        context = Context(self._resources, self._model, claim.job_id, claim.run_id, claim.fence)
+        context = Context(
+            self._resources,
+            self._models,
+            claim.job_id,
+            claim.run_id,
+            claim.fence,
+            self._terms.limits,
+        )
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)
         metrics.runs_claimed.inc()

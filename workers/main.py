@@ -13,36 +13,38 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from app.bootstrap import NotConfigured, open_resources
+from app.domain.conversation import Agent
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.queue import WORKER_ALIVE_S, open_arq, worker_key
 from app.settings import BadSettings, Settings, load_settings
-from workers.choose import UnknownModel, choose
+from workers.choose import Names, Servers, UnknownModel, choose
 from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
-from workers.llm.model import Model
+from workers.llm.endpoint import Endpoint, TimeLimits
+from workers.llm.lineup import Lineup
 
 log = structlog.get_logger()
 
 
-async def work(settings: Settings, model: Model, name: str) -> None:
+async def work(settings: Settings, models: Lineup, name: str) -> None:
     """Work until cancelled, then let go of what is under way."""
-    terms = Terms(settings.worker_slots, settings.lease_s, settings.sweep_s)
+    terms = Terms(settings.worker_slots, settings.lease_s, settings.sweep_s, settings.limits)
     async with open_resources(settings) as resources, open_arq(settings.redis_url) as redis:
-        desk = Desk(resources, model, name, terms)
-        log.info("worker.ready", worker=name, model=model.name, slots=terms.slots)
+        desk = Desk(resources, models, name, terms)
+        log.info("worker.ready", worker=name, model=models.name, slots=terms.slots)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(desk.work())
                 group.create_task(answer_the_door(redis, desk))
-                group.create_task(_show_life(redis, name, model))
+                group.create_task(_show_life(redis, name, models.name))
         finally:
             await desk.close()
 
 
-async def _show_life(redis: ArqRedis, name: str, model: Model) -> None:
+async def _show_life(redis: ArqRedis, name: str, model: str) -> None:
     """Tell `/readyz` that we are there, as long as we are."""
-    said = orjson.dumps({"model": model.name})
+    said = orjson.dumps({"model": model})
     while True:
         try:
             await redis.set(worker_key(name), said, ex=WORKER_ALIVE_S)
@@ -51,10 +53,10 @@ async def _show_life(redis: ArqRedis, name: str, model: Model) -> None:
         await asyncio.sleep(WORKER_ALIVE_S / 3)
 
 
-async def _until_told(settings: Settings, model: Model) -> None:
+async def _until_told(settings: Settings, models: Lineup) -> None:
     loop = asyncio.get_running_loop()
     name = f"{socket.gethostname()}-{os.getpid()}"
-    task = asyncio.ensure_future(work(settings, model, name))
+    task = asyncio.ensure_future(work(settings, models, name))
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, task.cancel)
     try:
@@ -63,15 +65,43 @@ async def _until_told(settings: Settings, model: Model) -> None:
         log.info("worker.stopped", worker=name)
 
 
+def choose_models(settings: Settings) -> Lineup:
+    """The models that the settings name. Raises UnknownModel."""
+    names = Names(
+        first=settings.model,
+        roles={agent: getattr(settings, f"model_{agent.name.lower()}") for agent in Agent},
+        strong=settings.model_strong,
+        fallback=settings.model_fallback,
+    )
+    times = TimeLimits(
+        settings.model_connect_timeout,
+        settings.model_first_token_timeout,
+        settings.model_gap_timeout,
+        settings.model_call_timeout,
+    )
+    servers = Servers(
+        endpoint=Endpoint(times, settings.model_schema, settings.model_stream),
+        openai_base_url=settings.openai_base_url,
+        openai_key=settings.openai_api_key.get_secret_value(),
+        anthropic_base_url=settings.anthropic_base_url,
+        anthropic_key=settings.anthropic_api_key.get_secret_value(),
+        input_price=settings.model_input_price_usd,
+        output_price=settings.model_output_price_usd,
+    )
+    limits = settings.limits
+    usd_limited = limits.job_usd is not None or limits.day_usd is not None
+    return choose(names, servers, settings.rehearsal_pace, usd_limited=usd_limited)
+
+
 def main() -> int:
     """`python -m workers.main`. Exit code 2: the settings do not allow a start."""
     watch_parent()
     try:
         settings = load_settings()
         configure_logs(production=settings.production)
-        model = choose(settings.model, settings.rehearsal_pace)
+        models = choose_models(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(settings, model))
+            runner.run(_until_told(settings, models))
     except (NotConfigured, UnknownModel, BadSettings) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
         return 2

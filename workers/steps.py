@@ -12,15 +12,14 @@ from workers.context import Change, Context
 
 @dataclass(frozen=True)
 class Result:
-    """What a step came to. `tree` is the workspace after a tool call that may change files."""
+    """What a step came to. `tree` is the workspace after a tool call that may change files; `settle` belongs
+    to the same change as the result."""
 
     payload: str
     agent: str = ""
     model: str = ""
     tree: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
+    settle: Callable[[Change], Awaitable[None]] | None = None
 
 
 def digest(text: str) -> str:
@@ -50,17 +49,11 @@ async def once(
             digest=asked,
             payload=payload,
             tree=result.tree,
-            input_tokens=result.input_tokens,
-            output_tokens=result.output_tokens,
-            cost_usd=result.cost_usd,
         )
         await rows.replace_run_step(change.session, step)
         change.advance()
-        if kind == "model":
-            change.job.model_calls += 1
-            change.job.input_tokens += result.input_tokens
-            change.job.output_tokens += result.output_tokens
-            change.job.cost_usd += result.cost_usd
+        if result.settle is not None:
+            await result.settle(change)
     return payload
 
 

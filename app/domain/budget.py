@@ -1,12 +1,32 @@
-"""What a job has used."""
+"""What jobs may use of language models, and what a request uses."""
 
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
 
 
-class Usage(BaseModel):
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class Limits:
+    """Tokens (in and out together) and USD: for a job that has no limits of its own, and for all jobs of a
+    user on one day (UTC). None is no limit."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-    model_calls: int = 0
+    job_tokens: int | None = None
+    job_usd: float | None = None
+    day_tokens: int | None = None
+    day_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one request uses, or will use at most. `cached_tokens` are those of the input that were read from
+    the provider's cache; `cost_usd` is None when nobody knows the price."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+NO_LIMITS = Limits()

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.store import boxes, tables  # noqa: F401 - declare them
+from app.store import boxes, spending, tables  # noqa: F401 - declare them
 from app.store.base import Base
 from app.store.database import async_url
 

@@ -119,7 +119,9 @@ class IdempotencyKey(Base):
 class Job(Base):
     """`last_seq` numbers the log, `last_position` the messages, `last_order` the steps; `last_moment` keeps
     `created_at` of messages and steps rising by at least a millisecond. `start_asked` is set by `start/`.
-    `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box."""
+    `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box.
+    `committed_*` is what was used together with what is reserved for attempts under way; the budgets are the
+    job's own, null where the service's hold."""
 
     __tablename__ = "jobs"
     __table_args__ = (one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
@@ -147,6 +149,10 @@ class Job(Base):
     output_tokens: Mapped[int] = mapped_column(server_default="0")
     cost_usd: Mapped[float] = mapped_column(server_default="0")
     model_calls: Mapped[int] = mapped_column(server_default="0")
+    committed_tokens: Mapped[int] = mapped_column(server_default="0")
+    committed_usd: Mapped[float] = mapped_column(server_default="0")
+    token_budget: Mapped[int | None]
+    cost_budget_usd: Mapped[float | None]
 
 
 class JobEvent(Base):
@@ -295,9 +301,6 @@ class RunStep(Base):
     digest: Mapped[str] = mapped_column(server_default="")
     payload: Mapped[str]
     tree: Mapped[str | None]
-    input_tokens: Mapped[int] = mapped_column(server_default="0")
-    output_tokens: Mapped[int] = mapped_column(server_default="0")
-    cost_usd: Mapped[float] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = now_column()
 
 

@@ -28,6 +28,7 @@ from app.store.tables import Job
 from tests.pipeline.company import mortal_company
 from workers.context import Change, Context
 from workers.leases import Desk, Terms
+from workers.llm.lineup import Lineup
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import ScriptedModel
 
@@ -70,7 +71,7 @@ async def work(database_url: str, redis_url: str, boxes: Path, job_id: UUID, cal
     resources = Resources(engine, bus, bell, runtime)
     model = NotingModel(mortal_company())
     model.calls = calls
-    desk = Desk(resources, model, f"mortal-{os.getpid()}", TERMS)
+    desk = Desk(resources, Lineup(model), f"mortal-{os.getpid()}", TERMS)
     task = asyncio.create_task(desk.work())
     while True:
         async with resources.look() as session:

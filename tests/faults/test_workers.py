@@ -11,13 +11,14 @@ from tests.house import TERMS, House
 from tests.pipeline.company import company
 from tests.pipeline.test_control import DONE, HeldModel
 from workers.leases import Desk
+from workers.llm.lineup import Lineup
 from workers.llm.scripted import ScriptedModel
 
 
 async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> None:
     """Its lease runs out while it hangs; another finishes the job; then it wakes up."""
     hanging = HeldModel("building")
-    zombie = Desk(house.resources, hanging, "zombie", TERMS)
+    zombie = Desk(house.resources, Lineup(hanging), "zombie", TERMS)
     job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
     async with house.resources.unit() as unit:
         run = await runs.latest(unit.session, job_id)

@@ -57,8 +57,9 @@ def ask(purpose: str, messages: tuple[Message, ...], agent: str = "") -> Answer:
         MODEL.ask(Question(agent=agent, purpose=purpose, instructions="", messages=messages))
     )
     assert answer.model == "rehearsal"
-    assert answer.input_tokens > 0
-    assert answer.output_tokens > 0
+    assert answer.tokens is not None
+    assert answer.tokens.input > 0
+    assert answer.tokens.output > 0
     return answer
 
 

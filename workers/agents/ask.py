@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app import metrics
 from app.domain.values import clip
 from workers.agents.outputs import Output
 from workers.agents.roles import Role
 from workers.context import Context
-from workers.llm.model import Answer, Message, ModelMisbehaved, Question, ToolSpec
+from workers.ledger import RunLedger
+from workers.llm.calling import call
+from workers.llm.model import Answer, Hear, Message, ModelMisbehaved, Question, ToolSpec
 from workers.steps import Result, once
 
 O = TypeVar("O", bound=Output)  # noqa: E741 - the output's type
@@ -48,8 +49,12 @@ async def speak(
     *,
     schema: Mapping[str, Any] | None = None,
     tools: tuple[ToolSpec, ...] = (),
+    ticket_id: UUID | None = None,
+    strong: bool = False,
+    hear: Hear | None = None,
 ) -> Answer:
-    """One answer of the model as durable step `key`. Raises ModelUnavailable."""
+    """One answer as durable step `key`, from the role's model or, if `strong`, from the one for hard cases.
+    Raises ModelUnavailable, BudgetSpent."""
     question = Question(
         agent=role.agent,
         purpose=role.purpose,
@@ -62,19 +67,14 @@ async def speak(
     text = orjson.dumps(question).decode()
 
     async def make() -> Result:
-        began = monotonic()
-        answer = await context.model.ask(question)
-        metrics.model_seconds.labels(answer.model).observe(monotonic() - began)
-        metrics.model_calls.labels(answer.model, answer.finish_reason).inc()
-        metrics.model_tokens.labels(answer.model, "in").inc(answer.input_tokens)
-        metrics.model_tokens.labels(answer.model, "out").inc(answer.output_tokens)
+        ledger = RunLedger(context, key, role.agent, ticket_id)
+        models = context.models.speakers(role.agent, strong=strong)
+        called = await call(models, question, ledger, context.models.patience, hear)
         return Result(
-            payload=_ANSWER.dump_json(answer).decode(),
+            payload=_ANSWER.dump_json(called.answer).decode(),
             agent=role.agent,
-            model=answer.model,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd,
+            model=called.answer.model,
+            settle=lambda change: ledger.settle(change, called),
         )
 
     return _ANSWER.validate_json(await once(context, key, "model", text, make))

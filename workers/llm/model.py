@@ -1,11 +1,13 @@
 """What a language model is to us: one question in, one answer out.
 
 Loop, retries, limits, budgets and durable steps are ours and live elsewhere; an implementation only
-translates. Implementations: `rehearsal` (the scripted cast), `scripted` (for tests), later real providers.
+translates one request. Implementations: `provider` (real ones), `workers.rehearsal` (the scripted cast),
+`scripted` (for tests).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 
@@ -29,12 +31,14 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn. A `tool` turn answers the call `call_id` of the assistant turn before it."""
+    """One turn. A `tool` turn answers the call `call_id` of the assistant turn before it. `thoughts` of an
+    assistant turn is `Answer.thoughts`: some models want to be shown their own again."""
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    thoughts: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,25 +56,64 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """`cached` are those of `input` that were read from the provider's cache, at a lower price."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What came back. `model` names who spoke; `finish_reason` is `stop`, `length` or `tool_calls`."""
+    """What came back. `model` names who spoke; `finish_reason` is `stop`, `length`, `tool_calls` or
+    `content_filter`. `tokens` is None when the server did not say; `thoughts` is for its own model."""
 
     text: str
     model: str
     calls: tuple[ToolCall, ...] = ()
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
+    tokens: Tokens | None = None
     finish_reason: str = "stop"
-    details: Mapping[str, Any] = field(default_factory=dict)
+    thoughts: str = ""
+
+
+class Then(StrEnum):
+    """What to do about a request that failed: the same again, another model, or nothing."""
+
+    AGAIN = "again"
+    ELSEWHERE = "elsewhere"
+    NOTHING = "nothing"
 
 
 class ModelUnavailable(Exception):  # noqa: N818
-    """It cannot be reached, or answers with errors."""
+    """It cannot be reached, or answers with errors. The message is fit for people and holds no key.
+
+    `outcome` is a word for the attempt's row; `may_cost` that the provider had begun to answer and may charge
+    for it; `retry_after` what the server asked for, in seconds.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        then: Then = Then.ELSEWHERE,
+        outcome: str = "error",
+        may_cost: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.then = then
+        self.outcome = outcome
+        self.may_cost = may_cost
+        self.retry_after = retry_after
 
 
 class ModelMisbehaved(Exception):  # noqa: N818
     """It answers, but what it says cannot be used even after asking again."""
+
+
+Hear = Callable[[str], None]
+"""Told the text so far, each time there is more of it. Does not block."""
 
 
 class Model(Protocol):
@@ -78,5 +121,8 @@ class Model(Protocol):
 
     name: str
 
-    async def ask(self, question: Question) -> Answer:
-        """Raises ModelUnavailable. Cancelling closes the request."""
+    async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
+        """One request, no more. Raises ModelUnavailable. Cancelling closes the request."""
+
+    def price(self, tokens: Tokens) -> float | None:
+        """What so many tokens cost, in USD; None when nobody knows."""

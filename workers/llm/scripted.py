@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from workers.llm.model import Answer, Question, ToolCall
+from workers.llm.model import Answer, Hear, Question, Tokens, ToolCall
 
 Line = str | BaseModel | ToolCall | Answer | Exception
 """A text, a shape to be sent as JSON, a tool call, a whole answer, or a misfortune."""
@@ -26,7 +26,7 @@ class ScriptedModel:
     name: str = "scripted"
     asked: list[Question] = field(default_factory=list)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
         place = sum(earlier.purpose == question.purpose for earlier in self.asked)
         self.asked.append(question)
         lines = self.script.get(question.purpose, ())
@@ -36,12 +36,15 @@ class ScriptedModel:
             raise ScriptRanOut(f"no line {place} for {question.purpose} ({question.agent})")
         return self._answer(lines[place])
 
+    def price(self, tokens: Tokens) -> float | None:
+        return 0.0
+
     def _answer(self, line: Line) -> Answer:
         if isinstance(line, Exception):
             raise line
         if isinstance(line, Answer):
             return line
         if isinstance(line, ToolCall):
-            return Answer("", self.name, calls=(line,), input_tokens=1, output_tokens=1)
+            return Answer("", self.name, calls=(line,), tokens=Tokens(1, 1))
         text = line if isinstance(line, str) else line.model_dump_json()
-        return Answer(text, self.name, input_tokens=1, output_tokens=1)
+        return Answer(text, self.name, tokens=Tokens(1, 1))

@@ -6,13 +6,15 @@ from typing import TypeVar
 
 from workers.agents.facts import AnalysisFacts, DiscussionFacts, Facts, PrdFacts, TicketingFacts
 from workers.agents.outputs import Output
-from workers.llm.model import Answer, ModelMisbehaved, Question, ToolCall
+from workers.llm.model import Answer, Hear, ModelMisbehaved, Question, Tokens, ToolCall
 from workers.rehearsal import analysis, building, conversation, discussion, planning
 
 F = TypeVar("F", bound=Facts)
 
 NAME = "rehearsal"
 CHARACTERS_A_TOKEN = 4
+PIECES = 8
+"""An answer is heard in so many pieces."""
 
 THINKING_S = {
     "intake": 0.9,
@@ -37,19 +39,30 @@ class RehearsalModel:
     def __init__(self, pace: float = 1.0) -> None:
         self._pace = pace
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
         """Raises ModelMisbehaved for a purpose the cast has no part for, or facts it cannot read."""
-        await asyncio.sleep(self._pace * THINKING_S.get(question.purpose, 0))
-        try:
-            if question.purpose == "building":
-                return _answer(question, *building.next_act(question.messages))
-            return _answer(question, _PARTS[question.purpose](question).model_dump_json())
-        except KeyError:
-            raise ModelMisbehaved(f"The rehearsal cast has no part for {question.purpose!r}.") from None
-        except ValueError as error:
-            raise ModelMisbehaved(
-                f"The rehearsal cast cannot read the facts for {question.purpose!r}."
-            ) from error
+        answer = _play(question)
+        for piece in range(1, PIECES + 1):
+            await asyncio.sleep(self._pace * THINKING_S.get(question.purpose, 0) / PIECES)
+            if hear:
+                hear(answer.text[: len(answer.text) * piece // PIECES])
+        return answer
+
+    def price(self, tokens: Tokens) -> float:
+        """The cast costs nothing."""
+        return 0.0
+
+
+def _play(question: Question) -> Answer:
+    part = _PARTS.get(question.purpose)
+    if question.purpose != "building" and part is None:
+        raise ModelMisbehaved(f"The rehearsal cast has no part for {question.purpose!r}.")
+    try:
+        if part is None:
+            return _answer(question, *building.next_act(question.messages))
+        return _answer(question, part(question).model_dump_json())
+    except ValueError as error:
+        raise ModelMisbehaved(f"The rehearsal cast lost its thread at {question.purpose!r}.") from error
 
 
 def _facts(question: Question, shape: type[F]) -> F:
@@ -80,7 +93,6 @@ def _answer(question: Question, text: str, calls: tuple[ToolCall, ...] = ()) -> 
         text=text,
         model=NAME,
         calls=calls,
-        input_tokens=asked // CHARACTERS_A_TOKEN + 1,
-        output_tokens=said // CHARACTERS_A_TOKEN + 1,
+        tokens=Tokens(asked // CHARACTERS_A_TOKEN + 1, said // CHARACTERS_A_TOKEN + 1),
         finish_reason="tool_calls" if calls else "stop",
     )

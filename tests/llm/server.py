@@ -1,0 +1,230 @@
+"""A server that speaks OpenAI's chat completions on loopback, and does to each caller what a script says.
+
+Scripts are by API key, so that tests do not meet. A move is what is done with one request; after the last one
+it is done again for ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from workers.llm.model import Answer, Tokens, ToolCall
+
+USED = Tokens(11, 7)
+CHUNK = 7
+"""Characters a piece of a streamed text."""
+
+
+@dataclass
+class Exchange:
+    """One request and the way to answer it. `left` is true when the caller closed it before the end."""
+
+    key: str
+    body: dict[str, Any]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    left: bool = False
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    async def head(self, status: int = 200, kind: str = "application/json", **headers: str) -> None:
+        lines = [f"HTTP/1.1 {status} Because", f"content-type: {kind}", "connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        await self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def event(self, value: Mapping[str, Any]) -> None:
+        await self.send(b"data: " + orjson.dumps(value) + b"\n\n")
+
+    async def until_left(self) -> None:
+        """Do nothing until the caller goes away."""
+        with suppress(ConnectionError):
+            while await self.reader.read(1000):
+                pass
+        self.left = True
+
+    def reset(self) -> None:
+        self.writer.transport.abort()
+
+
+Move = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """`asked` are all requests in order, `url` is for OPENAI_BASE_URL."""
+
+    url: str = ""
+    scripts: dict[str, Sequence[Move]] = field(default_factory=dict)
+    asked: list[Exchange] = field(default_factory=list)
+
+    def of(self, key: str) -> list[Exchange]:
+        return [exchange for exchange in self.asked if exchange.key == key]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+            original = next(line for line in head if line.lower().startswith("authorization"))
+            key = original.split("Bearer ")[1]
+            body = orjson.loads(await reader.readexactly(int(headers["content-length"])))
+            exchange = Exchange(key, body, reader, writer)
+            moves = self.scripts[key]
+            place = len(self.of(key))
+            self.asked.append(exchange)
+            await moves[min(place, len(moves) - 1)](exchange)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            exchange.left = True
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def open_server() -> AsyncIterator[Server]:
+    server = Server()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        await server.serve(reader, writer)
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield server
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def says(text: str = "", *calls: ToolCall, tokens: Tokens | None = USED, finish: str = "") -> Move:
+    """A good answer, streamed or whole as it is asked for."""
+    answer = Answer(text, "", calls, tokens, finish or ("tool_calls" if calls else "stop"))
+
+    async def move(exchange: Exchange) -> None:
+        await (answer_streamed if exchange.streamed else answer_whole)(exchange, answer)
+
+    return move
+
+
+async def answer_whole(exchange: Exchange, answer: Answer) -> None:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text or None}
+    if answer.calls:
+        message["tool_calls"] = [_call(place, call) for place, call in enumerate(answer.calls)]
+    choice = {"index": 0, "finish_reason": answer.finish_reason, "message": message}
+    await exchange.head()
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    await exchange.send(orjson.dumps({**body, **_usage(answer.tokens)}))
+
+
+async def answer_streamed(exchange: Exchange, answer: Answer) -> None:
+    await exchange.head(kind="text/event-stream")
+    for start in range(0, len(answer.text), max(CHUNK, len(answer.text) // 50)):
+        await exchange.event(delta(content=answer.text[start : start + max(CHUNK, len(answer.text) // 50)]))
+    for place, call in enumerate(answer.calls):
+        await exchange.event(delta(tool_calls=[{"index": place, **_call(place, call)}]))
+    await exchange.event(delta(finish=answer.finish_reason))
+    if answer.tokens is not None:
+        await exchange.event({**_frame([]), **_usage(answer.tokens)})
+    await exchange.send(b"data: [DONE]\n\n")
+
+
+def delta(finish: str | None = None, **content: Any) -> dict[str, Any]:
+    return _frame([{"index": 0, "delta": content, "finish_reason": finish}])
+
+
+def _frame(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}
+
+
+def _call(place: int, call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id or f"id{place}", "type": "function", "function": function}
+
+
+def _usage(tokens: Tokens | None) -> dict[str, Any]:
+    if tokens is None:
+        return {}
+    return {
+        "usage": {
+            "prompt_tokens": tokens.input,
+            "completion_tokens": tokens.output,
+            "total_tokens": tokens.input + tokens.output,
+            "prompt_tokens_details": {"cached_tokens": tokens.cached},
+        }
+    }
+
+
+def refuses(status: int, message: str = "no", code: str = "", **headers: str) -> Move:
+    async def move(exchange: Exchange) -> None:
+        await exchange.head(status, **headers)
+        await exchange.send(orjson.dumps({"error": {"message": message, "type": "x", "code": code}}))
+
+    return move
+
+
+def sends(body: bytes, kind: str = "application/json") -> Move:
+    """A 200 with this body, whatever was asked."""
+
+    async def move(exchange: Exchange) -> None:
+        await exchange.head(kind=kind)
+        await exchange.send(body)
+
+    return move
+
+
+async def never_answers(exchange: Exchange) -> None:
+    await exchange.until_left()
+
+
+async def stalls(exchange: Exchange) -> None:
+    """Begins and falls silent."""
+    await exchange.head(kind="text/event-stream")
+    await exchange.event(delta(content='{"reply": "Well'))
+    await exchange.until_left()
+
+
+async def only_heartbeats(exchange: Exchange) -> None:
+    """Keeps the connection alive with comments and says nothing."""
+    await exchange.head(kind="text/event-stream")
+    leaving = asyncio.ensure_future(exchange.until_left())
+    while not leaving.done():
+        await exchange.send(b": still here\n\n")
+        await asyncio.wait({leaving}, timeout=0.05)
+
+
+async def resets_at_once(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+async def resets_mid_stream(exchange: Exchange) -> None:
+    await exchange.head(kind="text/event-stream")
+    await exchange.event(delta(content='{"reply": "Well'))
+    exchange.reset()
+
+
+async def ends_without_a_reason(exchange: Exchange) -> None:
+    await exchange.head(kind="text/event-stream")
+    await exchange.event(delta(content='{"reply": "Well", "done": false}'))
+
+
+async def never_ends(exchange: Exchange) -> None:
+    """Text for ever, whatever `max_tokens` says."""
+    await exchange.head(kind="text/event-stream")
+    while True:
+        await exchange.event(delta(content="la " * 2000))

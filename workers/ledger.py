@@ -1,0 +1,78 @@
+"""A run's requests to models, entered in the database before they are sent and settled after."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app import metrics
+from app.domain.budget import Use
+from app.store import spending
+from app.store.database import absence_is_unavailable
+from app.store.spending import Purpose, Refused
+from app.unit import LeaseLost
+from workers.context import Change, Context
+from workers.llm.calling import Called
+from workers.llm.model import Model
+
+REFUSALS = {
+    "job": "The job's budget is used up: the next step could cost more than what is left. Raise it with "
+    "POST …/budget/, then retry; everything so far is kept.",
+    "day": "Your budget for today is used up. Retry tomorrow (UTC); everything so far is kept.",
+    "price": "There is a budget in USD, but nobody knows what {model} costs, so it cannot be kept. Set "
+    "MODEL_INPUT_PRICE_USD and MODEL_OUTPUT_PRICE_USD, or take the budget in USD away; then retry.",
+}
+
+
+class BudgetSpent(Exception):  # noqa: N818
+    """There is no budget left for the next request; the message says which and what to do."""
+
+
+@dataclass
+class RunLedger:
+    """`workers.llm.calling.Ledger` for one step of a run."""
+
+    context: Context
+    step: str
+    agent: str
+    ticket_id: UUID | None = None
+    _model: str = field(default="", init=False)
+
+    async def reserve(self, model: Model, worst: Use) -> int:
+        """Raises BudgetSpent, LeaseLost, Unavailable."""
+        context = self.context
+        self._model = model.name
+        purpose = Purpose(
+            context.job_id, context.run_id, context.fence, self.step, self.agent, self.ticket_id
+        )
+        async with absence_is_unavailable(), context.resources.engine.begin() as connection:
+            made = await spending.reserve(connection, purpose, model.name, worst, context.limits)
+        if not isinstance(made, Refused):
+            return made
+        if made.limit == "lease":
+            raise LeaseLost
+        raise BudgetSpent(REFUSALS[made.limit].format(model=model.name))
+
+    async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
+        metrics.model_calls.labels(self._model, outcome).inc()
+        async with absence_is_unavailable(), self.context.resources.engine.begin() as connection:
+            await spending.settle(connection, self.context.job_id, attempt, outcome, used, latency_ms)
+
+    async def rest(self, seconds: float) -> None:
+        """Raises Paused."""
+        await self.context.unless_paused(asyncio.sleep(seconds))
+
+    async def settle(self, change: Change, called: Called) -> None:
+        """The answer is stored in the same change."""
+        answer, used = called.answer, called.used
+        metrics.model_calls.labels(answer.model, answer.finish_reason).inc()
+        metrics.model_seconds.labels(answer.model).observe(called.latency_ms / 1000)
+        metrics.model_tokens.labels(answer.model, "in").inc(used.input_tokens if used else 0)
+        metrics.model_tokens.labels(answer.model, "out").inc(used.output_tokens if used else 0)
+        await spending.settle(
+            await change.session.connection(),
+            self.context.job_id,
+            called.attempt,
+            spending.ANSWERED,
+            used,
+            called.latency_ms,
+        )

@@ -1,0 +1,26 @@
+"""How to talk to a model's server. Light, so that it can be read without the library behind it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SchemaMode = Literal["native", "tool", "prompted"]
+"""How a typed answer is asked for: a JSON schema the server enforces, a tool that takes it, or words."""
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """Seconds: to connect, to the first piece of an answer, between two pieces, and for the whole call."""
+
+    connect_s: float = 10
+    first_token_s: float = 120
+    gap_s: float = 60
+    call_s: float = 600
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Without `stream` only the first and the last time limit mean anything."""
+
+    times: TimeLimits = TimeLimits()
+    schema_mode: SchemaMode = "native"
+    stream: bool = True

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.actions.workspaces import attached, start_app
+from app.actions.workspaces import attached, container_status, start_app
 from app.auth.tokens import Tokens
 from app.domain.errors import Conflict
 from app.resources import Resources
+from app.runtime.workspace import BoxStatus
 from app.store import previews, rows
 from app.store.tables import Preview
 from app.store.users import SignedIn
@@ -44,23 +45,33 @@ async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, 
             app = await workspace.app_status()
     if app is None or app.began is None:
         raise Conflict("There is no app to start yet: boardroom.json does not say how.", code="no_app")
-    return await offer_preview(resources, tokens, caller, job_id, app.began)
+    return await _offer(resources, tokens, caller, job_id, app.began)
 
 
-async def offer_preview(
+async def look(
+    resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID
+) -> tuple[BoxStatus, Offer | None]:
+    """How the container is, and where its app can be seen if it answers; nothing is woken. As
+    `container_status`."""
+    box = await container_status(resources, caller.user_id, job_id)
+    if box.app_began is None:
+        return box, None
+    return box, await _offer(resources, tokens, caller, job_id, box.app_began)
+
+
+async def _offer(
     resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime
 ) -> Offer:
-    """Where the caller's session sees the app that was started at that moment: the same place as before, as
-    long as it holds. NotFound."""
+    """The same place as before, as long as it holds."""
     async with resources.look() as session:
         now = await rows.now(session)
         known = await previews.newest(session, job_id, caller.session_id, app_began, now + RENEWED)
     if known is not None and known.digest == digest_of(tokens.preview(known.id)):
-        return _offer(tokens, known, now)
+        return _told(tokens, known, now)
     async with resources.unit() as unit:
         await unit.take(job_id, caller.user_id)
         made = await _add(unit, tokens, caller, job_id, app_began)
-    return _offer(tokens, made, made.created_at)
+    return _told(tokens, made, made.created_at)
 
 
 async def _add(unit: Unit, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime) -> Preview:
@@ -84,5 +95,5 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _offer(tokens: Tokens, preview: Preview, now: datetime) -> Offer:
+def _told(tokens: Tokens, preview: Preview, now: datetime) -> Offer:
     return Offer(tokens.preview(preview.id), int((preview.expires_at - now).total_seconds()))

@@ -1,12 +1,28 @@
 """Doors of apps: what a job specified, and its PRD."""
 
+from contextlib import suppress
+from uuid import UUID
+
+import orjson
 from fastapi import APIRouter, Request, Response
 
-from app.api.deps import Caller, Here, ItemId, JobId, PageAsked, SignedInRoute, json_answer, list_answer
+from app.actions.previews import look
+from app.api.deps import (
+    Caller,
+    Here,
+    House,
+    ItemId,
+    JobId,
+    PageAsked,
+    SignedInRoute,
+    json_answer,
+    list_answer,
+)
 from app.api.documented import refusals
 from app.api.shapes import App
-from app.domain.errors import NOT_FOUND, NotFound
+from app.domain.errors import NOT_FOUND, NotFound, Unavailable
 from app.store import apps, jobs
+from app.store.users import SignedIn
 
 router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_class=SignedInRoute)
 
@@ -23,17 +39,33 @@ async def list_apps(request: Request, here: Here, caller: Caller, page: PageAske
     response_model=App,
     responses={204: {"description": "There is none yet."}, **refusals("not_found")},
 )
-async def app_of_job(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """The app of a job; once `prdReady` was seen it is there."""
+async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
+    """The app of a job; once `prdReady` was seen it is there. While it runs and answers, `spec.frontend_url`
+    says where it can be seen (as `preview_url` of `containers/status`)."""
     async with here.reads() as connection:
         found = await apps.app_of(connection, caller.user_id, job_id)
         if found is None and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
-    return Response(status_code=204) if found is None else json_answer(found)
+    return Response(status_code=204) if found is None else await _with_address(request, here, caller, found)
 
 
 @router.get("/{id}/", response_model=App, responses=refusals("not_found"))
-async def one_app(here: Here, caller: Caller, app_id: ItemId) -> Response:
-    """One app."""
+async def one_app(request: Request, here: Here, caller: Caller, app_id: ItemId) -> Response:
+    """One app, with `spec.frontend_url` while it runs and answers."""
     async with here.reads() as connection:
-        return json_answer(await apps.app(connection, caller.user_id, app_id))
+        found = await apps.app(connection, caller.user_id, app_id)
+    if found is None:
+        raise NotFound(NOT_FOUND)
+    return await _with_address(request, here, caller, found)
+
+
+async def _with_address(request: Request, here: House, caller: SignedIn, found: bytes) -> Response:
+    """The app as it is stored, and where it can be seen now. An engine that is away hides only that."""
+    app = orjson.loads(found)
+    with suppress(NotFound, Unavailable):
+        _, offer = await look(here.resources, here.tokens, caller, UUID(app["job_id"]))
+        if offer is not None:
+            host = request.headers.get("host", "")
+            app["spec"]["frontend_url"] = here.previews.url_for(offer.token, host)
+            return json_answer(orjson.dumps(app))
+    return json_answer(found)

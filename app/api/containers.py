@@ -3,8 +3,8 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from app.actions.previews import offer_preview
-from app.actions.workspaces import container_status, start_container, stop_container
+from app.actions.previews import look
+from app.actions.workspaces import start_container, stop_container
 from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
 from app.api.shapes import WHEN, Shape, Stamp, example
@@ -65,17 +65,13 @@ async def container_stop(here: Here, caller: Caller, job_id: JobId) -> Response:
 @router.get("/status", response_model=Container, responses=refusals("not_found", "engine_down"))
 async def container_state(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
     """How the container is, and where its app can be seen; asking wakes nothing."""
-    box = await container_status(here.resources, caller.user_id, job_id)
-    preview_url = None
-    if box.app_began is not None:
-        offer = await offer_preview(here.resources, here.tokens, caller, job_id, box.app_began)
-        preview_url = here.previews.url_for(offer.token, request.headers.get("host", ""))
+    box, offer = await look(here.resources, here.tokens, caller, job_id)
     body = {
         "state": box.state,
         "image": box.image,
         "started_at": None if box.started_at is None else stamp(box.started_at),
         "memory_bytes": box.memory_bytes,
         "cpu_percent": box.cpu_percent,
-        "preview_url": preview_url,
+        "preview_url": offer and here.previews.url_for(offer.token, request.headers.get("host", "")),
     }
     return json_answer(orjson.dumps(body))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.api.rows import add_app
 from tests.preview.conftest import Shown, until
 
 CANARY = "canary-6f2c1d"
@@ -25,6 +26,16 @@ async def test_a_page(built: Shown) -> None:
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html")
     assert "Reading list" in page.text
     assert built.job_id not in offer["url"]
+
+
+async def test_the_specification_says_where(built: Shown) -> None:
+    app_id = await add_app(built.service.resources, built.job_id)
+    paths = (f"/api/apps/{app_id}/", f"/api/apps/by-job/{built.job_id}/")
+    for path in paths:
+        assert "frontend_url" not in (await built.owner.client.get(path)).json()["spec"]
+    url = await built.open()
+    for path in paths:
+        assert (await built.owner.client.get(path)).json()["spec"]["frontend_url"] == url
 
 
 @pytest.mark.parametrize("declared", [True, False])

@@ -7,16 +7,19 @@ Every path is a function; it gets the socket, the request line, the headers and 
 
 import base64
 import hashlib
+import html
 import json
 import os
 import socket
 import struct
 import threading
+import urllib.parse
 from typing import Any
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 go = threading.Event()
 wait = threading.Event()
+books: list[str] = []
 
 
 def answer(peer: Any, body: bytes, *more: str, status: str = "200 OK") -> None:
@@ -32,6 +35,22 @@ def told(peer: Any, line: str, headers: Any, body: bytes) -> None:
 
 def page(peer: Any, line: str, headers: Any, body: bytes) -> None:
     answer(peer, b"<!doctype html><title>Books</title><h1>Reading list</h1>", "Content-Type: text/html")
+
+
+def shelf(peer: Any, line: str, headers: Any, body: bytes) -> None:
+    """A page with a form, and with a script that talks to a socket of its own origin."""
+    if line.startswith("POST"):
+        books.append(urllib.parse.parse_qs(body.decode())["title"][0])
+        answer(peer, b"", "Location: /shelf", "Set-Cookie: added=yes; HttpOnly", status="303 See Other")
+        return
+    rows = "".join(f"<li>{html.escape(book)}</li>" for book in books)
+    content = f"""<!doctype html><title>Shelf</title><ul>{rows}</ul>
+    <form method="post"><input name="title"><button>Add</button></form><script>
+    const socket = new WebSocket("ws://" + location.host + "/ws")
+    socket.onopen = () => socket.send("from the box")
+    socket.onmessage = said => {{ document.title = said.data; parent.postMessage(said.data, "*") }}
+    </script>"""
+    answer(peer, content.encode(), "Content-Type: text/html; charset=utf-8")
 
 
 def events(peer: Any, line: str, headers: Any, body: bytes) -> None:
@@ -151,6 +170,7 @@ def raw(content: bytes, then_wait: bool = False) -> Any:
 OK = b"HTTP/1.1 200 OK\r\n"
 PATHS = {
     "/": page,
+    "/shelf": shelf,
     "/events": events,
     "/release": release,
     "/large": large,

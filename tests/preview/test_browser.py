@@ -1,0 +1,53 @@
+"""A person looks at an app and uses it, in a real browser: on its own, and in another page's frame."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.preview.browser import PROGRAM, browse
+from tests.preview.conftest import Shown
+
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="There is no Chromium or Chrome on PATH."),
+    pytest.mark.xdist_group("browser"),
+]
+
+ADD = """
+document.querySelector("input").value = "Emma & <b>Knightley</b>"
+document.querySelector("form").submit()
+"""
+FRAME = """
+onmessage = said => { document.title = said.data }
+document.body.append(Object.assign(document.createElement("iframe"), { src: "URL" }))
+"""
+
+
+async def test_using_an_app(shown: Shown, tmp_path: Path) -> None:
+    async with browse(tmp_path) as page:
+        await page.open(f"{shown.url}/shelf")
+        await page.until("document.title == 'from the box'")  # by way of a socket
+        await page.value(ADD)
+        listed = await page.until("document.querySelector('li')?.innerText")
+        assert listed == "Emma & <b>Knightley</b>"
+
+        ours = shown.service.url
+        for call in (f"fetch('{ours}/healthz')", f"fetch('{ours}/api/jobs/', {{credentials: 'include'}})"):
+            assert await page.value(f"{call}.then(() => 'read', () => 'refused')") == "refused"
+        seen = await page.value("fetch('/seen').then(answer => answer.json())")
+        assert "added=yes" in seen["headers"]["cookie"]
+
+
+async def test_in_a_frame(shown: Shown, tmp_path: Path) -> None:
+    async with browse(tmp_path) as page:
+        await page.open(f"{shown.service.url}/healthz")
+        await page.value(FRAME.replace("URL", f"{shown.url}/shelf"))
+        await page.until("document.title == 'from the box'")
+
+
+async def test_a_page_of_ours(own: Shown, tmp_path: Path) -> None:
+    """While the app comes back from a crash, the page looks again by itself."""
+    async with browse(tmp_path) as page:
+        await page.open(f"{own.url}/die")
+        await page.until("document.title.startsWith('The app')")
+        await page.open(f"{own.url}/")
+        await page.until("document.title == 'Books'")

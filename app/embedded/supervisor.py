@@ -122,6 +122,8 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         raise PortTaken(
             f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another: PORT={port + 1}"
         ) from error
+    # Inherited by connections; uvicorn takes a descriptor for a Unix socket and does not set it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
 

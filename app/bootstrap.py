@@ -25,6 +25,11 @@ Probe = Callable[[], Awaitable[str]]
 """Says in a few words how a part is; Unavailable when it is not well."""
 
 
+ENDS_AFTER = 2
+"""A worker freezes a container that was idle for WORKSPACE_IDLE_S; where no worker is left to do so, the
+container ends by itself after so many times that."""
+
+
 class NotConfigured(Exception):  # noqa: N818
     """A setting is missing or asks for what is not there; the message says what to do."""
 
@@ -103,11 +108,13 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
 
     recipe = Recipe(
         settings.workspace_image,
-        ContainerLimits(idle_s=settings.workspace_idle_s),
+        ContainerLimits(idle_s=ENDS_AFTER * settings.workspace_idle_s),
         settings.workspace_oci_runtime,
     )
     host = find_engine(settings.docker_host) or USUAL_ENGINE
-    return DockerRuntime(host, instance, recipe, max_boxes=settings.workspaces_max)
+    return DockerRuntime(
+        host, instance, recipe, max_boxes=settings.workspaces_max, rest_s=settings.workspace_idle_s
+    )
 
 
 def _database(settings: Settings) -> AsyncEngine:

@@ -143,6 +143,7 @@ class Desk:
         while True:
             try:
                 suspects = await remove_orphans(self._resources, suspects)
+                await self._resources.runtime.rest()
             except (Unavailable, RuntimeProblem) as problem:
                 log.info("tidy.held_up", problem=str(problem))
             await asyncio.sleep(wait)

@@ -114,6 +114,9 @@ class LocalRuntime:
     async def boxes(self) -> frozenset[UUID]:
         return frozenset(box.job_id for box in await asyncio.to_thread(self._boxes))
 
+    async def rest(self) -> None:
+        """Boxes end by themselves."""
+
     async def examine(self) -> Diagnosis:
         found = await asyncio.to_thread(diagnosis.find_tools, self._search)
         if isinstance(found, Diagnosis):

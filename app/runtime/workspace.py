@@ -280,6 +280,9 @@ class Runtime(Protocol):
     async def boxes(self) -> frozenset[UUID]:
         """The jobs of which there is a box or files here."""
 
+    async def rest(self) -> None:
+        """Put to sleep what nobody has used for its idle time, where boxes do not do so by themselves."""
+
     async def examine(self) -> Diagnosis:
         """Make a throw-away box and say how it went."""
 

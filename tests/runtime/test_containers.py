@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import aiodocker
 import pytest
 
+from app.domain.workspace import Manifest
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.find import find_engine
 from app.runtime.docker.hardening import MIB, ContainerLimits
@@ -170,6 +171,37 @@ async def test_an_idle_box_ends_and_wakes_with_its_files_alone(docker_boxes: Non
     woken = await runtime.attach(job)
     assert (await woken.read("a")).content == b"1"
     assert await output_of(woken, "ls -A /scratch /scratch/home") == "/scratch:\nhome\n\n/scratch/home:"
+    await runtime.destroy(job)
+    await runtime.close()
+
+
+async def test_an_idle_box_is_frozen_and_wakes_in_an_instant(docker_boxes: None, engine: Engine) -> None:
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", limits=ContainerLimits(idle_s=4), rest_s=0.5)
+    job = uuid4()
+    api = await runtime.attach(job, create=True)
+    began = (await api.start_app(Manifest(start="exec python3 -m http.server -b 127.0.0.1 $PORT"))).state
+    assert began == "answering"
+    name = await _name(engine, job)
+
+    async def frozen() -> bool:
+        await runtime.rest()
+        found = await engine.inspect(name)
+        return found is not None and found.state == "paused"
+
+    await until(frozen)
+    slept = time.monotonic()
+
+    async def longer_than_an_idle_box_lives() -> bool:
+        return time.monotonic() - slept > 5
+
+    await until(longer_than_an_idle_box_lives)
+    woken = await runtime.attach(job)
+    assert (await woken.app_status()).answering
+    assert await _name(engine, job) == name
+    worker = await runtime.attach(job, fence=1)
+    await runtime.rest()
+    assert (await worker.run("true", timeout_s=5)).exit_code == 0, "a box at work is left alone"
+    await worker.close()
     await runtime.destroy(job)
     await runtime.close()
 

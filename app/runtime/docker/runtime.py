@@ -64,12 +64,14 @@ class DockerRuntime:
         recipe: Recipe,
         *,
         max_boxes: int = 20,
+        rest_s: float = 900,
         patience: Patience | None = None,
     ) -> None:
         self._engine = Engine(host)
         self._ask_instance = instance
         self._recipe = recipe
         self._max_boxes = max_boxes
+        self._rest_s = rest_s
         self._patience = patience or Patience()
         self._company: Company | None = None
         self._shared: dict[UUID, Channel] = {}
@@ -80,8 +82,7 @@ class DockerRuntime:
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         box = DockerBox(await self._ours(), job_id)
         if fence is None:
-            channel = self._known(job_id) or await self._share(box, create)
-            return self._keep(SharedAttachment, channel)
+            return self._keep(SharedAttachment, await self._awake(box) or await self._share(box, create))
         await self._prepare(box, create)
         await box.note_fence(fence)
         return self._keep(WorkerAttachment, await self._wake(box, fence))
@@ -133,6 +134,20 @@ class DockerRuntime:
         containers = await self._engine.containers({**company.labels, JOB: ""})
         labels = [*volumes.values(), *(each.labels for each in containers.values())]
         return frozenset(UUID(each[JOB]) for each in labels)
+
+    async def rest(self) -> None:
+        """Freeze boxes that were idle for `rest_s`: they wake in an instant and keep their app. They keep their
+        memory too, so of those beyond `max_boxes` the ones that were made first are ended."""
+        company = await self._ours()
+        found = await self._engine.containers(company.labels)
+        jobs = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
+        idle = await asyncio.gather(*(self._idle_s(company, job_id) for job_id in jobs))
+        for job_id, idle_s in zip(jobs, idle, strict=True):
+            if self._rest_s <= idle_s < float("inf"):
+                await self._engine.pause(DockerBox(company, job_id).name)
+        frozen = [name for name, each in found.items() if each.state == "paused"]
+        for name in frozen[self._max_boxes :]:
+            await self._engine.kill(name)
 
     async def examine(self) -> Diagnosis:
         """With a box of nobody's instance: this may be asked before there is a database."""
@@ -216,6 +231,15 @@ class DockerRuntime:
             on_broken=lambda: self._bury(box),
         )
 
+    async def _awake(self, box: DockerBox) -> Channel | None:
+        """The channel that this process has, with its box thawed if it was frozen."""
+        channel = self._known(box.job_id)
+        if channel is not None:
+            container = await box.inspect()
+            if container is not None and container.state == "paused":
+                await box.awake()
+        return channel
+
     def _known(self, job_id: UUID) -> Channel | None:
         channel = self._shared.get(job_id)
         if channel is not None and not channel.open:
@@ -273,7 +297,10 @@ class DockerRuntime:
 
     async def _kill(self, box: DockerBox) -> None:
         with contextlib.suppress(SandboxUnavailable):
-            await box.kill()
+            container = await box.inspect()
+            # One that was frozen under a call has not lied.
+            if container is not None and container.state != "paused":
+                await box.kill()
 
 
 def _nothing() -> None:

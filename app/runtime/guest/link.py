@@ -190,6 +190,10 @@ class Link:
         self.lost: LinkLost | None = None
         self.heard = asyncio.get_running_loop().time()
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._streams)
+
     async def greet(self, hello: Json) -> None:
         self.send(HELLO, 0, encode_object(hello))
         await self._writer.drain()

@@ -23,6 +23,7 @@ CLIENT = "Client"
 GREETING_S = 10.0
 SILENCE_S = 45.0
 TICK_S = 0.5
+FROZEN_S = 2.0
 MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
 
@@ -84,8 +85,11 @@ class Guest:
         return any(attachment.fence is not None for attachment in self.attachments)
 
     async def _tick(self) -> None:
+        pause = min(TICK_S, self.box.config.idle_s / 4)
         while True:
-            await asyncio.sleep(min(TICK_S, self.box.config.idle_s / 4))
+            before = time.monotonic()
+            await asyncio.sleep(pause)
+            self._pass_over(time.monotonic() - before - pause)
             self.box.end_orphans()
             now = asyncio.get_running_loop().time()
             for attachment in list(self.attachments):
@@ -95,6 +99,13 @@ class Guest:
                 self.box.used = time.monotonic()
             elif time.monotonic() - self.box.used > self.box.config.idle_s:
                 self.over.set()
+
+    def _pass_over(self, lost_s: float) -> None:
+        """A box that was frozen has not aged."""
+        if lost_s > FROZEN_S:
+            self.box.used += lost_s
+            for attachment in self.attachments:
+                attachment.link.heard += lost_s
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = Link(reader, writer, self._on_open, self._on_reset)

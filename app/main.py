@@ -111,6 +111,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
             refresh_reuse=timedelta(seconds=settings.refresh_reuse_seconds),
             job_purge=settings.job_purge,
             model=settings.model,
+            limits=settings.limits,
             probes={**probes, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
             previews=app.previews,
         )

@@ -37,8 +37,11 @@ class House:
     desks: list[Desk] = field(default_factory=list)
 
     @asynccontextmanager
-    async def worker(self, model: Model, name: str = "w1", terms: Terms = TERMS) -> AsyncIterator[Desk]:
-        desk = Desk(self.resources, Lineup(model), name, terms)
+    async def worker(
+        self, model: Model | Lineup, name: str = "w1", terms: Terms = TERMS
+    ) -> AsyncIterator[Desk]:
+        models = model if isinstance(model, Lineup) else Lineup(model)
+        desk = Desk(self.resources, models, name, terms)
         task = asyncio.create_task(desk.work())
         try:
             yield desk

@@ -188,8 +188,12 @@ def follow_children(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
 
 
 def interrupt_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
-    """The run ended with these under way: they are to be done again."""
-    _reopen(unit, job, tickets, [t for t in tickets if t.status == TicketStatus.IN_PROGRESS])
+    """The run ended with these under way. Their attempt was not judged, so it does not count: a retry goes on
+    with the same one and all that was already answered in it."""
+    under_way = [t for t in tickets if t.status == TicketStatus.IN_PROGRESS and t.type != TicketType.EPIC]
+    for ticket in under_way:
+        ticket.attempts -= 1
+    _reopen(unit, job, tickets, under_way)
 
 
 def reopen_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:

@@ -16,6 +16,7 @@ from app.api.preview_origin import PreviewOrigin
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
+from app.domain.budget import Limits
 from app.domain.errors import NOT_FOUND, NotFound, Unauthorized
 from app.domain.values import parse_id
 from app.resources import Resources
@@ -41,6 +42,7 @@ class House:
     refresh_reuse: timedelta
     job_purge: bool
     model: str
+    limits: Limits
     probes: Mapping[str, Probe]
     previews: PreviewOrigin
 

@@ -2,7 +2,20 @@
 
 from fastapi import APIRouter
 
-from app.api import apps, auth, containers, files, jobs, messages, operations, preview, runs, sockets, tickets
+from app.api import (
+    apps,
+    auth,
+    budgets,
+    containers,
+    files,
+    jobs,
+    messages,
+    operations,
+    preview,
+    runs,
+    sockets,
+    tickets,
+)
 
 DOORS: tuple[APIRouter, ...] = (
     auth.router,
@@ -10,6 +23,7 @@ DOORS: tuple[APIRouter, ...] = (
     jobs.router,
     runs.once,
     runs.router,
+    budgets.router,
     messages.router,
     apps.router,
     tickets.router,

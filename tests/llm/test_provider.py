@@ -1,7 +1,6 @@
 """One request to a server that speaks OpenAI's wire, well or badly."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +8,7 @@ import orjson
 import pytest
 
 from tests.llm import server as wire
-from tests.llm.server import Move, Server, open_server, refuses, says, sends
+from tests.llm.server import Move, Server, refuses, says, sends
 from workers.llm.endpoint import Endpoint, SchemaMode, TimeLimits
 from workers.llm.model import Message, Model, ModelUnavailable, Question, Then, Tokens, ToolCall, ToolSpec
 from workers.llm.provider import open_openai
@@ -18,12 +17,6 @@ SHORT = TimeLimits(connect_s=1, first_token_s=0.3, gap_s=0.3, call_s=1.5)
 KEY = "sk-very-secret-0123456789"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 TOOL = ToolSpec("look", "Look at it.", {"type": "object", "properties": {"path": {"type": "string"}}})
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with open_server() as opened:
-        yield opened
 
 
 def opened(server: Server, *moves: Move, mode: SchemaMode = "native", stream: bool = True) -> Model:

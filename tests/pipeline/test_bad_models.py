@@ -14,6 +14,7 @@ from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import ClientReply, Requirements
 from workers.llm.model import Answer, ModelUnavailable, Question, ToolCall
 from workers.llm.scripted import Line, ScriptedModel
+from workers.pipeline.attempt import MAX_SAME
 
 DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
@@ -125,7 +126,7 @@ async def test_a_wrong_step_is_answered_and_the_build_goes_on(house: House, wron
 async def test_a_loop_without_end_is_ended(house: House) -> None:
     job, model, _ = await play(house, building=lambda _: call("list_files", path="/app"))
     assert job.failure_code == "checks_failed"
-    assert sum(question.purpose == "building" for question in model.asked) == 3 * 40
+    assert sum(question.purpose == "building" for question in model.asked) == 3 * MAX_SAME
 
 
 async def test_an_analysis_that_drops_everything_is_not_taken(house: House) -> None:

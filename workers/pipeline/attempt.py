@@ -5,9 +5,12 @@ the box and stored with the result; a successor restores the last stored tree an
 result. So files are changed exactly once, and commands run at least once.
 """
 
+from collections import Counter
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from app.runtime.workspace import TreeMissing, Workspace
+from app.domain.values import clip
+from app.runtime.workspace import Workspace
 from app.store import rows
 from workers.agents import tools
 from workers.agents.ask import facts, speak
@@ -16,10 +19,13 @@ from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ToolCall
 from workers.pipeline import toolbox
+from workers.pipeline.memory import bounded
 from workers.steps import Result, once
 
 MAX_TURNS = 40
 MAX_CALLS_A_TURN = 12
+MAX_SAME = 6
+MAX_SILENT = 3
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
@@ -28,23 +34,37 @@ class GaveUp(Exception):  # noqa: N818
 
 
 async def attempt(
-    context: Context, workspace: Workspace, ticket_id: UUID, number: int, shown: BuildingFacts, tree: str
+    context: Context,
+    workspace: Workspace,
+    ticket_id: UUID,
+    number: int,
+    shown: BuildingFacts,
+    tree: str,
+    *,
+    strong: bool = False,
 ) -> str:
-    """Let the Builder work until it says it has finished; its summary. `tree` is where the attempt starts.
+    """Let the Builder work until it says it has finished; its summary. `tree` is where the attempt starts;
+    `strong` asks the model for hard cases.
 
-    Raises GaveUp, ModelUnavailable.
+    Raises GaveUp, ModelUnavailable, BudgetSpent.
     """
     prefix = f"build.{ticket_id}.{number}."
     async with context.look() as session:
-        reached = await rows.last_tree(session, context.run_id, prefix) or tree
-    try:
-        await workspace.restore(reached)
-    except TreeMissing as lost:
-        raise GaveUp("The box was lost, and with it what this attempt had done.") from lost
-    messages = facts(shown)
-    for turn in range(MAX_TURNS):
-        key = f"{prefix}{turn}"
-        answer = await speak(context, key, BUILDER, messages, tools=tools.specs())
+        await workspace.restore(await rows.last_tree(session, context.run_id, prefix) or tree)
+    (first,) = facts(shown)
+    turns: list[tuple[Message, ...]] = []
+    limits = Limits()
+    while len(turns) < MAX_TURNS:
+        key = f"{prefix}{len(turns)}"
+        answer = await speak(
+            context,
+            key,
+            BUILDER,
+            bounded(first, turns),
+            tools=tools.specs(),
+            ticket_id=ticket_id,
+            strong=strong,
+        )
         results = [
             await _carry_out(context, workspace, f"{key}.{place}", call)
             for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
@@ -52,8 +72,27 @@ async def attempt(
         finished = _finished(answer)
         if finished is not None:
             return finished
-        messages = (*messages, *_turn(answer, results))
+        limits.count(answer, results)
+        turns.append(_turn(answer, results))
     raise GaveUp(f"No `finish` within {MAX_TURNS} turns.")
+
+
+@dataclass
+class Limits:
+    """What ends an attempt early: it does the same for ever, or talks instead of working."""
+
+    seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    silent: int = 0
+
+    def count(self, answer: Answer, results: list[str]) -> None:
+        """Raises GaveUp."""
+        self.silent = 0 if answer.calls else self.silent + 1
+        if self.silent >= MAX_SILENT:
+            raise GaveUp(f"{MAX_SILENT} answers in a row without a tool call.")
+        for call, result in zip(answer.calls, results, strict=False):
+            self.seen[call.name, call.arguments, result] += 1
+            if self.seen[call.name, call.arguments, result] >= MAX_SAME:
+                raise GaveUp(f"The same {clip(call.name, 60)} call with the same result {MAX_SAME} times.")
 
 
 async def _carry_out(context: Context, workspace: Workspace, key: str, call: ToolCall) -> str:
@@ -84,7 +123,7 @@ def _finished(answer: Answer) -> str | None:
 def _turn(answer: Answer, results: list[str]) -> tuple[Message, ...]:
     """The turn as the model is shown it again: its own words, then the results in the calls' order."""
     calls = answer.calls[:MAX_CALLS_A_TURN]
-    said = Message("assistant", answer.text, calls)
+    said = Message("assistant", answer.text, calls, thoughts=answer.thoughts)
     if not calls:
         return (said, Message("user", NUDGE))
     pairs = zip(calls, results, strict=True)

@@ -16,9 +16,6 @@ from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome, StageFailed
 
-MAX_ATTEMPTS = 3
-"""After this many attempts a ticket has failed; a retry by the client gives it one more."""
-
 
 async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
@@ -72,7 +69,7 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
         if not tried.failures:
             await _end(context, ticket.id, TicketStatus.DONE, tried)
             return
-        if ticket.attempts >= MAX_ATTEMPTS:
+        if ticket.attempts >= trial.MAX_ATTEMPTS:
             await trial.take_back(workspace, ticket, tried.base)
             await _end(context, ticket.id, TicketStatus.FAILED, tried)
             return

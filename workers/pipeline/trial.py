@@ -23,6 +23,10 @@ from workers.pipeline.attempt import GaveUp, attempt
 from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check
 from workers.steps import Result, note, once
 
+MAX_ATTEMPTS = 3
+"""After this many attempts a ticket has failed; a retry by the client gives it one more. The last one is made
+by the model for hard cases."""
+
 REGRESSION_S = 60
 """Time for earlier tickets' checks after each ticket; at the end all of them run, however long it takes."""
 
@@ -47,7 +51,15 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
         await run_check(context, workspace, ticket, check, base, "red")
     shown, start = await _start(context, workspace, ticket)
     try:
-        await attempt(context, workspace, ticket.id, ticket.attempts, shown, start.tree)
+        await attempt(
+            context,
+            workspace,
+            ticket.id,
+            ticket.attempts,
+            shown,
+            start.tree,
+            strong=ticket.attempts >= MAX_ATTEMPTS,
+        )
     except GaveUp as reason:
         failure = Failure(reason=str(reason), criterion="", check="", output="")
         return Tried(base, start, [failure], {"log": str(reason)})

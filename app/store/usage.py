@@ -1,0 +1,73 @@
+"""What a job has used, as clients see it: live, by role and by ticket. The owner is part of the question."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Float, ScalarSelect, bindparam, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.budget import Limits
+from app.store.answers import as_text, made_of
+from app.store.spending import ANSWERED, ModelAttempt
+from app.store.tables import Job, Ticket
+
+
+def _sums() -> dict[str, ColumnElement[Any]]:
+    return {
+        "attempts": func.count(),
+        "model_calls": func.count().filter(ModelAttempt.outcome == ANSWERED),
+        "input_tokens": func.sum(ModelAttempt.input_tokens),
+        "cached_tokens": func.sum(ModelAttempt.cached_tokens),
+        "output_tokens": func.sum(ModelAttempt.output_tokens),
+        "cost_usd": func.sum(ModelAttempt.cost_usd),
+    }
+
+
+def _by_role() -> ScalarSelect[Any]:
+    rows = (
+        select(ModelAttempt.agent, ModelAttempt.model, *(v.label(k) for k, v in _sums().items()))
+        .where(ModelAttempt.job_id == Job.id)
+        .group_by(ModelAttempt.agent, ModelAttempt.model)
+        .order_by(ModelAttempt.agent, ModelAttempt.model)
+        .correlate(Job)
+        .subquery()
+    )
+    shown = made_of(role=rows.c.agent, model=rows.c.model, **{name: rows.c[name] for name in _sums()})
+    return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
+
+
+def _by_ticket() -> ScalarSelect[Any]:
+    rows = (
+        select(ModelAttempt.ticket_id, Ticket.title, Ticket.order, *(v.label(k) for k, v in _sums().items()))
+        .join(Ticket, Ticket.id == ModelAttempt.ticket_id)
+        .where(ModelAttempt.job_id == Job.id)
+        .group_by(ModelAttempt.ticket_id, Ticket.title, Ticket.order)
+        .order_by(Ticket.order)
+        .correlate(Job)
+        .subquery()
+    )
+    shown = made_of(
+        ticket_id=rows.c.ticket_id, title=rows.c.title, **{name: rows.c[name] for name in _sums()}
+    )
+    return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
+
+
+async def usage(connection: AsyncConnection, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
+    """A `UsageDetail`; `limits` are the service's, which hold where the job has none of its own."""
+    query = select(
+        as_text(
+            made_of(
+                input_tokens=Job.input_tokens,
+                output_tokens=Job.output_tokens,
+                cost_usd=Job.cost_usd,
+                model_calls=Job.model_calls,
+                reserved_tokens=func.greatest(Job.committed_tokens - Job.input_tokens - Job.output_tokens, 0),
+                token_budget=func.coalesce(Job.token_budget, literal(limits.job_tokens, BigInteger)),
+                cost_budget_usd=func.coalesce(Job.cost_budget_usd, literal(limits.job_usd, Float)),
+                by_role=_by_role(),
+                by_ticket=_by_ticket(),
+            )
+        )
+    ).where(Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
+    found = (await connection.execute(query, {"job_id": job_id, "owner": owner})).scalar_one_or_none()
+    return None if found is None else found.encode()

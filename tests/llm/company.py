@@ -1,0 +1,56 @@
+"""A scripted company behind the wire: what a role is asked is read from the request itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.llm.server import Exchange, Move, answer_streamed, answer_whole
+from workers.agents import roles
+from workers.llm.model import Answer, Message, Question, Tokens, ToolCall
+from workers.llm.scripted import Script, ScriptedModel
+
+ROLES = [role for role in vars(roles).values() if isinstance(role, roles.Role)]
+
+Misfortunes = dict[str, Sequence[Move] | Move]
+"""By purpose, what happens instead of an answer: each once, in order, or one for ever."""
+
+
+def question_of(exchange: Exchange) -> Question:
+    """Who is asked what."""
+    first, *rest = exchange.body["messages"]
+    role = next(role for role in ROLES if first["content"].startswith(role.instructions))
+    return Question(role.agent, role.purpose, first["content"], tuple(_message(turn) for turn in rest))
+
+
+def _message(turn: dict[str, Any]) -> Message:
+    calls = [
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in turn.get("tool_calls") or ()
+    ]
+    return Message(turn["role"], turn.get("content") or "", tuple(calls), turn.get("tool_call_id", ""))
+
+
+def plays(script: Script, misfortunes: Misfortunes | None = None) -> Move:
+    """Answer as `script` says, with a plausible bill, but for what `misfortunes` say."""
+    model = ScriptedModel(script)
+    met: dict[str, int] = {}
+
+    async def move(exchange: Exchange) -> None:
+        question = question_of(exchange)
+        bad = (misfortunes or {}).get(question.purpose)
+        place = met[question.purpose] = met.get(question.purpose, -1) + 1
+        if callable(bad):
+            await bad(exchange)
+        elif bad is not None and place < len(bad):
+            await bad[place](exchange)
+        else:
+            answer = await model.ask(question)
+            billed = Answer(answer.text, "", answer.calls, _bill(exchange, answer), answer.finish_reason)
+            await (answer_streamed if exchange.streamed else answer_whole)(exchange, billed)
+
+    return move
+
+
+def _bill(exchange: Exchange, answer: Answer) -> Tokens:
+    """About four characters a token, as real ones count."""
+    said = len(answer.text) + sum(len(call.arguments) for call in answer.calls)
+    return Tokens(len(str(exchange.body)) // 4, min(said // 4 + 1, exchange.body["max_tokens"]))

@@ -1,0 +1,35 @@
+"""A scripted server of models, and lineups of real providers that talk to it."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tests.llm.server import Move, Server, open_server
+from workers.llm.endpoint import Endpoint, TimeLimits
+from workers.llm.lineup import Lineup, Patience
+from workers.llm.prices import fixed
+from workers.llm.provider import Provider, open_openai
+
+SHORT = TimeLimits(connect_s=1, first_token_s=0.4, gap_s=0.4, call_s=3)
+HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.05, longest_wait_s=0.5)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with open_server() as opened:
+        yield opened
+
+
+def provider(server: Server, key: str, *moves: Move, name: str = "tiny") -> Provider:
+    """A model whose requests to `server` are answered by `moves`. It costs 1 and 4 USD a million tokens."""
+    server.scripts[key] = moves
+    return open_openai(name, base_url=server.url, key=key, endpoint=Endpoint(SHORT), price=fixed(1.0, 4.0))
+
+
+def lineup(server: Server, moves: Sequence[Move], fallback: Sequence[Move] = ()) -> Lineup:
+    """A lineup of one model with the key `sk-first`, and one with `sk-second` behind it."""
+    return Lineup(
+        first=provider(server, "sk-first", *moves),
+        fallback=provider(server, "sk-second", *fallback, name="other") if fallback else None,
+        patience=HASTE,
+    )

@@ -1,0 +1,207 @@
+"""Budgets hold: whatever is asked at once, whenever a worker dies, and whatever a server bills."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+import pytest
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from app.actions import budgets, jobs, runs
+from app.domain.budget import NO_LIMITS, Limits, Use
+from app.store import spending
+from app.store.runs import claim
+from app.store.spending import Purpose, Refused
+from tests.house import TERMS, House
+from tests.llm import server as wire
+from tests.llm.company import plays, question_of
+from tests.llm.conftest import lineup
+from tests.llm.server import Exchange, Server
+from tests.llm.test_whole_job import DONE, attempts
+from tests.pipeline.company import company
+
+
+async def make(house: House) -> UUID:
+    return await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+
+
+async def claimed(house: House) -> Purpose:
+    """A job whose run is held by nobody but the test."""
+    job_id = await make(house)
+    async with house.resources.engine.begin() as connection:
+        held = await claim(connection, "test", 600)
+    assert held is not None
+    assert held.job_id == job_id
+    return Purpose(job_id, held.run_id, held.fence, "a", "CEO")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_way_to_overrun(house: House, seed: int) -> None:
+    """Many jobs of one user at once, with answers, failures, deaths and bills below the worst case."""
+    chance = random.Random(seed)
+    limits = Limits(job_tokens=4000, job_usd=0.05, day_tokens=9000, day_usd=0.12)
+    engine = house.resources.engine
+
+    async def live(purpose: Purpose) -> Counter[str]:
+        met: Counter[str] = Counter()
+        for _ in range(25):
+            tokens_in, tokens_out = chance.randrange(1, 400), chance.randrange(1, 400)
+            worst = Use(tokens_in, tokens_out, cost_usd=(tokens_in + 4 * tokens_out) / 1e5)
+            async with engine.begin() as connection:
+                made = await spending.reserve(connection, purpose, "m", worst, limits)
+            if isinstance(made, Refused):
+                met[made.limit] += 1
+                continue
+            await asyncio.sleep(chance.random() / 200)
+            share = chance.random()
+            billed = Use(int(tokens_in * share), int(tokens_out * share), cost_usd=0.0)
+            billed = replace(billed, cost_usd=(billed.input_tokens + 4 * billed.output_tokens) / 1e5)
+            if chance.random() < 0.8:  # else its worker died
+                used = chance.choice([billed, None])
+                async with engine.begin() as connection:
+                    await spending.settle(connection, purpose.job_id, made, "answered", used, 1)
+        return met
+
+    async def hold() -> None:
+        while True:
+            async with house.resources.read() as connection:
+                over = await connection.scalar(
+                    text(
+                        "select (select count(*) from jobs where committed_tokens > 4000"
+                        " or committed_usd > 0.05 + 1e-9 or input_tokens + output_tokens > committed_tokens)"
+                        " + (select count(*) from user_days where committed_tokens > 9000"
+                        " or committed_usd > 0.12 + 1e-9)"
+                    )
+                )
+            assert over == 0
+            await asyncio.sleep(0.002)
+
+    watch = asyncio.ensure_future(hold())
+    met = await asyncio.gather(*(live(await claimed(house)) for _ in range(4)))
+    watch.cancel()
+    (watched,) = await asyncio.gather(watch, return_exceptions=True)
+    assert isinstance(watched, asyncio.CancelledError), watched
+    assert sum(met, Counter())["job"] + sum(met, Counter())["day"] > 0, "the limits were met"
+    async with house.resources.read() as connection:
+        day = (await connection.execute(text("select committed_tokens, committed_usd from user_days"))).one()
+        query = text("select sum(committed_tokens), sum(committed_usd) from jobs")
+        total = (await connection.execute(query)).one()
+    assert day[0] == total[0]
+    assert abs(day[1] - total[1]) < 1e-9
+
+
+async def test_a_settled_request_is_settled_once(house: House) -> None:
+    purpose = await claimed(house)
+    engine = house.resources.engine
+    async with engine.begin() as connection:
+        made = await spending.reserve(connection, purpose, "m", Use(10, 20, cost_usd=1.0), NO_LIMITS)
+        assert isinstance(made, int)
+        for _ in range(2):
+            used = Use(5, 5, cost_usd=0.5)
+            await spending.settle(connection, purpose.job_id, made, "answered", used, 1)
+    job = await house.job(purpose.job_id)
+    assert (job.input_tokens, job.output_tokens, job.cost_usd, job.model_calls) == (5, 5, 0.5, 1)
+    assert (job.committed_tokens, job.committed_usd) == (10, 0.5)
+
+
+async def test_a_worker_whose_run_is_not_its_own_reserves_nothing(house: House) -> None:
+    purpose = await claimed(house)
+    stale = replace(purpose, fence=purpose.fence - 1)
+    gone = replace(purpose, job_id=uuid7())
+    async with house.resources.engine.begin() as connection:
+        for wrong in (stale, gone):
+            found = await spending.reserve(connection, wrong, "m", Use(1, 1), NO_LIMITS)
+            assert found == Refused("lease")
+
+
+async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House, server: Server) -> None:
+    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    async with house.worker(models):
+        job_id = await make(house)
+        whole = await house.until_finished(job_id)
+    needed = whole.committed_tokens
+    server.asked.clear()
+    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    terms = replace(TERMS, limits=Limits(job_tokens=needed + 15_000))  # ends in the middle of the building
+    async with house.worker(models, terms=terms):
+        job_id = await make(house)
+        spent = 0
+        while (job := await house.until_finished(job_id)).status == "failed":
+            assert job.failure_code == "budget"
+            assert "POST …/budget/" in job.error_message
+            assert job.committed_tokens <= needed + 15_000 + spent * 2500
+            spent += 1
+            await budgets.set_budget(
+                house.resources, house.user_id, job_id, needed + 15_000 + spent * 2500, None
+            )
+            await runs.retry_job(house.resources, house.user_id, job_id)
+    assert spent > 0
+    assert (job.status, job.verification) == ("build_done", "verified")
+    asked = Counter(orjson.dumps(exchange.body) for exchange in server.asked)
+    assert max(asked.values()) == 1, "nothing was asked and paid for twice"
+    assert job.model_calls == whole.model_calls
+
+
+async def test_a_day_has_a_budget_too(house: House, server: Server) -> None:
+    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    async with house.worker(models, terms=replace(TERMS, limits=Limits(day_tokens=12_000))):
+        job = await house.until_finished(await make(house))
+    assert job.failure_code == "budget"
+    assert "today" in job.error_message
+
+
+async def test_a_budget_in_usd_needs_a_price(house: House, server: Server) -> None:
+    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    models.first._price = lambda _: None  # type: ignore[attr-defined]
+    async with house.worker(models):
+        job_id = await make(house)
+        await budgets.set_budget(house.resources, house.user_id, job_id, None, 5.0)
+        job = await house.until_finished(job_id)
+    if not server.asked:
+        assert job.failure_code == "budget"
+        assert "MODEL_INPUT_PRICE_USD" in job.error_message
+
+
+async def test_an_answer_lost_with_its_worker_is_charged_and_asked_for_once_more(
+    house: House, server: Server
+) -> None:
+    """The first worker is taken away while the server thinks; the second finishes the job."""
+    good = plays(company(intake=lambda _: DONE))
+    held = asyncio.Event()
+
+    async def first(exchange: Exchange) -> None:
+        if question_of(exchange).purpose == "prd" and not held.is_set():
+            held.set()
+            await wire.never_answers(exchange)
+        else:
+            await good(exchange)
+
+    models = lineup(server, [first])
+    async with house.worker(models, "w1"):
+        job_id = await make(house)
+        await held.wait()
+    async with house.worker(models, "w2"):
+        job = await house.until_finished(job_id)
+    assert job.status == "build_done"
+    made = await attempts(house, job_id)
+    (lost,) = [attempt for attempt in made if attempt.outcome == "lost"]
+    assert lost.input_tokens + lost.output_tokens == lost.reserved_input + lost.reserved_output
+    assert {attempt.outcome for attempt in made} == {"answered", "lost"}
+    assert job.input_tokens == sum(attempt.input_tokens for attempt in made)
+    asked = Counter(orjson.dumps(exchange.body) for exchange in server.asked)
+    assert sorted(asked.values(), reverse=True)[:2] == [2, 1]
+    assert len(made) == len(server.asked)
+
+
+async def test_without_a_bill_the_reservation_is_charged(house: House, server: Server) -> None:
+    reply = wire.says(DONE.model_dump_json(), tokens=None)
+    good = plays(company(), {"intake": reply})
+    async with house.worker(lineup(server, [good])):
+        job = await house.until_finished(await make(house))
+    made = await attempts(house, job.id)
+    assert job.status == "build_done"
+    assert (made[0].input_tokens, made[0].output_tokens) == (made[0].reserved_input, made[0].reserved_output)

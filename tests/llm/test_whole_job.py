@@ -1,0 +1,46 @@
+"""A whole job over the wire: what was asked, what it cost, and that the books agree with the bill."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from app.actions import jobs
+from app.store.tables import Job
+from tests.house import House
+from tests.llm.company import plays
+from tests.llm.conftest import lineup
+from tests.llm.server import Server
+from tests.pipeline.company import company
+from workers.agents.outputs import ClientReply
+from workers.llm.lineup import Lineup
+
+DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+
+
+async def play(house: House, models: Lineup) -> Job:
+    async with house.worker(models):
+        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        return await house.until_finished(job_id)
+
+
+async def attempts(house: House, job_id: UUID) -> list[Any]:
+    async with house.resources.read() as connection:
+        query = text("select * from model_attempts where job_id = :id order by id")
+        return list((await connection.execute(query, {"id": job_id})).all())
+
+
+async def test_a_company_behind_the_wire_builds_an_app(house: House, server: Server) -> None:
+    job = await play(house, lineup(server, [plays(company(intake=lambda _: DONE))]))
+    assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
+    made = await attempts(house, job.id)
+    assert {attempt.outcome for attempt in made} == {"answered"}
+    assert job.model_calls == len(made) == len(server.asked)
+    assert job.input_tokens == sum(attempt.input_tokens for attempt in made) > 0
+    assert job.committed_tokens == job.input_tokens + job.output_tokens
+    assert abs(job.cost_usd - (job.input_tokens + 4 * job.output_tokens) / 1e6) < 1e-9
+    assert abs(job.committed_usd - job.cost_usd) < 1e-9
+    for attempt in made:
+        assert attempt.input_tokens <= attempt.reserved_input, "the estimate holds"
+    assert {attempt.model for attempt in made} == {"openai:tiny"}
+    assert len({attempt.ticket_id for attempt in made}) == 3, "two tickets, and what belongs to none"

@@ -120,7 +120,7 @@ class Channel:
         while True:
             await asyncio.sleep(self._patience.ping_s)
             # With nothing asked, silence may be that of a box that was put to sleep.
-            if self._link.busy and loop.time() - self._link.heard > self._patience.silence_s:
+            if self._link.busy() and loop.time() - self._link.heard > self._patience.silence_s:
                 self.broken("the guest fell silent")
                 return
             self._link.ping()

@@ -58,8 +58,9 @@ class DockerBox:
         return await self._engine.has_volume(f"{self.name}-app")
 
     async def create(self) -> None:
-        for part in ("scratch", "app"):
-            await self._engine.create_volume(f"{self.name}-{part}", self._labels)
+        """Harmless when it is there."""
+        names = (f"{self.name}-{part}" for part in ("scratch", "app"))
+        await asyncio.gather(*(self._engine.create_volume(name, self._labels) for name in names))
 
     async def note_fence(self, fence: int) -> None:
         """Remember the highest fence beyond the life of a guest, as an empty volume that says so. Of two that
@@ -104,10 +105,13 @@ class DockerBox:
         return container.labels.get(GUEST) != self._recipe.version
 
     async def _make(self) -> None:
-        if not await self._engine.has_image(self._recipe.image):
-            raise SandboxUnavailable(f"{no_image(self._recipe)} {MAKE_IMAGE}")
         labels = {**self._labels, GUEST: self._recipe.version}
-        await self._engine.create(self.name, container_config(self._recipe, self.name, labels))
+        try:
+            await self._engine.create(self.name, container_config(self._recipe, self.name, labels))
+        except EngineRefused as refusal:
+            if refusal.status == NOT_FOUND:
+                raise SandboxUnavailable(f"{no_image(self._recipe)} {MAKE_IMAGE}") from refusal
+            raise
 
     async def open(self) -> tuple[ExecReader, ExecWriter]:
         """A relay to the guest of the running container."""

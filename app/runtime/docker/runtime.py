@@ -136,8 +136,8 @@ class DockerRuntime:
         return frozenset(UUID(each[JOB]) for each in labels)
 
     async def rest(self) -> None:
-        """Freeze boxes that were idle for `rest_s`: they wake in an instant and keep their app. They keep their
-        memory too, so of those beyond `max_boxes` the ones that were made first are ended."""
+        """Freeze boxes that were idle for `rest_s`: they wake in an instant and keep their app. They keep
+        their memory too, so of those beyond `max_boxes` the ones that were made first are ended."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         jobs = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
@@ -195,11 +195,10 @@ class DockerRuntime:
         return self._company
 
     async def _prepare(self, box: DockerBox, create: bool) -> None:
-        if await box.exists():
-            return
-        if not create:
+        if create:
+            await box.create()
+        elif not await box.exists():
             raise WorkspaceMissing("this job has no workspace yet")
-        await box.create()
 
     async def _wake(self, box: DockerBox, fence: int | None) -> Channel:
         """A channel to the guest, its box made or woken if need be."""
@@ -234,10 +233,16 @@ class DockerRuntime:
     async def _awake(self, box: DockerBox) -> Channel | None:
         """The channel that this process has, with its box thawed if it was frozen."""
         channel = self._known(box.job_id)
-        if channel is not None:
-            container = await box.inspect()
-            if container is not None and container.state == "paused":
-                await box.awake()
+        if channel is None:
+            return None
+        container = await box.inspect()
+        if container is None or container.state not in ("running", "paused"):
+            # Its end is on its way to us.
+            self._shared.pop(box.job_id, None)
+            await channel.close()
+            return None
+        if container.state == "paused":
+            await box.awake()
         return channel
 
     def _known(self, job_id: UUID) -> Channel | None:

@@ -190,7 +190,6 @@ class Link:
         self.lost: LinkLost | None = None
         self.heard = asyncio.get_running_loop().time()
 
-    @property
     def busy(self) -> bool:
         return bool(self._streams)
 

@@ -1,6 +1,7 @@
 """Real parts for every test: PostgreSQL and Valkey of our own, one set per test process."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from app.embedded import stack as embedded
 from app.store.database import async_url
 from app.store.migrate import migrate
 from tests.house import House, open_house
+
+# Whole services under test build in local boxes, also where there is an engine; containers have tests of their own.
+os.environ.setdefault("WORKSPACE_RUNTIME", "local")
 
 MAY_BLOCK = (
     ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for files in the home folder

@@ -24,7 +24,6 @@ from app.api.documented import openapi_of
 from app.api.envelope import Envelope
 from app.api.errors import handle_errors
 from app.api.preview_door import PreviewDoor, PreviewGate
-from app.api.preview_origin import PreviewOrigin
 from app.api.readiness import Remembered
 from app.api.router import DOORS
 from app.api.socket_protocol import SOCKET_OPTIONS
@@ -39,6 +38,7 @@ from app.bootstrap import (
     open_resources,
     require_configured,
 )
+from app.domain.preview_origin import PreviewOrigin
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings

@@ -5,10 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.budget import Limits
+from app.domain.preview_origin import PreviewOrigin
 
 MIN_SECRET_CHARS = 32
 
@@ -86,6 +87,12 @@ class Settings(BaseSettings):
     preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
+
+    @field_validator("preview_origin")
+    @classmethod
+    def _names_an_origin_each(cls, template: str) -> str:
+        PreviewOrigin(template)
+        return template
 
     @model_validator(mode="after")
     def _strong_secret_in_production(self) -> "Settings":

@@ -12,12 +12,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
-from app.api.preview_origin import PreviewOrigin
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
 from app.domain.budget import Limits
 from app.domain.errors import NOT_FOUND, NotFound, Unauthorized
+from app.domain.preview_origin import PreviewOrigin
 from app.domain.values import parse_id
 from app.resources import Resources
 from app.store import users

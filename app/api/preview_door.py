@@ -24,9 +24,9 @@ from app.api.preview_http import (
     request_headers,
     request_target,
 )
-from app.api.preview_origin import PreviewOrigin
 from app.api.preview_socket import pass_socket
 from app.domain.errors import Refusal, Unavailable
+from app.domain.preview_origin import PreviewOrigin
 from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
 from app.store.database import Reads
 from app.store.previews import Seen, find, still_valid

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.api.preview_headers import for_the_app
-from app.api.preview_origin import PreviewOrigin
+from app.domain.preview_origin import PreviewOrigin
 from tests.preview.conftest import Shown
 
 OURS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/auth/me/", "/api/jobs/")

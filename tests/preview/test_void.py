@@ -2,8 +2,10 @@
 
 import asyncio
 import socket as sockets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +15,10 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed
 
 from app.main import Boardroom, create_app, server_config
-from tests.api.conftest import Person, Server, Service, until
-from tests.preview.conftest import Shown
+from tests.api.conftest import Person, Server, Service, serve
+from tests.api.conftest import until as until_here
+from tests.conftest import Parts
+from tests.preview.conftest import Shown, build, until
 
 UNKNOWN = "a" * 32
 
@@ -173,7 +177,7 @@ async def beside(service: Service) -> AsyncIterator[str]:
     with sockets.create_server(("127.0.0.1", 0)) as listener:
         server = Server(server_config(application, application.settings))
         serving = asyncio.create_task(server.serve([listener]))
-        await until(lambda: server.started or serving.done())
+        await until_here(lambda: server.started or serving.done())
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
@@ -189,3 +193,31 @@ async def test_two_web_processes(own: Shown) -> None:
         assert "Reading list" in (await browser.get("/")).text
         await log_out(own)
         assert (await browser.get("/")).status_code == 404
+
+
+async def test_only_use_keeps_a_box_awake(parts: Parts, tmp_path: Path) -> None:
+    async with (
+        serve(parts, tmp_path, workspace_idle_s=1) as service,
+        person_of(service) as ada,
+        build(service, ada) as shown,
+    ):
+        await shown.open()
+        async with shown.browser() as browser, browser.stream("GET", "/events") as answer:
+            lines = answer.aiter_lines()
+            assert await anext(lines) == "data: one"
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                assert (await shown.status())["state"] == "running"
+
+        async def asleep() -> bool:
+            return (await shown.status())["state"] == "asleep"
+
+        await until(asleep)  # though somebody asks for the status all the time
+        assert (await shown.get()).status_code == 404
+
+
+@asynccontextmanager
+async def person_of(service: Service) -> AsyncIterator[Person]:
+    person = await service.person()
+    yield person
+    await person.client.aclose()

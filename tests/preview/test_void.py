@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed
 
+from app.domain.workspace import MANIFEST, Manifest
 from app.main import Boardroom, create_app, server_config
 from tests.api.conftest import Person, Server, Service, serve
 from tests.api.conftest import until as until_here
@@ -118,6 +119,10 @@ async def test_an_app_that_is_started_again_in_the_same_box(own: Shown) -> None:
     gone = same(await own.get())
     assert gone == await nothing_here(own)
     assert (await own.status())["preview_url"] is None
+    async with own.workspace() as workspace:
+        manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
+        assert (await workspace.start_app(manifest)).answering
+    assert same(await own.get()) == gone  # though nobody has asked for a new one yet
     first = own.url
     assert await own.open() != first
 

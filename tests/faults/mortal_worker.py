@@ -29,7 +29,7 @@ from tests.pipeline.company import mortal_company
 from workers.context import Change, Context
 from workers.leases import Desk, Terms
 from workers.llm.lineup import Lineup
-from workers.llm.model import Answer, Question
+from workers.llm.model import Answer, Hear, Question
 from workers.llm.scripted import ScriptedModel
 
 TERMS = Terms(slots=1, lease_s=0.15, sweep_s=0.02)
@@ -41,11 +41,11 @@ class NotingModel(ScriptedModel):
 
     calls: Path
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
         digest = hashlib.sha256(orjson.dumps(question)).hexdigest()
         with self.calls.open("a") as file:
             file.write(f"{question.purpose} {digest}\n")
-        return await super().ask(question)
+        return await super().ask(question, hear)
 
 
 def die_at_first_commit(*, before: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.house import House
 from tests.llm import server as wire
-from tests.llm.company import plays
+from tests.llm.company import Misfortunes, plays
 from tests.llm.conftest import lineup
 from tests.llm.server import Move, Server, refuses, says, sends
 from tests.llm.test_whole_job import DONE, attempts, play
@@ -59,9 +59,11 @@ async def test_a_server_that_fails_for_ever(house: House, server: Server, name: 
 @pytest.mark.parametrize("name", [name for name, (_, calls) in UNREACHABLE.items() if calls > 1])
 async def test_a_server_that_fails_twice_and_comes_back(house: House, server: Server, name: str) -> None:
     bad, _ = UNREACHABLE[name]
-    misfortunes = {"analysis": [bad, bad]}
+    misfortunes: Misfortunes = {"analysis": [bad, bad], "discussion": refuses(400, "enough for a test")}
     job = await play(house, lineup(server, [plays(company(intake=lambda _: DONE), misfortunes)]))
-    assert (job.status, job.verification) == ("build_done", "verified")
+    assert "enough for a test" in job.error_message
+    made = [attempt for attempt in await attempts(house, job.id) if attempt.agent == "Business Analyst"]
+    assert [attempt.outcome == "answered" for attempt in made] == [False, False, True]
 
 
 @pytest.mark.parametrize("move", [refuses(401), refuses(429, "quota", "insufficient_quota"), refuses(500)])

@@ -80,8 +80,9 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
             assert over == 0
             await asyncio.sleep(0.002)
 
+    purposes = [await claimed(house) for _ in range(4)]
     watch = asyncio.ensure_future(hold())
-    met = await asyncio.gather(*(live(await claimed(house)) for _ in range(4)))
+    met = await asyncio.gather(*map(live, purposes))
     watch.cancel()
     (watched,) = await asyncio.gather(watch, return_exceptions=True)
     assert isinstance(watched, asyncio.CancelledError), watched
@@ -133,10 +134,10 @@ async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House
         while (job := await house.until_finished(job_id)).status == "failed":
             assert job.failure_code == "budget"
             assert "POST …/budget/" in job.error_message
-            assert job.committed_tokens <= needed + 15_000 + spent * 2500
+            assert job.committed_tokens <= needed + 15_000 + spent * 8000
             spent += 1
             await budgets.set_budget(
-                house.resources, house.user_id, job_id, needed + 15_000 + spent * 2500, None
+                house.resources, house.user_id, job_id, needed + 15_000 + spent * 8000, None
             )
             await runs.retry_job(house.resources, house.user_id, job_id)
     assert spent > 0
@@ -157,13 +158,12 @@ async def test_a_day_has_a_budget_too(house: House, server: Server) -> None:
 async def test_a_budget_in_usd_needs_a_price(house: House, server: Server) -> None:
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
     models.first._price = lambda _: None  # type: ignore[attr-defined]
+    job_id = await make(house)
+    await budgets.set_budget(house.resources, house.user_id, job_id, None, 5.0)
     async with house.worker(models):
-        job_id = await make(house)
-        await budgets.set_budget(house.resources, house.user_id, job_id, None, 5.0)
         job = await house.until_finished(job_id)
-    if not server.asked:
-        assert job.failure_code == "budget"
-        assert "MODEL_INPUT_PRICE_USD" in job.error_message
+    assert (job.failure_code, server.asked) == ("budget", [])
+    assert "MODEL_INPUT_PRICE_USD" in job.error_message
 
 
 async def test_an_answer_lost_with_its_worker_is_charged_and_asked_for_once_more(

@@ -24,7 +24,7 @@ from workers.steps import Result, once
 
 MAX_TURNS = 40
 MAX_CALLS_A_TURN = 12
-MAX_SAME = 6
+MAX_SAME = 4
 MAX_SILENT = 3
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 

@@ -1,0 +1,67 @@
+"""What a job has used, and how much it may."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.budget import NO_LIMITS, Use
+from app.store import spending
+from app.store.runs import claim
+from app.store.spending import Purpose
+from tests.api.conftest import Person, Service
+from tests.api.rows import add_ticket
+
+
+async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, used: Use | None) -> None:
+    """As if a worker had made one request."""
+    async with service.resources.engine.begin() as connection:
+        run = await connection.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
+        await connection.execute(text("update runs set lease_until = null where id = :id"), {"id": run})
+        held = await claim(connection, "test", 600, run)
+        assert held is not None
+        ticket = UUID(ticket_id) if ticket_id else None
+        purpose = Purpose(UUID(job_id), run, held.fence, "s", agent, ticket)
+        worst = Use(100, 200, cost_usd=0.03)
+        made = await spending.reserve(connection, purpose, "openai:m", worst, NO_LIMITS)
+        assert isinstance(made, int)
+        if used is not None:
+            await spending.settle(connection, UUID(job_id), made, "answered", used, 5)
+
+
+async def test_usage_by_role_and_ticket(service: Service, ada: Person, mallory: Person) -> None:
+    job_id = await ada.job()
+    empty = (await ada.client.get(f"/api/jobs/{job_id}/usage/")).json()
+    assert (empty["by_role"], empty["by_ticket"], empty["token_budget"]) == ([], [], 5_000_000)
+    ticket_id = await add_ticket(service.resources, job_id, 1)
+    await use(service, job_id, "CEO", None, Use(10, 20, 5, 0.01))
+    await use(service, job_id, "Builder", ticket_id, Use(30, 40, 0, 0.02))
+    await use(service, job_id, "Builder", ticket_id, None)
+    found = (await ada.client.get(f"/api/jobs/{job_id}/usage/")).json()
+    assert (found["input_tokens"], found["output_tokens"], found["model_calls"]) == (40, 60, 2)
+    assert found["reserved_tokens"] == 300
+    assert [(row["role"], row["attempts"], row["input_tokens"]) for row in found["by_role"]] == [
+        ("Builder", 2, 30),
+        ("CEO", 1, 10),
+    ]
+    assert found["by_role"][1]["cached_tokens"] == 5
+    assert [(row["title"], row["output_tokens"]) for row in found["by_ticket"]] == [("Ticket 1", 40)]
+    assert (await ada.client.get(f"/api/jobs/{job_id}/")).json()["usage"]["model_calls"] == 2
+    assert (await mallory.client.get(f"/api/jobs/{job_id}/usage/")).status_code == 404
+
+
+async def test_a_budget_of_the_jobs_own(ada: Person, mallory: Person) -> None:
+    job_id = await ada.job()
+    address = f"/api/jobs/{job_id}/budget/"
+    raised = await ada.client.post(address, json={"token_budget": 7000})
+    assert (raised.json()["token_budget"], raised.json()["cost_budget_usd"]) == (7000, None)
+    raised = await ada.client.post(address, json={"cost_budget_usd": 2.5})
+    assert (raised.json()["token_budget"], raised.json()["cost_budget_usd"]) == (7000, 2.5)
+    assert (await mallory.client.post(address, json={"token_budget": 1})).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"token_budget": 0}, {"token_budget": "x"}, {"cost_budget_usd": -1}])
+async def test_a_budget_that_is_none(ada: Person, body: dict[str, object]) -> None:
+    job_id = await ada.job()
+    refused = await ada.client.post(f"/api/jobs/{job_id}/budget/", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")

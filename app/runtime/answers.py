@@ -173,7 +173,7 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
         case "busy":
             return WorkspaceBusy("a worker is attached")
         case "no_tree":
-            return TreeMissing("the box does not know this tree")
+            return TreeMissing("The box was lost, and with it what was done since the last commit.")
     return RuntimeProblem(f"the guest could not do it: {detail or code}")
 
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from app.domain.conversation import Agent
 from app.domain.events import LOG_TAIL_BYTES
-from app.runtime.workspace import Commit, Workspace
+from app.runtime.workspace import Commit, TreeMissing, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.agents.facts import BuildingFacts, Failure
@@ -60,7 +60,8 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
             start.tree,
             strong=ticket.attempts >= MAX_ATTEMPTS,
         )
-    except GaveUp as reason:
+    # A box that was lost in the middle takes the attempt with it, and nothing before it.
+    except (GaveUp, TreeMissing) as reason:
         failure = Failure(reason=str(reason), criterion="", check="", output="")
         return Tried(base, start, [failure], {"log": str(reason)})
     commit = await workspace.commit(ticket.title, Agent.BUILDER)

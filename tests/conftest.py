@@ -26,6 +26,8 @@ MAY_BLOCK = (
     ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for files in the home folder
     ("linecache.py", "checkcache"),  # a fault of ours is being written down
     ("linecache.py", "updatecache"),
+    ("rich/traceback.py", "extract"),
+    ("rich/traceback.py", "_render_stack"),
     ("app/runtime/docker/find.py", "find_engine"),  # once, before anything is served
     ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files; nothing else runs meanwhile
 )

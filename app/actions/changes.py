@@ -29,11 +29,12 @@ def add_message(
     metadata: dict[str, Any],
     *,
     answers: UUID | None = None,
+    message_id: UUID | None = None,
 ) -> Message:
     """Store a message and tell it as `stageUpdate`. `metadata` holds at least `stage`."""
     job.last_position += 1
     message = Message(
-        id=uuid7(),
+        id=message_id or uuid7(),
         job_id=job.id,
         position=job.last_position,
         role=role,

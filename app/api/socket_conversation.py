@@ -22,6 +22,8 @@ MAX_QUEUED = 1000
 MAX_QUEUED_CHARS = 4 * 1024 * 1024
 """What may wait for a reader whose connection is full. More closes it: the log makes coming back cheap."""
 
+MAX_QUEUED_DELTAS = 100
+
 MAX_MESSAGES, MESSAGES_WINDOW_S = 20, 10.0
 """What a client may send."""
 
@@ -35,6 +37,7 @@ class Conversation:
         self._resources = resources
         self._job_id = job_id
         self._replays = False
+        self._wants_deltas = websocket.query_params.get("deltas") == "1"
         self._left = False
         self._queue: deque[str] = deque()
         self._queued_chars = 0
@@ -75,6 +78,12 @@ class Conversation:
         self._wake.set()
         if len(self._queue) > MAX_QUEUED or (len(self._queue) > 1 and self._queued_chars > MAX_QUEUED_CHARS):
             self.end(Close.TOO_SLOW)
+
+    def overhear(self, payload: str) -> None:
+        """A piece of a reply that is still being made: nothing to a reader who is behind, since the whole
+        reply comes as an event."""
+        if self._wants_deltas and len(self._queue) < MAX_QUEUED_DELTAS:
+            self.hear(payload)
 
     def gone(self) -> None:
         self.end(Close.GONE)

@@ -23,4 +23,7 @@ class Bus(Protocol):
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
         """Hint that these events were committed; none at all means "look now": the job was deleted."""
 
+    async def whisper(self, job_id: UUID, payload: str) -> None:
+        """Pass on what is neither stored nor numbered, to whoever listens now."""
+
     async def close(self) -> None: ...

@@ -27,6 +27,9 @@ class Listener(Protocol):
     def heard(self, job_id: UUID, seq: int, payload: str) -> None:
         """The job has an event `seq`; `payload` is its text, or empty if it did not travel along."""
 
+    def overheard(self, job_id: UUID, payload: str) -> None:
+        """Something that is neither stored nor numbered; may be lost."""
+
     def look(self) -> None:
         """Hints were or may have been lost: look at every job now."""
 
@@ -54,6 +57,9 @@ class Seat(Protocol):
 
     def hear(self, payload: str) -> None:
         """Send this event. Does not block."""
+
+    def overhear(self, payload: str) -> None:
+        """Send this, which is no event of the log, if it is wanted. Does not block."""
 
     def gone(self) -> None:
         """The job was deleted. Does not block."""
@@ -88,6 +94,10 @@ class Pump:
         else:
             self._head = max(self._head, seq)
             self._catch_up()
+
+    def overheard(self, payload: str) -> None:
+        for seat in self._seats:
+            seat.overhear(payload)
 
     async def join(self, seat: Seat, after: int, head: int) -> None:
         """Replay to `seat` what is stored after `after`, at least up to `head`, then let it listen."""
@@ -197,6 +207,10 @@ class Hub:
     def heard(self, job_id: UUID, seq: int, payload: str) -> None:
         if (pump := self._pumps.get(job_id)) is not None:
             pump.heard(seq, payload)
+
+    def overheard(self, job_id: UUID, payload: str) -> None:
+        if (pump := self._pumps.get(job_id)) is not None:
+            pump.overheard(payload)
 
     def look(self) -> None:
         self._look.set()

@@ -1,7 +1,8 @@
 """The bell of the event log on Redis or Valkey: one channel per job.
 
 A message is the event's number and, after a space, its text when that is short enough to travel along; an
-empty message means "look now". Nothing here is trusted to arrive: the log is the truth, the hub sweeps.
+empty message means "look now". What begins with a tilde is neither stored nor numbered. Nothing here is
+trusted to arrive: the log is the truth, the hub sweeps.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ BURST = 100
 """Messages handled before other tasks get their turn."""
 
 CHANNEL = "boardroom:job:"
+WHISPER = "~"
+"""Begins a message that is neither stored nor numbered."""
 
 log = structlog.get_logger()
 
@@ -62,9 +65,15 @@ class RedisBus:
         self._redis = redis
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
+        await self._publish(job_id, [_message(event) for event in events] or [""])
+
+    async def whisper(self, job_id: UUID, payload: str) -> None:
+        await self._publish(job_id, [WHISPER + payload])
+
+    async def _publish(self, job_id: UUID, messages: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(TELL_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
-                for message in [_message(event) for event in events] or [""]:
+                for message in messages:
                     pipe.publish(f"{CHANNEL}{job_id}", message)
                 await pipe.execute()
         except (RedisError, OSError) as error:
@@ -155,6 +164,8 @@ class RedisHints:
         match answer:
             case [b"message", channel, b""]:
                 listener.look()
+            case [b"message", channel, body] if body.startswith(WHISPER.encode()):
+                listener.overheard(_job_of(channel), body.decode().removeprefix(WHISPER))
             case [b"message", channel, body]:
                 seq, _, payload = body.decode().partition(" ")
                 listener.heard(_job_of(channel), int(seq), payload)

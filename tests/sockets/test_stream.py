@@ -162,3 +162,15 @@ async def test_the_text_sent_is_the_text_stored(web: Web, ada: Person, job_id: U
     assert json.loads(sent)["content"] == "A reading list."
     async with web.resources.read() as connection:
         assert sent == await connection.scalar(select(JobEvent.payload).where(JobEvent.job_id == job_id))
+
+
+async def test_deltas_reach_who_asked_for_them_and_nobody_else(web: Web, ada: Person, job_id: UUID) -> None:
+    piece = json.dumps({"kind": "messageDelta", "jobId": str(job_id), "id": "x", "text": "Wel"})
+    async with (
+        open_socket(web.url(job_id, "?deltas=1"), ada.access) as wants,
+        open_socket(web.url(job_id), ada.access) as plain,
+    ):
+        await web.resources.bus.whisper(job_id, piece)
+        await tell(web.resources, job_id, "Well.")
+        assert [event["kind"] for event in await wants.hear_all(2)] == ["messageDelta", "stageUpdate"]
+        assert (await plain.hear())["kind"] == "stageUpdate"

@@ -87,6 +87,8 @@ async def ask(
     messages: tuple[Message, ...],
     shape: type[O],
     check: Callable[[O], None] = lambda _: None,
+    *,
+    hear: Hear | None = None,
 ) -> Spoken[O]:
     """A typed answer. `check` raises ValueError for what the shape cannot know; the model is told either way.
 
@@ -94,7 +96,9 @@ async def ask(
     """
     problems = ""
     for attempt in range(1 + RE_ASKS):
-        answer = await speak(context, f"{key}.{attempt}", role, messages, schema=shape.model_json_schema())
+        answer = await speak(
+            context, f"{key}.{attempt}", role, messages, schema=shape.model_json_schema(), hear=hear
+        )
         try:
             value = shape.model_validate_json(_json_of(answer.text))
             check(value)

@@ -53,9 +53,7 @@ async def call(
     hear: Hear | None = None,
 ) -> Called:
     """An answer from the first of `models` that gives one. Raises ModelUnavailable, and what `ledger` raises.
-
-    Once something was heard there is no second attempt: people have seen it.
-    """
+    `hear` is told from the beginning again when an attempt broke off."""
     said: list[str] = []
     for model in models:
         try:
@@ -85,25 +83,15 @@ async def _ask_until(
 
 
 async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear | None) -> Called:
-    heard = False
-
-    def listen(text: str) -> None:
-        nonlocal heard
-        assert hear is not None
-        heard = True
-        hear(text)
-
     worst = worst_case(question)
     reserved = Use(worst.input, worst.output, cost_usd=model.price(worst))
     attempt = await ledger.reserve(model, reserved)
     began = monotonic()
     try:
-        answer = await model.ask(question, None if hear is None else listen)
+        answer = await model.ask(question, hear)
     except ModelUnavailable as problem:
         used = None if problem.may_cost else Use(0, 0)
         await ledger.fail(attempt, problem.outcome, used, _since(began))
-        if heard:
-            problem.then = Then.NOTHING
         raise
     return Called(_stored(answer), attempt, _used(model, answer.tokens), _since(began))
 

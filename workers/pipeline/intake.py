@@ -22,6 +22,7 @@ from workers.agents.roles import CLIENT_RELATIONS
 from workers.context import Change, Context
 from workers.llm.model import Message
 from workers.pipeline.outcome import Outcome
+from workers.pipeline.voice import speaking
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ async def intake(context: Context) -> Outcome:
                 return Outcome.WAIT
             continue
         key = f"intake.{turn.answers or 'end'}"
-        spoken = await ask(
-            context, key, CLIENT_RELATIONS, turn.messages, ClientReply, _must_end if turn.sum_up else _any
-        )
+        check = _must_end if turn.sum_up else _any
+        async with speaking(context, CLIENT_RELATIONS.agent, "reply") as voice:
+            spoken = await ask(
+                context, key, CLIENT_RELATIONS, turn.messages, ClientReply, check, hear=voice.hear
+            )
         async with context.change() as change:
-            if await _reply(change, turn, spoken):
+            if await _reply(change, turn, spoken, voice.id):
                 return Outcome.NEXT
 
 
@@ -76,7 +79,7 @@ def _with_order(said: list[Message], sum_up: bool) -> tuple[Message, ...]:
     return (*said, Message("user", SUM_UP)) if sum_up else tuple(said)
 
 
-async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply]) -> bool:
+async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply], message_id: UUID) -> bool:
     """Say it; at the end the summary becomes the job's prompt. Returns whether the conversation is over."""
     job, reply = change.job, spoken.value
     changes.add_message(
@@ -87,6 +90,7 @@ async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply]) -> boo
         clean(reply.reply),
         {"stage": STAGE_REQUIREMENTS, "model": spoken.model},
         answers=turn.answers,
+        message_id=message_id,
     )
     if not reply.done:
         return False

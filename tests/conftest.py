@@ -19,7 +19,7 @@ from app.store.database import async_url
 from app.store.migrate import migrate
 from tests.house import House, open_house
 
-# Whole services under test build in local boxes even where there is an engine: containers have their own tests.
+# Services under test build in local boxes even where there is an engine: containers have tests of their own.
 os.environ.setdefault("WORKSPACE_RUNTIME", "local")
 
 MAY_BLOCK = (

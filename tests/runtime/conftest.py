@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.runtime.docker.find import find_engine
+from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local import LocalRuntime
@@ -29,7 +29,10 @@ def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRunt
     image = settings.pop("image", os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE))
     limits = settings.pop("limits", ContainerLimits(idle_s=60))
     return DockerRuntime(
-        host or find_engine(os.environ.get("DOCKER_HOST", "")), name, Recipe(image, limits), **settings
+        host or find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE,
+        name,
+        Recipe(image, limits),
+        **settings,
     )
 
 

@@ -4,7 +4,7 @@ Every path is absolute under /app or relative to it. A tool that refuses answers
 with `error:`; nothing a tool says ends the loop but `finish`.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -64,6 +64,41 @@ class DeleteFile(Tool):
     path: Path
 
 
+class Search(Tool):
+    """Find lines that hold `text`, word for word, in the files below a folder."""
+
+    name = "search"
+    text: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    path: Path = "/app"
+
+
+class StartApp(Tool):
+    """Start the app from /app/boardroom.json, anew if it runs, and wait for its first answer."""
+
+    name = "start_app"
+
+
+class StopApp(Tool):
+    """Stop the app."""
+
+    name = "stop_app"
+
+
+class AppStatus(Tool):
+    """How the app is, and the last lines it printed."""
+
+    name = "app_status"
+
+
+class Request(Tool):
+    """Send one HTTP request to the app that `start_app` started; `body` is sent as it is, as JSON."""
+
+    name = "request"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
+    path: Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=2000)]
+    body: Annotated[str, StringConstraints(max_length=50_000)] | None = None
+
+
 class RunCommand(Tool):
     """Run a shell line in /app. It has no terminal and no network, and ends after `timeout_s` seconds."""
 
@@ -81,7 +116,21 @@ class Finish(Tool):
 
 
 TOOLS: dict[str, type[Tool]] = {
-    tool.name: tool for tool in (ListFiles, ReadFile, WriteFile, EditFile, DeleteFile, RunCommand, Finish)
+    tool.name: tool
+    for tool in (
+        ListFiles,
+        ReadFile,
+        Search,
+        WriteFile,
+        EditFile,
+        DeleteFile,
+        RunCommand,
+        StartApp,
+        StopApp,
+        AppStatus,
+        Request,
+        Finish,
+    )
 }
 
 

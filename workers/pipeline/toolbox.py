@@ -1,5 +1,6 @@
 """Carrying out the Builder's tool calls in the box. A refusal is an answer: a sentence after `error:`."""
 
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -7,20 +8,26 @@ from pydantic import ValidationError
 
 from app.domain.errors import Refusal
 from app.domain.values import clip
-from app.domain.workspace import LIST_LIMIT, resolve_path
-from app.runtime.workspace import Node, Workspace
+from app.domain.workspace import LIST_LIMIT, NOT_ENTERED, Manifest, resolve_path
+from app.runtime.workspace import AppStatus, Node, Workspace
 from workers.agents.tools import (
     TOOLS,
     DeleteFile,
     EditFile,
     ListFiles,
     ReadFile,
+    Request,
     RunCommand,
+    Search,
+    StartApp,
+    StopApp,
     Tool,
     WriteFile,
 )
+from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
 
+MANIFEST = "boardroom.json"
 OUTPUT_CHARS = 16_000
 """What a tool may tell the model at most; commands are cut head and tail by the guest before."""
 
@@ -89,6 +96,44 @@ async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
     return f"deleted {path}"
 
 
+async def _search(workspace: Workspace, tool: Search) -> str:
+    folder = shlex.quote(resolve_path(tool.path))
+    skipped = " ".join(f"--exclude-dir={shlex.quote(name)}" for name in sorted(NOT_ENTERED))
+    line = f"grep -rnIF {skipped} -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
+    result = await workspace.run(line, timeout_s=20, output_limit=OUTPUT_CHARS // 2)
+    return result.output.replace("/app/", "") or "(nothing found)"
+
+
+async def _start_app(workspace: Workspace, _: StartApp) -> str:
+    try:
+        manifest = Manifest.model_validate_json((await workspace.read(resolve_path(MANIFEST))).content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"error: {MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    await workspace.stop_app()  # it may still run the code of before
+    return _told(await workspace.start_app(manifest))
+
+
+async def _stop_app(workspace: Workspace, _: StopApp) -> str:
+    await workspace.stop_app()
+    return "stopped"
+
+
+async def _app_status(workspace: Workspace, _: AppStatusTool) -> str:
+    return _told(await workspace.app_status())
+
+
+def _told(app: AppStatus) -> str:
+    return f"{app.state}\n{app.log_tail}".strip()
+
+
+async def _request(workspace: Workspace, tool: Request) -> str:
+    answer = await workspace.request(tool.method, tool.path, tool.body)
+    if not answer.status:
+        return "error: nothing answered; is the app started?"
+    return f"{answer.status}\n{answer.body}"
+
+
 async def _run(workspace: Workspace, tool: RunCommand) -> str:
     result = await workspace.run(tool.command, timeout_s=tool.timeout_s, output_limit=OUTPUT_CHARS // 2)
     end = "ended by its time limit" if result.timed_out else f"exit code {result.exit_code}"
@@ -104,5 +149,10 @@ _HANDS = cast(
         EditFile: _edit,
         DeleteFile: _delete,
         RunCommand: _run,
+        Search: _search,
+        StartApp: _start_app,
+        StopApp: _stop_app,
+        AppStatusTool: _app_status,
+        Request: _request,
     },
 )

@@ -25,8 +25,7 @@ from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
 from workers.pipeline.outcome import Outcome, StageFailed
-
-MANIFEST = "boardroom.json"
+from workers.pipeline.toolbox import MANIFEST
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""The Builder's tools, in a real box."""
+
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from uuid_utils.compat import uuid7
+
+from app.runtime.workspace import Workspace
+from tests.house import House
+from tests.pipeline.company import SERVER, call
+from workers.llm.model import Message, ToolCall
+from workers.pipeline import toolbox
+from workers.pipeline.memory import MAX_CHARS, STEP, WHOLE_TURNS, bounded
+
+
+@pytest.fixture
+async def box(house: House) -> AsyncIterator[Workspace]:
+    job_id = uuid7()
+    workspace = await house.resources.runtime.attach(job_id, fence=1, create=True)
+    yield workspace
+    await workspace.close()
+    await house.resources.runtime.destroy(job_id)
+
+
+async def use(box: Workspace, wanted: ToolCall) -> str:
+    tool = toolbox.parse(wanted)
+    return tool if isinstance(tool, str) else await toolbox.use(box, tool)
+
+
+async def test_search(box: Workspace) -> None:
+    await use(box, call("write_file", path="a/one.py", content="x = 1\ny = 'it''s $HOME'\n"))
+    await use(box, call("write_file", path="node_modules/two.js", content="x = 1\n"))
+    assert (await use(box, call("search", text="x = 1"))).strip() == "a/one.py:1:x = 1"
+    assert "one.py:2:" in await use(box, call("search", text="'it''s $HOME'", path="a"))
+    assert await use(box, call("search", text="-e nowhere; echo hacked")) == "(nothing found)"
+    assert (await use(box, call("search", text="x", path="../etc"))).startswith("error:")
+
+
+async def test_the_app_is_started_asked_and_stopped(box: Workspace) -> None:
+    assert (await use(box, call("start_app"))).startswith("error:")
+    await use(box, call("write_file", path="boardroom.json", content="{}"))
+    assert (await use(box, call("start_app"))).startswith("error: boardroom.json")
+    manifest = {"profile": "python-stdlib", "start": "python3 server.py", "health": "/"}
+    await use(box, call("write_file", path="boardroom.json", content=orjson.dumps(manifest).decode()))
+    await use(box, call("write_file", path="server.py", content=SERVER))
+    assert (await use(box, call("start_app"))).startswith("answering")
+    assert await use(box, call("request", path="/")) == "200\nhello"
+    await use(box, call("edit_file", path="server.py", old='"hello"', new='"good day"'))
+    assert (await use(box, call("start_app"))).startswith("answering")
+    assert await use(box, call("request", path="/")) == "200\ngood day"
+    assert await use(box, call("stop_app")) == "stopped"
+    assert (await use(box, call("request", path="/"))).startswith("error:")
+    assert not (await use(box, call("app_status"))).startswith("answering")
+
+
+def test_a_long_loop_is_shown_in_outline() -> None:
+    first = Message("user", "facts")
+
+    def turn(number: int, size: int) -> tuple[Message, ...]:
+        wanted = call("write_file", path=f"f{number}", content="x" * size)
+        return (Message("assistant", "", (wanted,)), Message("tool", "y" * size, call_id=wanted.id))
+
+    turns = [turn(number, 5000) for number in range(40)]
+    sizes, heads = [], set()
+    for count in range(len(turns) + 1):
+        shown = bounded(first, turns[:count])
+        assert shown[0] == first
+        assert len(shown) == 1 + 2 * count
+        assert shown[len(shown) - 2 * min(count, WHOLE_TURNS) :] == tuple(
+            message for pair in turns[max(count - WHOLE_TURNS, 0) : count] for message in pair
+        )
+        sizes.append(sum(len(m.text) + sum(len(c.arguments) for c in m.calls) for m in shown))
+        heads.add(shown[:3])
+        for message in shown:
+            for one in message.calls:
+                assert orjson.loads(one.arguments)["path"].startswith("f")
+    assert max(sizes) < 40 * 1500 + (WHOLE_TURNS + STEP) * 10_100
+    assert len(heads) <= 4, "the beginning stays the same for many turns"
+    huge = bounded(first, [turn(number, 200_000) for number in range(5)])
+    assert sum(len(m.text) + sum(len(c.arguments) for c in m.calls) for m in huge) < MAX_CHARS + 400_000

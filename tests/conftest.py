@@ -91,8 +91,11 @@ def redis_url(parts: Parts) -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_blocking_calls() -> Iterator[None]:
-    """A call of ours that blocks the event loop fails the test."""
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A call of ours that blocks the event loop fails the test, unless the test is marked `may_block`."""
+    if request.node.get_closest_marker("may_block"):
+        yield
+        return
     with blockbuster_ctx(["app", "workers"]) as blockbuster:
         for function in blockbuster.functions.values():
             for file, name in MAY_BLOCK:

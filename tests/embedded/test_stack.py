@@ -23,6 +23,8 @@ from tests.embedded.conftest import Hold, processes_of, wait_for
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
+pytestmark = pytest.mark.may_block
+
 
 async def ask(url: str, question: str) -> object:
     connection = await asyncpg.connect(url, timeout=5)

@@ -19,6 +19,8 @@ from tests.pipeline.test_control import DONE, HeldModel
 from workers.doorbell import answer_the_door
 from workers.llm.scripted import ScriptedModel
 
+pytestmark = pytest.mark.may_block
+
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[Valkey]:

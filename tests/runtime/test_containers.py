@@ -11,13 +11,13 @@ import pytest
 
 from app.domain.workspace import Manifest
 from app.runtime.docker.engine import Engine
-from app.runtime.docker.find import find_engine
+from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import MIB, ContainerLimits
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import BoxDied, SandboxUnavailable, Workspace, WorkspaceMissing
 from tests.runtime.conftest import docker_runtime, output_of, until
 
-HOST = find_engine(os.environ.get("DOCKER_HOST", ""))
+HOST = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
 TIGHT = ContainerLimits(
     idle_s=60,
     memory_bytes=200 * MIB,

@@ -110,7 +110,7 @@ def _open_anthropic(model: str, servers: Servers) -> Model:
         claude = import_module("workers.llm.claude")
     except ModuleNotFoundError as missing:
         raise UnknownModel(
-            f"anthropic:{model} needs the extra part: .venv/bin/pip install 'boardroom[anthropic]' "
+            f"anthropic:{model} needs the extra part: .venv/bin/pip install -e '.[anthropic]' "
             f"({missing.name} is not installed)."
         ) from missing
     opened: Model = claude.open_anthropic(

@@ -1,4 +1,4 @@
-"""Anthropic's models: an extra, imported only when one is chosen (`pip install 'boardroom[anthropic]'`)."""
+"""Anthropic's models: an extra, imported only when one is chosen (`pip install -e '.[anthropic]'`)."""
 
 import httpx2
 from anthropic import AsyncAnthropic

@@ -3,6 +3,7 @@
 See `domain.events.TOLD_AS` for which change is which event.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
@@ -85,7 +86,9 @@ def fail(unit: Unit, job: Job, code: FailureCode, error: str) -> None:
     """End the job: `error` says what happened and what to do next."""
     job.status = Status.FAILED
     job.is_paused = False
-    job.failure_code, job.error_message, job.verification = code, clean(error), None
+    # Some clients take this word in an error for a state of the job; a quoted server may well say it.
+    words = re.sub("continuation", "follow-up", clean(error), flags=re.IGNORECASE)
+    job.failure_code, job.error_message, job.verification = code, words, None
     _tell_status(unit, job, job.error_message)
 
 

@@ -12,7 +12,7 @@ from tests.house import House
 from tests.pipeline.company import BACKLOG, DECISION, PRD, builder, call, company
 from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import ClientReply, Requirements
-from workers.llm.model import Answer, ModelUnavailable, Question, ToolCall
+from workers.llm.model import Answer, ModelMisbehaved, ModelUnavailable, Question, ToolCall
 from workers.llm.scripted import Line, ScriptedModel
 from workers.pipeline.attempt import MAX_SAME
 
@@ -63,6 +63,12 @@ async def test_what_could_not_be_used_is_not_used_again_by_a_retry(house: House)
 async def test_a_model_that_cannot_be_reached(house: House) -> None:
     job, _, _ = await play(house, discussion=lambda _: ModelUnavailable("connection refused."))
     assert (job.status, job.failure_code) == ("failed", "model_unavailable")
+
+
+async def test_a_model_that_says_itself_that_it_cannot(house: House) -> None:
+    job, _, _ = await play(house, discussion=lambda _: ModelMisbehaved("No part for this continuation."))
+    assert (job.status, job.failure_code) == ("failed", "model_misbehaved")
+    assert "continuation" not in job.error_message
 
 
 async def test_done_without_work_is_not_done(house: House) -> None:

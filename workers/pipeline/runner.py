@@ -19,7 +19,7 @@ from app.unit import LeaseLost
 from workers.agents.ask import Unusable
 from workers.context import Context, Paused
 from workers.ledger import BudgetSpent
-from workers.llm.model import ModelUnavailable
+from workers.llm.model import ModelMisbehaved, ModelUnavailable
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.plan import PLAN
 
@@ -50,6 +50,8 @@ async def play(context: Context, claim: Claim) -> None:
         await _end(
             context, FailureCode.MODEL_MISBEHAVED, f"{error} Retry, or choose another model.", error.step
         )
+    except ModelMisbehaved as error:
+        await _end(context, FailureCode.MODEL_MISBEHAVED, f"{error} Retry, or choose another model.")
     except BudgetSpent as error:
         await _end(context, FailureCode.BUDGET, str(error))
     except ModelUnavailable as error:

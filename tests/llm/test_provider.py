@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.llm import server as wire
-from tests.llm.server import Move, Server, refuses, says, sends
+from tests.llm.server import Exchange, Move, Server, refuses, says, sends
 from workers.llm.endpoint import Endpoint, SchemaMode, TimeLimits
 from workers.llm.model import Message, Model, ModelUnavailable, Question, Then, Tokens, ToolCall, ToolSpec
 from workers.llm.provider import open_openai
@@ -50,6 +50,7 @@ async def test_a_plain_answer(server: Server, stream: bool) -> None:
         ("user", "Hello"),
     ]
     if stream:
+        assert asked.body["stream_options"] == {"include_usage": True}
         assert heard[-1] == answer.text
         assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
 
@@ -190,3 +191,26 @@ async def test_what_cannot_be_stored_does_not_lose_an_answer(server: Server) -> 
     )
     answer = await opened(server, sends(odd), stream=False).ask(question())
     assert answer.text == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
+
+
+async def thinks_aloud(exchange: Exchange) -> None:
+    await exchange.head(kind="text/event-stream")
+    await exchange.event(wire.delta(reasoning_content="First I look around."))
+    await exchange.event(wire.delta(content="Hello."))
+    await exchange.event(wire.delta(finish="stop"))
+    await exchange.send(b"data: [DONE]\n\n")
+
+
+async def test_thoughts_are_shown_again_to_who_had_them_and_to_nobody_else(server: Server) -> None:
+    model = opened(server, thinks_aloud)
+    answer = await model.ask(question())
+    assert answer.text == "Hello."
+    turns = (Message("user", "Hi"), Message("assistant", answer.text, thoughts=answer.thoughts))
+    await model.ask(question(*turns, Message("user", "And?")))
+    assert "First I look around." in str(server.asked[-1].body)
+    server.scripts["other"] = [says("Hm.")]
+    other = open_openai(
+        "other", base_url=server.url, key="other", endpoint=Endpoint(SHORT), price=lambda _: None
+    )
+    await other.ask(question(*turns, Message("user", "And?")))
+    assert "First I look around." not in str(server.asked[-1].body)

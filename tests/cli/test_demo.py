@@ -60,6 +60,7 @@ def test_a_demo_that_is_stopped_leaves_nothing(start: Start, home: Path, how: si
     wait_for(lambda: not processes_of(home), 40)
 
 
+@pytest.mark.may_block
 async def test_open_leads_to_the_app_in_its_box(start: Start, home: Path) -> None:
     job = uuid4()
     runtime = LocalRuntime(DataDir(home).path / "workspaces", idle_s=60)

@@ -77,9 +77,14 @@ class House:
 
         await self.until(answered)
 
+    async def create(self) -> UUID:
+        """A new job."""
+        made = await jobs.create_job(self.resources, self.user_id, "Ada", "Two pages, please.")
+        return UUID(orjson.loads(made)["id"])
+
     async def begin(self) -> UUID:
         """A job whose client has said all they want to say."""
-        job_id = await jobs.create_job(self.resources, self.user_id, "Ada", "Two pages, please.")
+        job_id = await self.create()
         await self.until_answered(job_id, 1)
         assert await chat.say(self.resources, self.user_id, "Ada", job_id, "For everybody.")
         return job_id

@@ -14,8 +14,8 @@ from app.store import rows
 from app.store.tables import Job, Run
 
 
-async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: str) -> UUID:
-    """A new job with its first run. The idea is the first message of the chat; its answer is on its way."""
+async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: str) -> bytes:
+    """A new `Job` with its first run. The idea is the first message of the chat; its answer is on its way."""
     async with resources.unit() as unit:
         now = await rows.now(unit.session)
         job = Job(
@@ -42,7 +42,7 @@ async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: s
         unit.session.add(run)
         changes.add_message(unit, job, "user", sender, prompt, {"stage": STAGE_REQUIREMENTS})
         unit.ring(run.id)
-    return job.id
+        return await unit.answer()
 
 
 async def edit_prompt(resources: Resources, user_id: UUID, job_id: UUID, initial_prompt: str) -> None:

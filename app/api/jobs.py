@@ -54,9 +54,8 @@ class Rewording(BaseModel):
 )
 async def create_job(here: Here, caller: Caller, body: NewJob, key: IdempotencyKey = None) -> Response:
     """A new job, `collecting`. The prompt is the first message of its chat; the first reply is on its way."""
-    job_id = await actions.create_job(here.resources, caller.user_id, caller.sender, body.prompt)
-    async with here.reads() as connection:
-        return json_answer(await jobs.job(connection, caller.user_id, job_id), 201)
+    job = await actions.create_job(here.resources, caller.user_id, caller.sender, body.prompt)
+    return json_answer(job, 201)
 
 
 @router.get("/", response_model=list[Job], responses=refusals("invalid"))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.actions import jobs
 from tests.house import House
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 async def test_a_job_survives_a_kill_at_every_boundary(
     house: House, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    job_id = await house.create()
     calls = tmp_path / "calls"
     worker = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from app.actions import jobs
 from app.embedded.datadir import DataDir
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
@@ -61,7 +60,7 @@ async def test_a_lost_ring_costs_one_sweep(database_url: str, valkey: Valkey, tm
     valkey.stop()
     model = ScriptedModel(company(intake=lambda _: DONE))
     async with open_house(database_url, valkey.url, tmp_path / "boxes") as house, house.worker(model):
-        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job_id = await house.create()
         assert (await house.until_finished(job_id)).status == "build_done"
 
 
@@ -79,5 +78,5 @@ async def test_postgres_restarts_in_mid_build(postgres: Postgres, redis_url: str
 
 
 async def _until_building(house: House) -> tuple[UUID, HeldModel]:
-    job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    job_id = await house.create()
     return job_id, HeldModel("building")

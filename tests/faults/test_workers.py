@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 from pathlib import Path
 
-from app.actions import jobs
 from app.runtime.local import LocalRuntime
 from app.store import runs
 from tests.house import TERMS, House
@@ -19,7 +18,7 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     """Its lease runs out while it hangs; another finishes the job; then it wakes up."""
     hanging = HeldModel("building")
     zombie = Desk(house.resources, Lineup(hanging), "zombie", TERMS)
-    job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    job_id = await house.create()
     async with house.resources.unit() as unit:
         run = await runs.latest(unit.session, job_id)
     assert run is not None
@@ -44,7 +43,7 @@ async def test_where_no_box_can_be_made_the_job_says_so(house: House, tmp_path: 
     boxless = LocalRuntime(tmp_path / "none", bwrap=str(tmp_path / "no-bwrap"))
     house.resources = dataclasses.replace(house.resources, runtime=boxless)
     async with house.worker(ScriptedModel(company(intake=lambda _: DONE))):
-        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job_id = await house.create()
         job = await house.until_finished(job_id)
     assert (job.status, job.failure_code) == ("failed", "sandbox_unavailable")
     assert "boardroom doctor" in job.error_message
@@ -53,10 +52,7 @@ async def test_where_no_box_can_be_made_the_job_says_so(house: House, tmp_path: 
 async def test_two_workers_share_the_work_and_do_nothing_twice(house: House) -> None:
     models = [ScriptedModel(company(intake=lambda _: DONE)) for _ in range(2)]
     async with house.worker(models[0], "w1"), house.worker(models[1], "w2"):
-        made = [
-            await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
-            for _ in range(4)
-        ]
+        made = [await house.create() for _ in range(4)]
         finished = await asyncio.gather(*(house.until_finished(job_id) for job_id in made))
     assert {job.status for job in finished} == {"build_done"}
     assert sum(job.model_calls for job in finished) == sum(len(model.asked) for model in models)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from app.actions import budgets, jobs, runs
+from app.actions import budgets, runs
 from app.domain.budget import NO_LIMITS, Limits, Use
 from app.store import spending
 from app.store.runs import claim
@@ -26,7 +26,7 @@ from tests.pipeline.company import company
 
 
 async def make(house: House) -> UUID:
-    return await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    return await house.create()
 
 
 async def claimed(house: House) -> Purpose:

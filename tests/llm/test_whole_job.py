@@ -5,7 +5,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from app.actions import jobs
 from app.store.tables import Job
 from tests.house import House
 from tests.llm.company import plays
@@ -20,7 +19,7 @@ DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 async def play(house: House, models: Lineup) -> Job:
     async with house.worker(models):
-        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job_id = await house.create()
         return await house.until_finished(job_id)
 
 

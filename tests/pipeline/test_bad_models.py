@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.actions import jobs, runs
+from app.actions import runs
 from app.store import rows
 from app.store.tables import Job, Ticket
 from tests.house import House
@@ -22,7 +22,7 @@ DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 async def play(house: House, **changes: Any) -> tuple[Job, ScriptedModel, list[Ticket]]:
     model = ScriptedModel(company(intake=lambda _: DONE, **changes))
     async with house.worker(model):
-        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job_id = await house.create()
         job = await house.until_finished(job_id)
     return job, model, await tickets(house, job_id)
 
@@ -54,7 +54,7 @@ async def test_one_wrong_answer_is_mended_by_quoting_the_error(house: House) -> 
 async def test_what_could_not_be_used_is_not_used_again_by_a_retry(house: House) -> None:
     model = ScriptedModel(company(intake=lambda _: DONE, decision=["?", "?", "?", DECISION]))
     async with house.worker(model):
-        job_id = await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+        job_id = await house.create()
         assert (await house.until_finished(job_id)).failure_code == "model_misbehaved"
         await runs.retry_job(house.resources, house.user_id, job_id)
         assert (await house.until_finished(job_id)).status == "build_done"

@@ -35,7 +35,7 @@ class HeldModel(ScriptedModel):
 
 
 async def make(house: House) -> UUID:
-    return await jobs.create_job(house.resources, house.user_id, "Ada", "Two pages, please.")
+    return await house.create()
 
 
 async def tickets(house: House, job_id: UUID) -> list[Ticket]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 import uvicorn
 from uuid_utils.compat import uuid7
@@ -94,7 +95,8 @@ async def add_person(resources: Resources, name: str = "Ada") -> Person:
 
 async def add_job(resources: Resources, person: Person) -> UUID:
     """A collecting job; its log holds one event, the idea."""
-    return await jobs.create_job(resources, person.id, "Ada", "A reading list.")
+    made = await jobs.create_job(resources, person.id, "Ada", "A reading list.")
+    return UUID(orjson.loads(made)["id"])
 
 
 async def tell(resources: Resources, job_id: UUID, *words: str) -> None:

@@ -30,7 +30,7 @@ ENDS_AFTER = 2
 container ends by itself after so many times that."""
 
 
-class NotConfigured(Exception):  # noqa: N818
+class NotConfigured(Exception):
     """A setting is missing or asks for what is not there; the message says what to do."""
 
 

@@ -14,7 +14,7 @@ from app.domain.preview_origin import PreviewOrigin
 MIN_SECRET_CHARS = 32
 
 
-class BadSettings(Exception):  # noqa: N818
+class BadSettings(Exception):
     """The environment does not allow a start; the message names each setting and never its value."""
 
 

@@ -30,7 +30,7 @@ TICK = timedelta(milliseconds=1)
 """The least distance between two moments of one job: clients sort by them."""
 
 
-class LeaseLost(Exception):  # noqa: N818
+class LeaseLost(Exception):
     """The run belongs to a newer claim, or to nobody: write nothing."""
 
 

@@ -19,7 +19,7 @@ KNOWN = (
 )
 
 
-class UnknownModel(Exception):  # noqa: N818
+class UnknownModel(Exception):
     """`MODEL` or one of its kin names nothing that is there; the message says what is."""
 
 

@@ -20,7 +20,7 @@ from workers.llm.lineup import Lineup
 T = TypeVar("T")
 
 
-class Paused(Exception):  # noqa: N818
+class Paused(Exception):
     """The client paused the job: let go of the run where it stands."""
 
 

@@ -23,7 +23,7 @@ REFUSALS = {
 }
 
 
-class BudgetSpent(Exception):  # noqa: N818
+class BudgetSpent(Exception):
     """There is no budget left for the next request; the message says which and what to do."""
 
 

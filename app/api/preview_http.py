@@ -30,11 +30,11 @@ _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 Touch = Callable[[], None]
 
 
-class AppBroken(Exception):  # noqa: N818
+class AppBroken(Exception):
     """What came from the app is no HTTP."""
 
 
-class BodyTooLarge(Exception):  # noqa: N818
+class BodyTooLarge(Exception):
     """The client sent more than a preview takes."""
 
 

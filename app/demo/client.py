@@ -23,7 +23,7 @@ RECONNECT_S = 60.0
 RECONNECT_PAUSE_S = 0.5
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The service said no, or says nothing any more; the message is for people."""
 
 

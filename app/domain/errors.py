@@ -16,7 +16,7 @@ class FieldError:
     message: str
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an accident
+class Refusal(Exception):
     """A clear "no" that changed nothing. `detail` is one human sentence, shown to people as it is."""
 
     status = 409

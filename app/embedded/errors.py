@@ -1,7 +1,7 @@
 """What may keep the embedded stack from starting. Each message is a whole answer to a person."""
 
 
-class StackProblem(Exception):  # noqa: N818
+class StackProblem(Exception):
     """The stack cannot start here; the message says why and what to do."""
 
 

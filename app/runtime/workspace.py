@@ -17,7 +17,7 @@ from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.domain.workspace import BoxState, Manifest
 
 
-class RuntimeProblem(Exception):  # noqa: N818
+class RuntimeProblem(Exception):
     """Base of what may go wrong with a box; the message is fit for a log and for a failure's detail."""
 
 

@@ -18,7 +18,7 @@ UNDOCUMENTED = frozenset({404, 405})
 """What an address or method that is in no document may answer."""
 
 
-class NotAsDocumented(AssertionError):  # noqa: N818
+class NotAsDocumented(AssertionError):
     pass
 
 

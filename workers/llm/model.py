@@ -85,7 +85,7 @@ class Then(StrEnum):
     NOTHING = "nothing"
 
 
-class ModelUnavailable(Exception):  # noqa: N818
+class ModelUnavailable(Exception):
     """It cannot be reached, or answers with errors. The message is fit for people and holds no key.
 
     `outcome` is a word for the attempt's row; `may_cost` that the provider had begun to answer and may charge
@@ -108,7 +108,7 @@ class ModelUnavailable(Exception):  # noqa: N818
         self.retry_after = retry_after
 
 
-class ModelMisbehaved(Exception):  # noqa: N818
+class ModelMisbehaved(Exception):
     """It answers, but what it says cannot be used even after asking again."""
 
 

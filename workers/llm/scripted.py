@@ -14,7 +14,7 @@ Script = Mapping[str, Sequence[Line] | Callable[[Question], Line]]
 """For each purpose the lines in their order, or what to say to a question."""
 
 
-class ScriptRanOut(AssertionError):  # noqa: N818
+class ScriptRanOut(AssertionError):
     """The script has no line for this question."""
 
 

@@ -29,7 +29,7 @@ MAX_SILENT = 3
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
-class GaveUp(Exception):  # noqa: N818
+class GaveUp(Exception):
     """The attempt ended without `finish`; the message says why."""
 
 

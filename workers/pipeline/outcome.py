@@ -13,7 +13,7 @@ class Outcome(Enum):
     OVER = auto()
 
 
-class StageFailed(Exception):  # noqa: N818
+class StageFailed(Exception):
     """The run cannot go on: `detail` says what happened and what to do next."""
 
     def __init__(self, code: FailureCode, detail: str) -> None:

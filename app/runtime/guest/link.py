@@ -30,11 +30,11 @@ BREATH = 500
 Json = dict[str, Any]
 
 
-class Violation(Exception):  # noqa: N818 - the peer broke the protocol
+class Violation(Exception):
     """The peer broke the protocol; nothing it says is worth anything any more."""
 
 
-class LinkLost(Exception):  # noqa: N818
+class LinkLost(Exception):
     """The link ended in the middle of something. `bye` is the peer's own reason, if it gave one."""
 
     def __init__(self, reason: str, bye: str = "") -> None:

@@ -15,7 +15,7 @@ MAX_LINKS = 40
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The guest's no. `code` is one of the host's table."""
 
     def __init__(self, code: str, detail: str = "") -> None:

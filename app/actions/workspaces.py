@@ -16,6 +16,7 @@ from app.resources import Resources
 from app.runtime.workspace import (
     AppStatus,
     BoxStatus,
+    NoPlace,
     RuntimeProblem,
     Saved,
     Workspace,
@@ -140,6 +141,8 @@ def _told() -> Iterator[None]:
         raise _nothing_built() from None
     except WorkspaceBusy:
         raise Conflict("The builder is at work in this container.", code="job_running") from None
+    except NoPlace as full:
+        raise Unavailable(f"{full} Try again in a moment.", code="containers_busy", retry_after=5) from full
     except RuntimeProblem as problem:
         log.warning("box.problem", problem=str(problem))
         raise Unavailable("Container engine is not reachable.", code="engine_down") from problem

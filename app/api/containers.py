@@ -43,7 +43,9 @@ class Container(Shape):
 
 
 @router.post(
-    "/start", response_model=Detail, responses=refusals("not_found", "container_not_found", "engine_down")
+    "/start",
+    response_model=Detail,
+    responses=refusals("not_found", "container_not_found", "engine_down", "containers_busy"),
 )
 async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Wake the container and start the app in it, again if it died."""

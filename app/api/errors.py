@@ -55,6 +55,7 @@ CODES = {
     "unavailable": (503, "A backing part is down."),
     "database_down": (503, "PostgreSQL does not answer."),
     "engine_down": (503, "No container can be reached or made."),
+    "containers_busy": (503, "As many containers as may be awake are at work."),
 }
 """Each code with its status and its meaning: the list in `/docs`. Codes are never renamed."""
 

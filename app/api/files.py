@@ -23,7 +23,14 @@ router = APIRouter(
     prefix="/api/jobs/{job_id}/files", tags=["7 · Container and files"], route_class=SignedInRoute
 )
 
-WAKING = ("not_found", "container_not_found", "container_stopped", "engine_down", "invalid")
+WAKING = (
+    "not_found",
+    "container_not_found",
+    "container_stopped",
+    "engine_down",
+    "containers_busy",
+    "invalid",
+)
 IN_PATH = ("outside_workspace", "file_not_found", "bad_path")
 
 ClientPath = Annotated[

@@ -27,7 +27,9 @@ class Previewed(Shape):
 @router.post(
     "/",
     response_model=Previewed,
-    responses=refusals("not_found", "container_not_found", "container_stopped", "no_app", "engine_down"),
+    responses=refusals(
+        "not_found", "container_not_found", "container_stopped", "no_app", "engine_down", "containers_busy"
+    ),
 )
 async def preview(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
     """Start the app if it does not run, and get an address where it can be seen, also in a frame and without

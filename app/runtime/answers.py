@@ -100,6 +100,7 @@ class Usage(Shape):
     cpu_percent: Annotated[float, Field(ge=0, le=1e6)] | None
     idle_s: Annotated[float, Field(ge=0, le=1e9)]
     answers_since: Began = None
+    busy: bool = False
 
 
 Entry = tuple[int, Annotated[str, Field(max_length=1100)], bool, Size, Moment]

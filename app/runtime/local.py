@@ -10,7 +10,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.runtime.attachment import Attachment
 from app.runtime.boxes import BoxLimits, LocalBox
 from app.runtime.bubblewrap import Tools
 from app.runtime.channel import Channel, Patience, attach
+from app.runtime.places import Places
 from app.runtime.workspace import (
     BoxDied,
     BoxStatus,
@@ -27,7 +28,6 @@ from app.runtime.workspace import (
     RuntimeProblem,
     SandboxUnavailable,
     Workspace,
-    WorkspaceBusy,
     WorkspaceMissing,
 )
 
@@ -56,7 +56,7 @@ class LocalRuntime:
     ) -> None:
         """`python` is the interpreter of the boxes, by default the one below our own environment."""
         self._folder = folder.absolute()
-        self._max_boxes = max_boxes
+        self._places = Places(max_boxes, self._awake, self._longest_idle, self.stop)
         self._limits = limits or BoxLimits(idle_s=idle_s)
         self._patience = patience or Patience()
         self._search = diagnosis.Search(bwrap, python)
@@ -165,8 +165,8 @@ class LocalRuntime:
         assert self._tools is not None
         connection = await _brought(box.connect)
         if connection is None:
-            await self._make_room()
-            connection = await _brought(box.start, self._tools, self._limits)
+            async with self._places.taken(box.job_id):
+                connection = await _brought(box.start, self._tools, self._limits)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         return await attach(
             reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._bury(box)
@@ -182,19 +182,14 @@ class LocalRuntime:
             reader, writer, fence=None, call=call, patience=self._patience, on_broken=lambda: self._bury(box)
         )
 
-    async def _make_room(self) -> None:
-        """At the limit, the box that was not used for longest goes to sleep."""
-        awake = await asyncio.to_thread(self._awake)
-        for other in awake[: max(0, len(awake) - self._max_boxes + 1)]:
-            with contextlib.suppress(WorkspaceBusy):
-                await self.stop(other.job_id)
-                return
-        if len(awake) >= self._max_boxes:
-            raise SandboxUnavailable(f"all {self._max_boxes} boxes are at work")
+    async def _awake(self) -> list[UUID]:
+        return await asyncio.to_thread(lambda: [box.job_id for box in self._boxes() if _running(box)])
 
-    def _awake(self) -> list[LocalBox]:
-        """The running boxes, the one least recently used first."""
-        return sorted((box for box in self._boxes() if _running(box)), key=lambda box: box.used)
+    async def _longest_idle(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """One in which a worker is will refuse to stop."""
+        return await asyncio.to_thread(
+            lambda: sorted(job_ids, key=lambda job_id: LocalBox(self._folder, job_id).used)
+        )
 
     def _boxes(self) -> list[LocalBox]:
         boxes = []

@@ -25,6 +25,14 @@ class SandboxUnavailable(RuntimeProblem):
     """No box can be made on this machine, or the engine does not answer."""
 
 
+class EngineAway(SandboxUnavailable):
+    """The engine does not answer, or broke off: it may be back in a moment."""
+
+
+class NoPlace(RuntimeProblem):
+    """As many boxes as may be awake are at work: there will be a place when one of them is done."""
+
+
 class WorkspaceMissing(RuntimeProblem):
     """This job has no box and no files yet."""
 
@@ -266,7 +274,7 @@ class Runtime(Protocol):
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         """Attach to the job's box, waking it if it sleeps, making it if `create`. A worker passes its fence:
         a lower one than the box has seen raises FenceLost, a higher one ends the lower's attachment.
-        WorkspaceMissing without `create`; SandboxUnavailable."""
+        WorkspaceMissing without `create`; NoPlace; SandboxUnavailable."""
 
     async def status(self, job_id: UUID) -> BoxStatus:
         """Without waking anything: `none`, `running` or `asleep`."""

@@ -65,20 +65,25 @@ async def renew(
     """Renew the leases of (run, fence); returns whether each is paused. Those missing are no longer ours."""
     rows = await connection.execute(
         update(Run)
-        .where(tuple_(Run.id, Run.fence).in_(list(held)), Run.state == RunState.READY, Job.id == Run.job_id)
+        .where(tuple_(Run.id, Run.fence).in_(list(held)), Run.worker != "")
+        .where(Run.state == RunState.READY, Job.id == Run.job_id)
         .values(lease_until=func.clock_timestamp() + timedelta(seconds=lease_s))
         .returning(Run.id, Job.is_paused)
     )
     return {row.id: row.is_paused for row in rows}
 
 
-async def release(connection: AsyncConnection, run_id: UUID, fence: int) -> None:
-    """Let go of a run that is still ours, in good order: anybody may claim it at once, and this claim does
-    not count among those that came to nothing."""
+async def release(
+    connection: AsyncConnection, run_id: UUID, fence: int, *, rest_s: float = 0, fruitless: bool = False
+) -> None:
+    """Let go of a run that is still ours: anybody may claim it after `rest_s`. Unless it was `fruitless` this
+    claim does not count among those that came to nothing."""
+    claims = Run.claims if fruitless else func.greatest(Run.claims - 1, 0)
+    until = func.clock_timestamp() + timedelta(seconds=rest_s) if rest_s else None
     await connection.execute(
         update(Run)
         .where(Run.id == run_id, Run.fence == fence)
-        .values(lease_until=None, worker="", claims=func.greatest(Run.claims - 1, 0))
+        .values(lease_until=until, worker="", claims=claims)
     )
 
 

@@ -14,7 +14,7 @@ from app.runtime.docker.engine import Engine
 from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import MIB, ContainerLimits
 from app.runtime.docker.runtime import DockerRuntime
-from app.runtime.workspace import BoxDied, SandboxUnavailable, Workspace, WorkspaceMissing
+from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
 from tests.runtime.conftest import docker_runtime, output_of, until
 
 HOST = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
@@ -235,7 +235,7 @@ async def test_at_the_limit_the_box_that_is_idle_longest_sleeps(docker: DockerRu
         one: "running", two: "asleep", three: "running",
     }  # fmt: skip
     first = await docker.attach(one, fence=1)
-    with pytest.raises(SandboxUnavailable, match="all 2 boxes are at work"):
+    with pytest.raises(NoPlace, match="All 2 containers"):
         await docker.attach(four, create=True)
     for workspace in (first, third):
         await workspace.close()

@@ -20,6 +20,7 @@ from app.runtime.local import LocalRuntime
 from app.runtime.workspace import (
     BoxDied,
     FenceLost,
+    NoPlace,
     Runtime,
     SandboxUnavailable,
     Workspace,
@@ -279,7 +280,7 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, l
     states = {job: (await local.status(job)).state for job in (one, two, three)}
     assert states == {one: "running", two: "asleep", three: "running"}
     attached.append(await local.attach(one, fence=1))
-    with pytest.raises(SandboxUnavailable, match="all 2 boxes are at work"):
+    with pytest.raises(NoPlace, match="All 2 containers"):
         await local.attach(four, create=True)
     await local.close()
     await local.stop_all()

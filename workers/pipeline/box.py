@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.domain.job import FailureCode
-from app.runtime.workspace import FenceLost, SandboxUnavailable, Workspace
+from app.runtime.workspace import EngineAway, FenceLost, NoPlace, SandboxUnavailable, Workspace
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
+from workers.pipeline.enter import tell_going_on, tell_waiting
 from workers.pipeline.outcome import StageFailed
 
 log = structlog.get_logger()
@@ -17,15 +18,22 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def attached(context: Context) -> AsyncIterator[Workspace]:
-    """Attach, making or waking the box; a higher fence than ours means that the run is not ours any more."""
+    """Attach, making or waking the box; a higher fence than ours means that the run is not ours any more.
+    Raises NoPlace after saying so, EngineAway, BoxDied."""
     await _unlock(context)
     try:
         workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
         try:
             await _refill(context, workspace)
+            await tell_going_on(context)
             yield workspace
         finally:
             await workspace.close()
+    except NoPlace as full:
+        await tell_waiting(context, str(full))
+        raise
+    except EngineAway:
+        raise  # the runner tries again
     except SandboxUnavailable as error:
         raise StageFailed(
             FailureCode.SANDBOX_UNAVAILABLE,

@@ -11,7 +11,7 @@ from app.actions import changes
 from app.domain.errors import Unavailable
 from app.domain.job import FailureCode
 from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, Stage
-from app.runtime.workspace import RuntimeProblem
+from app.runtime.workspace import NoPlace, RuntimeProblem
 from app.store import rows, runs
 from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
@@ -24,6 +24,9 @@ from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.plan import PLAN
 
 log = structlog.get_logger()
+
+PLACE_S = 2.0
+"""After how long a run that waits for a place asks again. It is nobody's meanwhile and takes no slot."""
 
 
 async def play(context: Context, claim: Claim) -> None:
@@ -56,8 +59,12 @@ async def play(context: Context, claim: Claim) -> None:
         await _end(context, FailureCode.BUDGET, str(error))
     except ModelUnavailable as error:
         await _end(context, FailureCode.MODEL_UNAVAILABLE, f"The model does not answer: {error} Retry later.")
+    except NoPlace:
+        words.info("run.waits_for_a_place")
+        await _release(context, PLACE_S)
     except RuntimeProblem as error:
         words.warning("run.box_lost", error=str(error))
+        await _lost(context, error)
     except Unavailable as error:
         words.warning("run.held_up", error=error.detail)
     # The last net: a fault of ours must not end the worker with its other runs.
@@ -91,10 +98,28 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
     metrics.runs_ended.labels(code).inc()
 
 
-async def _release(context: Context) -> None:
-    """Let anybody claim the run again at once; should that fail, its lease runs out by itself."""
+async def _lost(context: Context, problem: RuntimeProblem) -> None:
+    """The box or its engine went away: somebody goes on soon in another, a few times."""
+    try:
+        async with context.look() as session:
+            _, run = await context.mine(session)
+    except (LeaseLost, Unavailable):
+        return  # the lease runs out by itself
+    if run.claims >= MAX_CLAIMS_WITHOUT_PROGRESS:
+        await _end(
+            context,
+            FailureCode.SANDBOX_UNAVAILABLE,
+            f"The build's container was lost {run.claims} times in a row: {problem}. "
+            "Look at the container engine, then retry.",
+        )
+    else:
+        await _release(context, 2.0 ** (run.claims - 1), fruitless=True)
+
+
+async def _release(context: Context, rest_s: float = 0, *, fruitless: bool = False) -> None:
+    """Let anybody claim the run again after `rest_s`; should that fail, its lease runs out by itself."""
     try:
         async with absence_is_unavailable(), context.resources.engine.begin() as connection:
-            await runs.release(connection, context.run_id, context.fence)
+            await runs.release(connection, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)
     except Unavailable:
         log.warning("run.not_released", run=str(context.run_id))

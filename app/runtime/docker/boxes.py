@@ -44,7 +44,7 @@ class Company:
 
 
 class DockerBox:
-    """What the engine has of one job's box. Every verb raises SandboxUnavailable."""
+    """What the engine has of one job's box. Every verb raises SandboxUnavailable, as EngineAway too."""
 
     def __init__(self, company: Company, job_id: UUID) -> None:
         self.job_id = job_id

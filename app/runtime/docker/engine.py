@@ -10,7 +10,7 @@ import aiodocker
 import aiohttp
 from aiodocker.stream import Stream
 
-from app.runtime.workspace import SandboxUnavailable
+from app.runtime.workspace import EngineAway, SandboxUnavailable
 
 CONNECT_S = 5.0
 CALL_S = 120.0
@@ -44,7 +44,7 @@ class Container:
 class Engine:
     """One engine by its address (`unix://…`, `tcp://…`); it is connected to when it is first asked.
 
-    Every call raises SandboxUnavailable when the engine is away, and EngineRefused.
+    Every call raises EngineAway and EngineRefused.
     """
 
     def __init__(self, host: str) -> None:
@@ -170,11 +170,11 @@ class Engine:
             yield self._client
         except aiodocker.DockerError as error:
             if error.status == AWAY:
-                raise SandboxUnavailable(f"the container engine does not answer at {self.host}") from error
+                raise EngineAway(f"the container engine does not answer at {self.host}") from error
             if error.status not in harmless:
                 raise EngineRefused(error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SandboxUnavailable(
+            raise EngineAway(
                 f"the container engine at {self.host} broke off: {error or type(error).__name__}"
             ) from error
 

@@ -6,9 +6,10 @@ not keep the box awake, calls do. A worker's attachment is its own.
 
 import asyncio
 import contextlib
+import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from app.runtime import answers
@@ -17,6 +18,7 @@ from app.runtime.channel import Channel, Patience, attach
 from app.runtime.docker.boxes import JOB, MAKE_IMAGE, Company, DockerBox, no_image
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
+from app.runtime.places import Places
 from app.runtime.workspace import (
     BoxDied,
     BoxStatus,
@@ -70,7 +72,8 @@ class DockerRuntime:
         self._engine = Engine(host)
         self._ask_instance = instance
         self._recipe = recipe
-        self._max_boxes = max_boxes
+        self._max_frozen = max_boxes
+        self._places = Places(max_boxes, self._running, self._longest_idle, self.stop)
         self._rest_s = rest_s
         self._patience = patience or Patience()
         self._company: Company | None = None
@@ -83,9 +86,10 @@ class DockerRuntime:
         box = DockerBox(await self._ours(), job_id)
         if fence is None:
             return self._keep(SharedAttachment, await self._awake(box) or await self._share(box, create))
-        await self._prepare(box, create)
-        await box.note_fence(fence)
-        return self._keep(WorkerAttachment, await self._wake(box, fence))
+        async with self._places.taken(job_id):
+            await self._prepare(box, create)
+            await box.note_fence(fence)
+            return self._keep(WorkerAttachment, await self._wake(box, fence))
 
     async def status(self, job_id: UUID) -> BoxStatus:
         box = DockerBox(await self._ours(), job_id)
@@ -140,13 +144,13 @@ class DockerRuntime:
         their memory too, so of those beyond `max_boxes` the ones that were made first are ended."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
-        jobs = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
-        idle = await asyncio.gather(*(self._idle_s(company, job_id) for job_id in jobs))
-        for job_id, idle_s in zip(jobs, idle, strict=True):
-            if self._rest_s <= idle_s < float("inf"):
-                await self._engine.pause(DockerBox(company, job_id).name)
         frozen = [name for name, each in found.items() if each.state == "paused"]
-        for name in frozen[self._max_boxes :]:
+        jobs = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
+        uses = await asyncio.gather(*(self._use(job_id) for job_id in jobs))
+        for job_id, (busy, idle_s) in zip(jobs, uses, strict=True):
+            if not busy and self._rest_s <= idle_s < math.inf:
+                await self._engine.pause(DockerBox(company, job_id).name)
+        for name in frozen[self._max_frozen :]:
             await self._engine.kill(name)
 
     async def examine(self) -> Diagnosis:
@@ -205,9 +209,7 @@ class DockerRuntime:
         problem: RuntimeProblem = SandboxUnavailable("the box did not start")
         for _ in range(ATTEMPTS):
             container = await box.inspect()
-            if container is None or container.state != "running":
-                await self._make_room()
-            elif box.is_outdated(container):
+            if container is not None and container.state == "running" and box.is_outdated(container):
                 with contextlib.suppress(WorkspaceBusy):
                     await self.stop(box.job_id)
             await box.awake()
@@ -242,7 +244,8 @@ class DockerRuntime:
             await channel.close()
             return None
         if container.state == "paused":
-            await box.awake()
+            async with self._places.taken(box.job_id):
+                await box.awake()
         return channel
 
     def _known(self, job_id: UUID) -> Channel | None:
@@ -259,8 +262,9 @@ class DockerRuntime:
             async with lock:
                 channel = self._known(box.job_id)
                 if channel is None:
-                    await self._prepare(box, create)
-                    channel = self._shared[box.job_id] = await self._wake(box, None)
+                    async with self._places.taken(box.job_id):
+                        await self._prepare(box, create)
+                        channel = self._shared[box.job_id] = await self._wake(box, None)
                 return channel
         finally:
             if not lock.locked():
@@ -271,28 +275,25 @@ class DockerRuntime:
         self._attachments.add(attachment)
         return attachment
 
-    async def _make_room(self) -> None:
-        """At the limit, the box that was not used for longest goes to sleep."""
+    async def _running(self) -> list[UUID]:
         company = await self._ours()
         found = await self._engine.containers(company.labels)
-        awake = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
-        if len(awake) < self._max_boxes:
-            return
-        idle = await asyncio.gather(*(self._idle_s(company, job_id) for job_id in awake))
-        for _, job_id in sorted(zip(idle, awake, strict=True), reverse=True):
-            with contextlib.suppress(WorkspaceBusy):
-                await self.stop(job_id)
-                return
-        raise SandboxUnavailable(f"all {self._max_boxes} boxes are at work")
+        return [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
 
-    async def _idle_s(self, company: Company, job_id: UUID) -> float:
-        """A guest that does not answer has been idle for ever."""
+    async def _longest_idle(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """Those in which no worker is; a guest that does not answer has been idle for ever."""
+        uses = await asyncio.gather(*(self._use(job_id) for job_id in job_ids))
+        idle = {job_id: idle_s for job_id, (busy, idle_s) in zip(job_ids, uses, strict=True) if not busy}
+        return sorted(idle, key=lambda job_id: idle[job_id], reverse=True)
+
+    async def _use(self, job_id: UUID) -> tuple[bool, float]:
+        """Whether a worker is in the box, and for how many seconds it has been idle."""
         try:
-            channel = self._known(job_id) or await self._share(DockerBox(company, job_id), create=False)
+            channel = self._known(job_id) or await self._share(DockerBox(await self._ours(), job_id), False)
             usage, _ = await channel.ask(answers.Usage, "status")
         except RuntimeProblem:
-            return float("inf")
-        return usage.idle_s
+            return False, math.inf
+        return usage.busy, usage.idle_s
 
     def _bury(self, box: DockerBox) -> None:
         """A guest that cannot be believed is a dead box."""

@@ -201,7 +201,8 @@ async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
 
 
 async def status(call: Call) -> Json:
-    return call.box.status()
+    """`busy`: a worker is attached, so clients may only look."""
+    return {**call.box.status(), "busy": not call.may_change()}
 
 
 CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {

@@ -57,7 +57,7 @@ class House:
     async def until(self, true: Callable[[], Awaitable[Any]], within_s: float = 40) -> Any:
         async with asyncio.timeout(within_s):
             while not (found := await true()):  # noqa: ASYNC110 - rows ring no bell here
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)
         return found
 
     async def until_finished(self, job_id: UUID) -> Job:

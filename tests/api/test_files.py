@@ -151,6 +151,7 @@ async def test_save(built: Built) -> None:
 
 async def history(built: Built) -> str:
     box = await built.service.resources.runtime.attach(UUID(built.job_id))
+    await box.head()  # a save is committed behind its answer, before git is asked for anything
     result = await box.run("git log --format='%an %s'", timeout_s=10)
     await box.close()
     return result.output

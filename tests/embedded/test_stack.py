@@ -20,8 +20,7 @@ from app.embedded.datadir import DataDir
 from app.embedded.errors import NotInstalled, StackProblem, WrongMajor
 from app.embedded.stack import Stack, start
 from tests.embedded.conftest import Hold, processes_of, wait_for
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+from tests.somebody_else import as_root
 
 pytestmark = pytest.mark.may_block
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import app
+from tests.somebody_else import NOBODY, as_root
 
-NOBODY = 65534
 SCENE = """
 import asyncio, os, sys, uuid
 from pathlib import Path
@@ -84,7 +84,7 @@ def interpreter() -> str | None:
     return None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@as_root
 def test_an_ordinary_users_box() -> None:
     python = interpreter()
     if python is None:

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     model_fallback: str = ""
     """Speaks when another cannot be reached."""
     model_strong: str = ""
-    """Takes a ticket's last attempt."""
+    """Takes a ticket's last attempts."""
     model_connect_timeout: float = Field(default=10, gt=0)
     model_first_token_timeout: float = Field(default=120, gt=0)
     model_gap_timeout: float = Field(default=60, gt=0)
@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     job_cost_budget_usd: float | None = Field(default=None, gt=0)
     user_day_token_budget: int | None = Field(default=None, ge=1)
     user_day_cost_budget_usd: float | None = Field(default=None, gt=0)
+    ticket_max_attempts: int = Field(default=6, ge=1, le=100)
+    """For a ticket that makes progress; one that goes in circles has failed before."""
     rehearsal_pace: float = Field(default=1.0, ge=0)
     """How long the rehearsal cast pretends to think, as a factor; 0 answers at once."""
 

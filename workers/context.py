@@ -45,7 +45,8 @@ class Change:
 
 @dataclass
 class Context:
-    """One claimed run. `pause` is set by the heartbeat when the client paused the job."""
+    """One claimed run. `ticket_attempts` are the most a ticket gets; `pause` is set by the heartbeat when the
+    client paused the job."""
 
     resources: Resources
     models: Lineup
@@ -53,6 +54,7 @@ class Context:
     run_id: UUID
     fence: int
     limits: Limits = NO_LIMITS
+    ticket_attempts: int = 6
     pause: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager

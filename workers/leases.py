@@ -33,12 +33,14 @@ TIDY_AGAIN_S = 10.0
 
 @dataclass(frozen=True)
 class Terms:
-    """`lease_s`: how long a claim holds without renewal. `sweep_s`: how often free slots look for work."""
+    """`lease_s`: how long a claim holds without renewal. `sweep_s`: how often free slots look for work.
+    `limits` and `ticket_attempts`: see `Context`."""
 
     slots: int
     lease_s: float
     sweep_s: float
     limits: Limits = NO_LIMITS
+    ticket_attempts: int = 6
 
 
 @dataclass
@@ -108,6 +110,7 @@ class Desk:
             claim.run_id,
             claim.fence,
             self._terms.limits,
+            self._terms.ticket_attempts,
         )
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)

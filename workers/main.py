@@ -29,7 +29,13 @@ log = structlog.get_logger()
 
 async def work(settings: Settings, models: Lineup, name: str) -> None:
     """Work until cancelled, then let go of what is under way."""
-    terms = Terms(settings.worker_slots, settings.lease_s, settings.sweep_s, settings.limits)
+    terms = Terms(
+        settings.worker_slots,
+        settings.lease_s,
+        settings.sweep_s,
+        settings.limits,
+        settings.ticket_max_attempts,
+    )
     async with open_resources(settings) as resources, open_arq(settings.redis_url) as redis:
         desk = Desk(resources, models, name, terms)
         log.info("worker.ready", worker=name, model=models.name, slots=terms.slots)

@@ -26,16 +26,31 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
+@dataclass(frozen=True)
+class Done:
+    """A stored step: what it came to, and the workspace after it where it may have changed files."""
+
+    payload: str
+    tree: str | None
+
+
 async def once(
     context: Context, key: str, kind: str, question: str, make: Callable[[], Awaitable[Result]]
 ) -> str:
-    """The payload of step `key`: stored if this very question was already answered in this run, else made
-    now and committed before it is returned. `kind` is `model` or `tool`."""
+    """The payload of step `key`: see `done`."""
+    return (await done(context, key, kind, question, make)).payload
+
+
+async def done(
+    context: Context, key: str, kind: str, question: str, make: Callable[[], Awaitable[Result]]
+) -> Done:
+    """Step `key`: as stored if this very question was already answered in this run, else made now and
+    committed before it is returned. `kind` is `model` or `tool`."""
     asked = digest(question)
     async with context.look() as session:
         stored = await rows.run_step(session, context.run_id, key)
     if stored is not None and stored.digest == asked:
-        return stored.payload
+        return Done(stored.payload, stored.tree)
     context.heed_pause()
     result = await make()
     payload = clean(result.payload)
@@ -54,7 +69,7 @@ async def once(
         change.advance()
         if result.settle is not None:
             await result.settle(change)
-    return payload
+    return Done(payload, result.tree)
 
 
 async def note(change: Change, key: str, payload: str) -> None:

@@ -190,6 +190,14 @@ class Attachment:
         with self._channel.believing():
             return answers.commit_of(found)
 
+    async def diff(self, old: str, new: str, limit: int) -> str:
+        if not _SHA.fullmatch(old) or not _SHA.fullmatch(new):
+            raise ValueError(f"no commits: {old!r}, {new!r}")
+        _, data = await self._channel.ask(
+            answers.Done, "diff", old=old, new=new, limit=limit, bytes_limit=limit, deadline_s=GIT_S
+        )
+        return clean(data.decode(errors="replace"))
+
     async def bundle(self) -> bytes:
         _, content = await self._channel.ask(
             answers.Done, "bundle", bytes_limit=MAX_BUNDLE_BYTES, deadline_s=GIT_S

@@ -235,6 +235,10 @@ class Workspace(Protocol):
     async def head(self) -> Commit | None:
         """The last commit, or None in an empty repository."""
 
+    async def diff(self, old: str, new: str, limit: int) -> str:
+        """What changed from one commit or tree to another, as git shows it, without lock files; its first
+        `limit` bytes."""
+
     async def bundle(self) -> bytes:
         """All that git knows of /app, opaque; empty without a commit. One over `attachment.MAX_BUNDLE_BYTES`
         counts as a lie."""

@@ -118,14 +118,14 @@ def company(**changes: Any) -> Script:
 
 
 def clumsy_builder(question: Question) -> Line:
-    """As `builder`, but its first attempt at a further page does nothing."""
+    """As `builder`, but it does nothing for a further page until it has to start afresh."""
     shown = BuildingFacts.model_validate_json(question.messages[0].text)
-    if "server.py" in shown.files and shown.attempt == 1:
+    if "server.py" in shown.files and not shown.fresh:
         return call("finish", summary="It is done, trust me.")
     return builder(question)
 
 
 def mortal_company() -> Script:
-    """Answers depend on the question alone, so that any process can go on; one attempt fails its check."""
+    """Answers depend on the question alone, so that any process can go on; two attempts fail their check."""
     done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
     return company(intake=lambda _: done, building=clumsy_builder)

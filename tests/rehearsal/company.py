@@ -243,12 +243,15 @@ class Company:
             checks=draft.checks,
             attempt=ticket.attempts,
             failures=failures,
+            tried="",
+            fresh=False,
             files=sorted(
                 str(path.relative_to(self.app))
                 for path in self.app.rglob("*")
                 if path.is_file() and "__pycache__" not in path.parts
             ),
             finished=[t.draft.title for t in self.tickets if t.status is TicketStatus.DONE],
+            lately=[],
         )
         messages = [Message("user", facts.model_dump_json())]
         for _ in range(MOST_STEPS):

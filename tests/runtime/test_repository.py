@@ -18,6 +18,10 @@ async def test_commits_are_made_of_changes_only(workspace: Workspace) -> None:
     assert first == await workspace.commit("Again", "Builder") == await workspace.head()
     assert re.fullmatch("[0-9a-f]{40}", first.sha)
     assert first.tree != empty.tree
+    shown = await workspace.diff(empty.tree, first.sha, 1000)
+    assert "+++ b/a.txt" in shown
+    assert "+1" in shown
+    assert await workspace.diff(empty.tree, first.sha, 10) == shown[:10]
     assert await output_of(workspace, "git log -1 --format='%an <%ae> %cn %s'; git status --short") == (
         "Project Manager <projectmanager@boardroom.invalid> Boardroom Add a"
     )

@@ -86,9 +86,19 @@ class Failure(Facts):
     output: str
 
 
+class Closed(Facts):
+    """A ticket that is done: what the Builder said it did, in the commit that closed it."""
+
+    title: str
+    summary: str
+    commit: str
+
+
 class BuildingFacts(Facts):
-    """For the Builder: one ticket, and what it needs to know. `attempt` counts from 1; `files` is the map
-    of the repository (paths relative to /app); `finished` are the titles of closed tickets."""
+    """For the Builder: one ticket, and what it needs to know. `attempt` counts from 1; `failures` are those
+    of the attempt before; `tried` is a diff of all that was tried, where that alone was not enough, and
+    `fresh` says that it has been taken back. `files` is the map of the repository (paths relative to /app);
+    `finished` are the titles of closed tickets, `lately` the last of them, oldest first."""
 
     title: str
     summary: str
@@ -102,5 +112,8 @@ class BuildingFacts(Facts):
     checks: list[Check]
     attempt: int
     failures: list[Failure]
+    tried: str
+    fresh: bool
     files: list[str]
     finished: list[str]
+    lately: list[Closed]

@@ -6,7 +6,9 @@ result. So files are changed exactly once, and commands run at least once.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID
 
 from app.domain.values import clip
@@ -19,13 +21,17 @@ from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ToolCall
 from workers.pipeline import toolbox
+from workers.pipeline.ladder import plain
 from workers.pipeline.memory import bounded
-from workers.steps import Result, once
+from workers.steps import Done, Result, done
 
 MAX_TURNS = 40
 MAX_CALLS_A_TURN = 12
 MAX_SAME = 4
 MAX_SILENT = 3
+MAX_ENDLESS = 3
+MAX_COMMANDS_S = 1800.0
+"""For all commands and requests of an attempt together."""
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
@@ -53,7 +59,7 @@ async def attempt(
         await workspace.restore(await rows.last_tree(session, context.run_id, prefix) or tree)
     (first,) = facts(shown)
     turns: list[tuple[Message, ...]] = []
-    limits = Limits()
+    limits = Limits(tree)
     while len(turns) < MAX_TURNS:
         key = f"{prefix}{len(turns)}"
         answer = await speak(
@@ -65,6 +71,7 @@ async def attempt(
             ticket_id=ticket_id,
             strong=strong,
         )
+        began = monotonic()
         results = [
             await _carry_out(context, workspace, f"{key}.{place}", call)
             for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
@@ -72,35 +79,47 @@ async def attempt(
         finished = _finished(answer)
         if finished is not None:
             return finished
-        limits.count(answer, results)
-        turns.append(_turn(answer, results))
+        limits.count(answer, results, monotonic() - began)
+        turns.append(_turn(answer, [result.payload for result in results]))
     raise GaveUp(f"No `finish` within {MAX_TURNS} turns.")
 
 
 @dataclass
 class Limits:
-    """What ends an attempt early: it does the same for ever, or talks instead of working."""
+    """What ends an attempt early: it does the same for ever, waits, or talks instead of working. A call is
+    the same only if the files are, too. `tree` is the workspace's newest known one."""
 
-    seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    tree: str = ""
+    seen: Counter[tuple[str, ...]] = field(default_factory=Counter)
     silent: int = 0
+    endless: int = 0
+    seconds: float = 0.0
 
-    def count(self, answer: Answer, results: list[str]) -> None:
-        """Raises GaveUp."""
+    def count(self, answer: Answer, results: Sequence[Done], seconds: float) -> None:
+        """One turn, and how long its tools took. Raises GaveUp."""
         self.silent = 0 if answer.calls else self.silent + 1
         if self.silent >= MAX_SILENT:
             raise GaveUp(f"{MAX_SILENT} answers in a row without a tool call.")
         for call, result in zip(answer.calls, results, strict=False):
-            self.seen[call.name, call.arguments, result] += 1
-            if self.seen[call.name, call.arguments, result] >= MAX_SAME:
+            self.tree = result.tree or self.tree
+            same = (call.name, call.arguments, plain(result.payload), self.tree)
+            self.seen[same] += 1
+            if self.seen[same] >= MAX_SAME:
                 raise GaveUp(f"The same {clip(call.name, 60)} call with the same result {MAX_SAME} times.")
+            self.endless += result.payload.startswith(toolbox.ENDLESS)
+        if self.endless >= MAX_ENDLESS:
+            raise GaveUp(f"{MAX_ENDLESS} commands that did not end by themselves.")
+        self.seconds += seconds
+        if self.seconds > MAX_COMMANDS_S:
+            raise GaveUp(f"Its commands took more than {MAX_COMMANDS_S / 60:.0f} minutes.")
 
 
-async def _carry_out(context: Context, workspace: Workspace, key: str, call: ToolCall) -> str:
+async def _carry_out(context: Context, workspace: Workspace, key: str, call: ToolCall) -> Done:
     tool = toolbox.parse(call)
     if isinstance(tool, str):
-        return tool
+        return Done(tool, None)
     if isinstance(tool, tools.Finish):
-        return "noted"
+        return Done("noted", None)
 
     async def make() -> Result:
         said = await context.unless_paused(toolbox.use(workspace, tool))
@@ -109,7 +128,7 @@ async def _carry_out(context: Context, workspace: Workspace, key: str, call: Too
         )
         return Result(payload=said, agent=BUILDER.agent, tree=tree)
 
-    return await once(context, key, "tool", f"{call.name} {call.arguments}", make)
+    return await done(context, key, "tool", f"{call.name} {call.arguments}", make)
 
 
 def _finished(answer: Answer) -> str | None:

@@ -14,6 +14,7 @@ from workers.context import Context
 from workers.pipeline import trial
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
+from workers.pipeline.ladder import WORDS, Standing, Terms, climb
 from workers.pipeline.outcome import Outcome, StageFailed
 
 
@@ -67,13 +68,15 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
             ticket = await rows.ticket(session, ticket.id)
         tried = await trial.try_ticket(context, workspace, ticket)
         if not tried.failures:
-            await _end(context, ticket.id, TicketStatus.DONE, tried)
+            await _end(context, ticket.id, tried)
             return
-        if ticket.attempts >= trial.MAX_ATTEMPTS:
+        terms = Terms(context.ticket_attempts, strong=context.models.strong is not None)
+        following = climb(tried.standing, ticket.attempts, tried.failures, tried.diff, terms)
+        if following.over:
             await trial.take_back(workspace, ticket, tried.base)
-            await _end(context, ticket.id, TicketStatus.FAILED, tried)
+            await _end(context, ticket.id, tried, following)
             return
-        await _again(context, ticket.id, tried)
+        await _again(context, ticket.id, tried, following)
 
 
 async def _begin(context: Context, ticket_id: UUID) -> None:
@@ -87,30 +90,36 @@ async def _begin(context: Context, ticket_id: UUID) -> None:
         changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))
 
 
-async def _again(context: Context, ticket_id: UUID, tried: trial.Tried) -> None:
-    """The next attempt begins; it will be shown why this one did not close the ticket."""
+async def _again(context: Context, ticket_id: UUID, tried: trial.Tried, following: Standing) -> None:
+    """The next attempt begins, and it is kept what it will be given."""
     async with context.change() as change:
         change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
         ticket.attempts += 1
-        await trial.note_failures(change, ticket, tried.failures)
+        await trial.note_standing(change, ticket, ticket.attempts, following)
         changes.tell_ticket(
             change.unit,
             ticket,
-            f"Attempt {ticket.attempts - 1} did not pass: {tried.failures[0].reason}",
+            f"Attempt {ticket.attempts - 1} did not pass: {tried.failures[0].reason} {WORDS[following.rung]}",
             attempt=ticket.attempts,
             **tried.shown,
         )
 
 
-async def _end(context: Context, ticket_id: UUID, status: TicketStatus, tried: trial.Tried) -> None:
+async def _end(
+    context: Context, ticket_id: UUID, tried: trial.Tried, following: Standing | None = None
+) -> None:
+    """The ticket is done; or it has failed, and it is kept what a retry by the client would be given."""
+    status = TicketStatus.DONE if following is None else TicketStatus.FAILED
     async with context.change() as change:
         change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
-        if status is TicketStatus.DONE:
+        if following is None:
             ticket.commit, ticket.reason = tried.commit.sha, ""
+            await trial.note_summary(change, ticket, tried.summary)
         else:
             ticket.reason = tried.failures[0].reason
+            await trial.note_standing(change, ticket, ticket.attempts + 1, following)
         changes.move_ticket(
             change.unit,
             change.job,

@@ -1,5 +1,6 @@
 """Carrying out the Builder's tool calls in the box. A refusal is an answer: a sentence after `error:`."""
 
+import re
 import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -28,6 +29,13 @@ from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
 
 MANIFEST = "boardroom.json"
+ENDLESS = "ended by its time limit"
+"""How the result of a command begins that did not end by itself."""
+
+LONGEST_SLEEP_S = 30
+_SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d*)?(?:e\d+)?)([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
 OUTPUT_CHARS = 16_000
 """What a tool may tell the model at most; commands are cut head and tail by the guest before."""
 
@@ -135,9 +143,16 @@ async def _request(workspace: Workspace, tool: Request) -> str:
 
 
 async def _run(workspace: Workspace, tool: RunCommand) -> str:
+    if _sleeps(tool.command) > LONGEST_SLEEP_S:
+        return f"error: nothing here takes so long that it helps to sleep more than {LONGEST_SLEEP_S} seconds"
     result = await workspace.run(tool.command, timeout_s=tool.timeout_s, output_limit=OUTPUT_CHARS // 2)
-    end = "ended by its time limit" if result.timed_out else f"exit code {result.exit_code}"
+    end = ENDLESS if result.timed_out else f"exit code {result.exit_code}"
     return f"{end}\n{result.output}"
+
+
+def _sleeps(command: str) -> float:
+    """The seconds that a shell line says it will sleep."""
+    return sum(float(number) * _SECONDS[unit] for number, unit in _SLEEP.findall(command))
 
 
 _HANDS = cast(

@@ -4,6 +4,7 @@ Red before green: the ticket's checks run on the commit before it, so that one w
 to prove nothing. Then commit first, check afterwards, on that commit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -15,59 +16,68 @@ from app.domain.events import LOG_TAIL_BYTES
 from app.runtime.workspace import Commit, TreeMissing, Workspace
 from app.store import rows
 from app.store.tables import Ticket
-from workers.agents.facts import BuildingFacts, Failure
+from workers.agents.facts import BuildingFacts, Closed, Failure
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline import toolbox
 from workers.pipeline.attempt import GaveUp, attempt
 from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check
+from workers.pipeline.ladder import Rung, Standing, signature
 from workers.steps import Result, note, once
-
-MAX_ATTEMPTS = 3
-"""After this many attempts a ticket has failed; a retry by the client gives it one more. The last one is made
-by the model for hard cases."""
 
 REGRESSION_S = 60
 """Time for earlier tickets' checks after each ticket; at the end all of them run, however long it takes."""
 
+TRIED_CHARS = 12_000
+"""Of what was tried the next attempt may be shown so much."""
+
+LATELY = 5
+"""So many of the last closed tickets are told with what was said of them."""
+
 _COMMIT: TypeAdapter[Commit] = TypeAdapter(Commit)
-_FAILURES: TypeAdapter[list[Failure]] = TypeAdapter(list[Failure])
+_STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 
 
 @dataclass(frozen=True)
 class Tried:
-    """`failures` is empty when the ticket may be closed; `shown` goes into the ticket's `metadata`."""
+    """`failures` is empty when the ticket may be closed; `summary` are the Builder's words, `diff` is what
+    was changed since `base`; `shown` goes into the ticket's `metadata`."""
 
+    standing: Standing
     base: Commit
     commit: Commit
+    summary: str
     failures: list[Failure]
+    diff: str
     shown: dict[str, Any]
 
 
 async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> Tried:
-    """The ticket's current attempt. Raises ModelUnavailable, BoxDied."""
+    """The ticket's current attempt. What it left is judged however it ended: only the checks decide.
+    Raises ModelUnavailable, BudgetSpent, BoxDied."""
     base = await _base(context, workspace, ticket)
-    for check in checks_of(ticket):
-        await run_check(context, workspace, ticket, check, base, "red")
-    shown, start = await _start(context, workspace, ticket)
+    red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks_of(ticket)]
+    standing = await _standing(context, ticket, red)
+    shown, tree = await _start(context, workspace, ticket, standing, base)
+    summary, failures = "", []
     try:
-        await attempt(
+        summary = await attempt(
             context,
             workspace,
             ticket.id,
             ticket.attempts,
             shown,
-            start.tree,
-            strong=ticket.attempts >= MAX_ATTEMPTS,
+            tree,
+            strong=standing.rung is Rung.STRONG,
         )
     # A box that was lost in the middle takes the attempt with it, and nothing before it.
     except (GaveUp, TreeMissing) as reason:
-        failure = Failure(reason=str(reason), criterion="", check="", output="")
-        return Tried(base, start, [failure], {"log": str(reason)})
-    commit = await workspace.commit(ticket.title, Agent.BUILDER)
-    findings = await _check(context, workspace, ticket, commit)
-    failed = [finding for finding in findings if not finding.passed]
-    return Tried(base, commit, [finding.as_failure() for finding in failed], _shown(commit, failed))
+        failures = [Failure(reason=str(reason), criterion="", check="", output="")]
+    commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
+    failed = [finding for finding in await _check(context, workspace, ticket, commit) if not finding.passed]
+    failures = [*failures, *(finding.as_failure() for finding in failed)] if failed else []
+    diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS) if failed else ""
+    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed))
 
 
 async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
@@ -76,9 +86,18 @@ async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
     await workspace.commit(f"Take back: {ticket.title}", Agent.BUILDER)
 
 
-async def note_failures(change: Change, ticket: Ticket, failures: list[Failure]) -> None:
-    """Keep for the ticket's current attempt why the one before failed."""
-    await note(change, _key(ticket, "why"), _FAILURES.dump_json(failures).decode())
+async def note_standing(change: Change, ticket: Ticket, attempt: int, standing: Standing) -> None:
+    """Keep what the ticket's attempt of that number is to be given."""
+    await note(change, _why(ticket, attempt), _STANDING.dump_json(standing).decode())
+
+
+async def note_summary(change: Change, ticket: Ticket, summary: str) -> None:
+    """Keep what the Builder said of a closed ticket, for those that follow."""
+    await note(change, f"summary.{ticket.id}", summary)
+
+
+def _why(ticket: Ticket, attempt: int) -> str:
+    return f"build.{ticket.id}.{attempt}.why"
 
 
 def _key(ticket: Ticket, what: str) -> str:
@@ -101,33 +120,44 @@ async def _head(workspace: Workspace) -> Commit:
     return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 
 
+async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:
+    """What the failure before decided. At first only how it fails with nothing done is known."""
+    async with context.look() as session:
+        kept = await rows.run_step(session, context.run_id, _why(ticket, ticket.attempts))
+    if kept is not None:
+        return _STANDING.validate_json(kept.payload)
+    before = [finding.as_failure() for finding in red if not finding.passed]
+    return Standing(begun=ticket.attempts, seen=[signature(before)])
+
+
 @dataclass(frozen=True)
 class _Start:
     facts: BuildingFacts
-    commit: Commit
+    tree: str
 
 
 _START: TypeAdapter[_Start] = TypeAdapter(_Start)
 
 
-async def _start(context: Context, workspace: Workspace, ticket: Ticket) -> tuple[BuildingFacts, Commit]:
+async def _start(
+    context: Context, workspace: Workspace, ticket: Ticket, standing: Standing, base: Commit
+) -> tuple[BuildingFacts, str]:
     """What this attempt is shown and where it starts: fixed once, so that a successor sees the same."""
 
     async def make() -> Result:
-        commit = await _head(workspace)
-        await workspace.restore(commit.tree)
-        start = _Start(await _facts(context, workspace, ticket), commit)
+        tree = base.tree if standing.fresh else (await _head(workspace)).tree
+        await workspace.restore(tree)
+        start = _Start(await _facts(context, workspace, ticket, standing), tree)
         return Result(_START.dump_json(start).decode())
 
     start = _START.validate_json(await once(context, _key(ticket, "start"), "tool", "start", make))
-    return start.facts, start.commit
+    return start.facts, start.tree
 
 
-async def _facts(context: Context, workspace: Workspace, ticket: Ticket) -> BuildingFacts:
+async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standing: Standing) -> BuildingFacts:
     spec = await specs.load(context)
     async with context.look() as session:
         tickets = await rows.tickets(session, context.job_id)
-        why = await rows.run_step(session, context.run_id, _key(ticket, "why"))
     mine = set(ticket.requirements)
     return BuildingFacts(
         title=spec.prd.title if spec.prd else "",
@@ -141,10 +171,25 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket) -> Buil
         acceptance_criteria=ticket.acceptance_criteria,
         checks=checks_of(ticket),
         attempt=ticket.attempts,
-        failures=_FAILURES.validate_json(why.payload) if why else [],
+        failures=standing.failures,
+        tried=standing.tried if standing.rung >= Rung.DIFF else "",
+        fresh=standing.fresh,
         files=await toolbox.files(workspace),
         finished=[done.title for done in closed_by_checks(tickets)],
+        lately=await _lately(context, closed_by_checks(tickets)[-LATELY:]),
     )
+
+
+async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
+    async with context.look() as session:
+        said = [
+            await rows.run_step(session, ticket.run_id or context.run_id, f"summary.{ticket.id}")
+            for ticket in closed
+        ]
+    return [
+        Closed(title=ticket.title, summary=words.payload if words else "", commit=ticket.commit or "")
+        for ticket, words in zip(closed, said, strict=True)
+    ]
 
 
 async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:

@@ -133,6 +133,12 @@ async def show(call: Call) -> Json:
     return {"found": content is not None}
 
 
+async def diff(call: Call) -> Json:
+    found = await call.box.repository.diff(call.args["old"], call.args["new"])
+    await call.stream.send(found[: call.args["limit"]])
+    return {}
+
+
 async def check_command(call: Call) -> Json:
     return await checking.check_command(call.box, call.stream, call.args)
 
@@ -220,6 +226,7 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "bundle": bundle,
     "unbundle": unbundle,
     "show": show,
+    "diff": diff,
     "check_command": check_command,
     "check_http": check_http,
     "check_file": check_file,

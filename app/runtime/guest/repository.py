@@ -35,6 +35,9 @@ venv/
 """
 """Never recorded and never removed by a restore: what is installed, cached, or the app's own data."""
 
+UNSHOWN = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "*.lock", "*.min.js")
+"""Written by machines for machines: in a diff they hide what people and agents did."""
+
 SETTINGS = {
     "safe.directory": "*",
     "core.hooksPath": "/dev/null",
@@ -118,6 +121,16 @@ class Repository:
             await self._git("read-tree", commit, env=index)
             await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
             os.unlink(f"{folder}.index")
+
+    async def diff(self, old: str, new: str) -> bytes:
+        """What changed between two trees or commits, without `UNSHOWN` files."""
+        left_out = [f":(exclude,glob)**/{name}" for name in UNSHOWN]
+        plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+        async with self._lock:
+            code, output, complaints = await self._try("diff", *plain, old, new, "--", ".", *left_out)
+        if code != 0:
+            raise Refused("git", complaints.decode(errors="replace")[-400:])
+        return output
 
     async def refs(self) -> str:
         """A line `<sha> <ref>` for each, HEAD first; "" without a commit."""

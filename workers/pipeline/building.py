@@ -15,6 +15,7 @@ from workers.pipeline import trial
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
 from workers.pipeline.ladder import WORDS, Standing, Terms, climb
+from workers.pipeline.mending import give_up_unmended
 from workers.pipeline.outcome import Outcome, StageFailed
 
 
@@ -28,6 +29,7 @@ async def building(context: Context) -> Outcome:
         tickets = await rows.tickets(session, context.job_id)
     failed = [t for t in tickets if t.status == TicketStatus.FAILED and t.type != TicketType.EPIC]
     if failed:
+        await give_up_unmended(context, failed)
         titles = ", ".join(f"“{ticket.title}”" for ticket in failed)
         raise StageFailed(
             FailureCode.CHECKS_FAILED,

@@ -23,8 +23,9 @@ from workers.context import Context
 from workers.steps import digest
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck
-Phase = Literal["red", "green", "regression", "final"]
-"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end."""
+Phase = Literal["red", "green", "regression", "final", "bisect"]
+"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the
+commits between, to find the one that broke it."""
 
 SHOWN_OUTPUT = 2000
 

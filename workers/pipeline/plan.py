@@ -12,7 +12,8 @@ and starting again is the normal case: whoever claims the run next goes on from 
     building     the Builder does them one by one; checks close them                             → building
     verifying    everything is checked once more and the app must answer                       → build_done
 
-A continuation starts at `analysis`; a retry wherever the run failed.
+What fails at the end opens a ticket that mends it and goes back to `building`, once. A continuation starts at
+`analysis`; a retry wherever the run failed.
 """
 
 from collections.abc import Awaitable, Callable

@@ -24,6 +24,8 @@ from workers.context import Context
 from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.fixing import may_open
+from workers.pipeline.mending import MEND, open_mending
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.toolbox import MANIFEST
 
@@ -44,6 +46,9 @@ async def verifying(context: Context) -> Outcome:
             raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
         await workspace.restore(commit.tree)
         failed = await _check_all(context, workspace, tickets, commit)
+        if failed and await may_open(context, MEND):
+            await open_mending(context, workspace, failed)
+            return Outcome.NEXT
         if failed:
             await _reopen(context, failed)
         await _start_app(context, workspace)

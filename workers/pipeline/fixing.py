@@ -1,0 +1,73 @@
+"""Tickets of the service's own: what was found broken at the end goes back to building, once a run.
+
+A retry by the client is allowed one more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.stages import Stage
+from app.domain.ticket import TicketStatus, TicketType
+from app.domain.values import clip
+from app.store import rows
+from app.store.tables import Run, Ticket
+from workers.context import Change, Context
+from workers.pipeline.evidence import AnyCheck
+from workers.steps import note
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A ticket to be opened. `checks` name their criterion by its place."""
+
+    title: str
+    description: str
+    criteria: list[str]
+    checks: list[AnyCheck]
+    requirements: list[str]
+
+
+async def may_open(context: Context, source: str) -> bool:
+    """Whether `source` has not opened any in this run yet."""
+    async with context.look() as session:
+        _, run = await context.mine(session)
+        return await rows.run_step(session, run.id, note_key(source, run)) is None
+
+
+def note_key(source: str, run: Run) -> str:
+    """Where the ids of the tickets that `source` opened are kept, as a JSON list."""
+    return f"{source}.{run.retries}"
+
+
+async def open_fixes(change: Change, source: str, fixes: Sequence[Fix]) -> None:
+    """Put the tickets behind the backlog and go back to building."""
+    order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
+    opened: list[str] = []
+    for place, fix in enumerate(fixes, order + 1):
+        ticket = Ticket(
+            id=uuid7(),
+            job_id=change.job.id,
+            run_id=change.run.id,
+            type=TicketType.TASK,
+            title=clip(fix.title, 300),
+            description=clip(fix.description, 4000),
+            acceptance_criteria=fix.criteria,
+            checks=[check.model_dump(mode="json", exclude_none=True) for check in fix.checks],
+            requirements=fix.requirements,
+            status=TicketStatus.TODO,
+            assigned_to=Agent.BUILDER,
+            dependencies=[],
+            order=place,
+            attempts=0,
+        )
+        change.session.add(ticket)
+        await change.session.flush()
+        changes.tell_ticket(change.unit, ticket, event="created")
+        opened.append(str(ticket.id))
+    await note(change, note_key(source, change.run), orjson.dumps(opened).decode())
+    change.advance(Stage.BUILDING)

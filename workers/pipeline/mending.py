@@ -1,0 +1,103 @@
+"""A failure of the final full run: which ticket's commit brought it, and one ticket that mends it.
+
+What closed a ticket held on its own commit. So the commit that broke it lies between that one and the last,
+and halving the way finds it.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+
+from app.actions import changes
+from app.domain.conversation import Agent
+from app.domain.ticket import TicketStatus
+from app.runtime.workspace import Commit, Workspace
+from app.store import rows
+from app.store.rows import Seen
+from app.store.tables import Ticket
+from workers.context import Context
+from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.fixing import Fix, note_key, open_fixes
+
+MEND = "mend"
+MOST_BISECTED = 5
+"""So many failures are traced; they mostly have one cause."""
+
+OUTPUT_CHARS = 500
+
+
+async def open_mending(context: Context, workspace: Workspace, failed: Sequence[Finding]) -> None:
+    """Open one ticket for all that `failed` on the final commit, and go back to building."""
+    async with context.look() as session:
+        tickets = await rows.tickets(session, context.job_id)
+        line = _line(tickets, await rows.evidence(session, context.job_id))
+    words = [await _trace(context, workspace, line, finding) for finding in failed[:MOST_BISECTED]]
+    async with context.change() as change:
+        await open_fixes(change, MEND, [_fix(tickets, failed, words)])
+        changes.describe(
+            change.unit,
+            change.job,
+            Agent.BUILDER,
+            f"On the final commit not everything holds; one more ticket is opened. {words[0]}",
+            "verifying",
+        )
+
+
+def _line(tickets: Sequence[Ticket], seen: Sequence[Seen]) -> list[tuple[Ticket, Commit]]:
+    """The closed tickets with their commits, in the order in which they were closed."""
+    green = {item.ticket_id: (place, item.tree) for place, item in enumerate(seen) if item.phase == "green"}
+    closed = [t for t in closed_by_checks(tickets) if t.commit and t.id in green]
+    closed.sort(key=lambda ticket: green[ticket.id][0])
+    return [(ticket, Commit(ticket.commit or "", green[ticket.id][1])) for ticket in closed]
+
+
+async def _trace(
+    context: Context, workspace: Workspace, line: list[tuple[Ticket, Commit]], finding: Finding
+) -> str:
+    """Which ticket's commit broke what `finding` says, in a sentence."""
+    own = next((place for place, (ticket, _) in enumerate(line) if ticket.id == finding.ticket_id), None)
+    said = f"“{finding.criterion}” of “{finding.title}” does not hold any more"
+    if own is None:
+        return f"{said}."
+    owner, holds, broken = line[own][0], own, len(line)
+    while broken - holds > 1:
+        middle = (holds + broken) // 2
+        tried = await run_check(context, workspace, owner, finding.check, line[middle][1], "bisect")
+        holds, broken = (middle, broken) if tried.passed else (holds, middle)
+    if broken == len(line):
+        return f"{said}; it held on the commit of every ticket, so a change after them broke it."
+    ticket, commit = line[broken]
+    return f"{said}; the commit {commit.sha[:10]} of “{ticket.title}” broke it."
+
+
+def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[str]) -> Fix:
+    criteria = list(dict.fromkeys(finding.criterion for finding in failed))
+    checks = {
+        check_digest(finding.check): finding.check.model_copy(
+            update={"id": f"c{place}", "criterion": criteria.index(finding.criterion)}
+        )
+        for place, finding in enumerate(failed, 1)
+    }
+    broken = {finding.ticket_id for finding in failed}
+    others = f" and {len(criteria) - 1} more" if len(criteria) > 1 else ""
+    return Fix(
+        title=f"Mend: {criteria[0]}{others}",
+        description="\n\n".join([*words, f"It says:\n{failed[0].output[-OUTPUT_CHARS:]}"]),
+        criteria=criteria,
+        checks=list(checks.values()),
+        requirements=sorted({rid for t in tickets if t.id in broken for rid in t.requirements}),
+    )
+
+
+async def give_up_unmended(context: Context, failed: Sequence[Ticket]) -> None:
+    """What one of `failed` was to mend is not done either."""
+    async with context.change() as change:
+        note = await rows.run_step(change.session, change.run.id, note_key(MEND, change.run))
+        opened = orjson.loads(note.payload) if note else []
+        lost = {check_digest(check) for t in failed if str(t.id) in opened for check in checks_of(t)}
+        tickets = await rows.tickets(change.session, context.job_id)
+        for ticket in closed_by_checks(tickets):
+            if any(check_digest(check) in lost for check in checks_of(ticket)):
+                ticket.reason = "It did not hold on the final commit, and could not be mended."
+                changes.move_ticket(change.unit, change.job, ticket, TicketStatus.FAILED, ticket.reason)
+        changes.follow_children(change.unit, change.job, tickets)

@@ -75,6 +75,7 @@ async def examine_boxes(settings: Settings) -> Diagnosis:
         diagnosis = await runtime.examine()
     finally:
         await runtime.close()
+    diagnosis = replace(diagnosis, detail=f"{diagnosis.detail}; {_network(settings, diagnosis.kind)}")
     if (
         diagnosis.kind == "docker"
         or settings.workspace_runtime == "local"
@@ -86,6 +87,14 @@ async def examine_boxes(settings: Settings) -> Diagnosis:
     await docker.close()
     hint = f"Not in containers: {unused.detail} {unused.remedy}"
     return replace(diagnosis, remedy=f"{diagnosis.remedy}\n{hint}".strip())
+
+
+def _network(settings: Settings, kind: str) -> str:
+    wanted = settings.workspace_network
+    if kind != "docker":
+        ignored = "" if wanted == "none" else f" (WORKSPACE_NETWORK={wanted} is for containers)"
+        return f"no network{ignored}"
+    return {"none": "no network", "install": "a network for install steps", "open": "a network"}[wanted]
 
 
 def _local(settings: Settings) -> LocalRuntime:
@@ -110,6 +119,7 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
         settings.workspace_image,
         ContainerLimits(idle_s=ENDS_AFTER * settings.workspace_idle_s),
         settings.workspace_oci_runtime,
+        settings.workspace_network,
     )
     host = find_engine(settings.docker_host) or USUAL_ENGINE
     return DockerRuntime(

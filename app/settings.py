@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     workspace_image: str = "boardroom-workspace"
     workspace_oci_runtime: str = ""
     """The engine's name of another runtime for boxes, such as `runsc`."""
+    workspace_network: Literal["none", "install", "open"] = "install"
+    """When a container has a network: never, for an app's install step, always. Local boxes have none."""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
     preview_origin: str = "http://{token}.preview.localhost:{port}"

@@ -47,7 +47,8 @@ class Manifest(BaseModel):
     """`/app/boardroom.json`: how the app in the workspace is installed, tested, started and recognised.
 
     Commands are shell lines run in `/app`; `start` must listen on `$PORT`; `health` is a path that answers
-    with a status below 500 when the app is up.
+    with a status below 500 when the app is up. `install` runs before the start, unless nothing has changed
+    since it last did, and once for the checks of a commit; what it makes has to lie below `/app`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

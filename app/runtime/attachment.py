@@ -13,6 +13,7 @@ from app.domain.workspace import MAX_READ_BYTES, MAX_SAVE_BYTES, NOT_ENTERED, RO
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
 from app.runtime.checker import run_check
+from app.runtime.leave import INSTALL_S, Connect, Leave
 from app.runtime.workspace import (
     AppStatus,
     BoxStatus,
@@ -47,7 +48,7 @@ def _within(path: str) -> str:
 
 class Attachment:
     """See `workspace.Workspace`. `image` is what the box is made of; `on_use` hears of a save,
-    a start of the app and a connection to it."""
+    a start of the app and a connection to it; `connect` gives a network for the time of an install step."""
 
     def __init__(
         self,
@@ -55,11 +56,13 @@ class Attachment:
         image: str | None,
         on_use: Callable[[], None],
         on_close: Callable[["Attachment"], None],
+        connect: Connect | None = None,
     ) -> None:
         self._channel = channel
         self._image = image
         self._on_use = on_use
         self._on_close = on_close
+        self._leave = Leave(connect) if connect is not None else None
 
     async def list(self, path: str, limit: int) -> Listing:
         shown = resolve_path(path)
@@ -210,17 +213,21 @@ class Attachment:
     async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
         if not _SHA.fullmatch(commit):
             raise ValueError(f"no commit: {commit!r}")
-        return await run_check(self._channel, commit, check)
+        return await run_check(self._channel, commit, check, self._leave)
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         self._on_use()
+        leave = self._leave if manifest.install else None
         app, _ = await self._channel.ask(
             answers.App,
             "start_app",
+            first=leave,
+            gated=leave is not None,
+            install=manifest.install,
             start=manifest.start,
             port=manifest.port,
             health=manifest.health,
-            deadline_s=APP_S,
+            deadline_s=APP_S + (INSTALL_S if manifest.install else 0),
         )
         return answers.app_of(app)
 

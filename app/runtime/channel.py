@@ -6,7 +6,7 @@ what went wrong: `FenceLost` when a newer worker attached, else `BoxDied`.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,10 +59,12 @@ class Channel:
         body: bytes | None = None,
         bytes_limit: int = 0,
         deadline_s: float | None = None,
+        first: Callable[["Exchange"], Awaitable[None]] | None = None,
         **args: Any,
     ) -> tuple[S, bytes]:
-        """A whole call: its answer and its bytes. The guest's no is raised as a refusal with `shown` as the
-        path in its sentence. After `deadline_s` the box counts as dead."""
+        """A whole call: its answer and its bytes; `first` is what has to be talked over before. The guest's
+        no is raised as a refusal with `shown` as the path in its sentence. After `deadline_s` the box counts
+        as dead."""
         async with self.begin(call, **args) as exchange:
             with self.believing():
                 try:
@@ -70,6 +72,8 @@ class Channel:
                         if body is not None:
                             await exchange.send(body)
                             exchange.send_eof()
+                        if first is not None:
+                            await first(exchange)
                         data = await exchange.read_all(bytes_limit)
                         return await exchange.answer(shape, shown), data
                 except TimeoutError as error:

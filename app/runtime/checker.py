@@ -11,6 +11,7 @@ from app.domain.values import clean
 from app.domain.workspace import Manifest
 from app.runtime import answers
 from app.runtime.channel import Channel
+from app.runtime.leave import Leave
 from app.runtime.workspace import CheckResult
 
 MANIFEST = "boardroom.json"
@@ -19,26 +20,32 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 2 * 1024 * 1024
 MAX_HTTP_BYTES = 256 * 1024
 TAIL_BYTES = 4096
-AROUND_S = 420.0
-"""Checking out, installing, starting and clearing away, beside the check's own time."""
+AROUND_S = 600.0
+"""Checking out, installing (with a network that is given and taken), keeping what was installed, starting and
+clearing away, beside the check's own time."""
 
 
 async def run_check(
-    channel: Channel, commit: str, check: CommandCheck | HttpCheck | FileCheck
+    channel: Channel, commit: str, check: CommandCheck | HttpCheck | FileCheck, leave: Leave | None
 ) -> CheckResult:
-    """Raises BoxDied, FenceLost, and RuntimeProblem when the commit cannot be checked out."""
+    """`leave` gives the box a network for its install step. Raises BoxDied, FenceLost, SandboxUnavailable,
+    and RuntimeProblem when the commit cannot be checked out."""
     began = time.monotonic()
     if isinstance(check, CommandCheck):
-        passed, exit_code, said = await _command(channel, commit, check)
+        passed, exit_code, said = await _command(channel, commit, check, leave)
     elif isinstance(check, HttpCheck):
-        passed, exit_code, said = await _http(channel, commit, check)
+        passed, exit_code, said = await _http(channel, commit, check, leave)
     else:
         passed, exit_code, said = await _file(channel, commit, check)
     return CheckResult(passed, exit_code, _tail(said), round((time.monotonic() - began) * 1000))
 
 
-async def _command(channel: Channel, commit: str, check: CommandCheck) -> tuple[bool, int | None, str]:
+async def _command(
+    channel: Channel, commit: str, check: CommandCheck, leave: Leave | None
+) -> tuple[bool, int | None, str]:
     manifest, _ = await _manifest(channel, commit)
+    install = manifest.install if manifest else ""
+    gate = leave if install else None
     done, data = await channel.ask(
         answers.CheckedCommand,
         "check_command",
@@ -46,7 +53,9 @@ async def _command(channel: Channel, commit: str, check: CommandCheck) -> tuple[
         run=check.run,
         timeout_s=check.timeout_s,
         output_limit=MAX_OUTPUT_BYTES,
-        install=manifest.install if manifest else "",
+        install=install,
+        first=gate,
+        gated=gate is not None,
         bytes_limit=MAX_OUTPUT_BYTES,
         deadline_s=check.timeout_s + AROUND_S,
     )
@@ -63,15 +72,20 @@ async def _command(channel: Channel, commit: str, check: CommandCheck) -> tuple[
     return passed, done.exit, output
 
 
-async def _http(channel: Channel, commit: str, check: HttpCheck) -> tuple[bool, int | None, str]:
+async def _http(
+    channel: Channel, commit: str, check: HttpCheck, leave: Leave | None
+) -> tuple[bool, int | None, str]:
     manifest, problem = await _manifest(channel, commit)
     if manifest is None:
         return False, None, problem
+    gate = leave if manifest.install else None
     done, data = await channel.ask(
         answers.CheckedHttp,
         "check_http",
         commit=commit,
         install=manifest.install,
+        first=gate,
+        gated=gate is not None,
         start=manifest.start,
         health=manifest.health,
         method=check.method,

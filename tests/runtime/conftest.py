@@ -28,10 +28,11 @@ def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRunt
 
     image = settings.pop("image", os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE))
     limits = settings.pop("limits", ContainerLimits(idle_s=60))
+    network = settings.pop("network", "none")
     return DockerRuntime(
-        host or find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE or USUAL_ENGINE,
+        host or find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE,
         name,
-        Recipe(image, limits),
+        Recipe(image, limits, network=network),
         **settings,
     )
 

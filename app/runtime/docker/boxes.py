@@ -7,11 +7,14 @@ the same. Of two that make a box at once only one gets the container's name.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 from app.runtime.docker.engine import NOT_FOUND, Container, Engine, EngineRefused
 from app.runtime.docker.hardening import RELAY_UID, Recipe, container_config
+from app.runtime.docker.network import Network
 from app.runtime.docker.relay import COMMAND, ExecReader, ExecWriter
 from app.runtime.workspace import FenceLost, SandboxUnavailable
 
@@ -42,6 +45,10 @@ class Company:
     def labels(self) -> dict[str, str]:
         return {INSTANCE: self.instance}
 
+    @cached_property
+    def network(self) -> Network:
+        return Network(self.engine, self.instance, self.labels, self.recipe.network)
+
 
 class DockerBox:
     """What the engine has of one job's box. Every verb raises SandboxUnavailable, as EngineAway too."""
@@ -51,6 +58,7 @@ class DockerBox:
         self.name = f"boardroom-{company.instance}-{job_id}"
         self._engine = company.engine
         self._recipe = company.recipe
+        self._network = company.network
         self._labels = {**company.labels, JOB: str(job_id)}
 
     async def exists(self) -> bool:
@@ -95,6 +103,7 @@ class DockerBox:
                     break
                 starts += 1
                 with _gone_meanwhile():
+                    await self._network.settle(self.name, container)
                     await self._engine.start(self.name)
             else:
                 await self._engine.remove(container.id)
@@ -103,6 +112,14 @@ class DockerBox:
     def is_outdated(self, container: Container) -> bool:
         """Made by another version of the service, or with other settings."""
         return container.labels.get(GUEST) != self._recipe.version
+
+    async def settle(self, container: Container) -> None:
+        """See that it has a network if it should, and none if not."""
+        await self._network.settle(self.name, container)
+
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Within, the container has a network."""
+        return self._network.connected(self.name)
 
     async def _make(self) -> None:
         labels = {**self._labels, GUEST: self._recipe.version}

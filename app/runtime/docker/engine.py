@@ -8,6 +8,7 @@ from typing import Any
 
 import aiodocker
 import aiohttp
+from aiodocker.networks import DockerNetwork
 from aiodocker.stream import Stream
 
 from app.runtime.workspace import EngineAway, SandboxUnavailable
@@ -16,7 +17,7 @@ CONNECT_S = 5.0
 CALL_S = 120.0
 """An engine under load takes its time to make or remove a container."""
 
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 AWAY = 900
 """aiodocker's own number for an engine that cannot be reached."""
 
@@ -39,6 +40,7 @@ class Container:
     began: datetime | None = None
     exit_code: int = 0
     out_of_memory: bool = False
+    networks: frozenset[str] = frozenset()
 
 
 class Engine:
@@ -72,6 +74,7 @@ class Engine:
                 _moment(state["StartedAt"]),
                 state["ExitCode"],
                 state["OOMKilled"],
+                frozenset(said["NetworkSettings"]["Networks"]),
             )
         return None
 
@@ -146,6 +149,34 @@ class Engine:
         """Refused while a container has it."""
         with self._asked(NOT_FOUND) as docker:
             await aiodocker.volumes.DockerVolume(docker, name).delete()
+
+    async def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
+        """Harmless when it is there."""
+        config = {"Name": name, "CheckDuplicate": True, "Labels": dict(labels), "Options": dict(options)}
+        with self._asked(CONFLICT) as docker:
+            await docker.networks.create(config)
+
+    async def remove_network(self, name: str) -> None:
+        """Harmless when it is not there, or a container is on it."""
+        with self._asked(FORBIDDEN, NOT_FOUND) as docker:
+            await DockerNetwork(docker, name).delete()
+
+    async def connect(self, network: str, name: str) -> None:
+        """Refused when it is connected."""
+        with self._asked() as docker:
+            await DockerNetwork(docker, network).connect({"Container": name})
+
+    async def disconnect(self, network: str, name: str) -> None:
+        """Refused when it is not connected."""
+        with self._asked() as docker:
+            await DockerNetwork(docker, network).disconnect({"Container": name, "Force": True})
+
+    async def connections(self, network: str) -> dict[str, str]:
+        """The names of the running containers of a network, each by the id of its connection."""
+        with self._asked(NOT_FOUND) as docker:
+            found = (await DockerNetwork(docker, network).show())["Containers"]
+            return {each["EndpointID"]: each["Name"] for each in found.values()}
+        return {}
 
     async def run(self, name: str, command: list[str], user: str) -> Stream:
         """A process in the container, at whose stdin and stdout we are. The caller closes it."""

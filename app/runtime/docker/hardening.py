@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.runtime.guest.box import Config
 from app.runtime.packing import BOOT, VARIABLE, guest_source
@@ -36,6 +36,10 @@ class ContainerLimits:
     open_files: int = 4096
 
 
+NetworkMode = Literal["none", "install", "open"]
+"""When a box has a network: never, for an install step, always."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What each container is made of. `oci_runtime` is the engine's word (`runsc`); "" for its default."""
@@ -43,11 +47,12 @@ class Recipe:
     image: str
     limits: ContainerLimits = ContainerLimits()
     oci_runtime: str = ""
+    network: NetworkMode = "none"
 
     @property
     def version(self) -> str:
         """Changes with the guest and with everything in this file: a container of another one is replaced."""
-        parts = [guest_source(), BOOT, container_config(self, "", {})]
+        parts = [guest_source(), BOOT, container_config(self, "", {}), self.network]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -98,7 +103,7 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
                 {"Name": "core", "Soft": 0, "Hard": 0},
             ],
             "LogConfig": {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES), "max-file": "1"}},
-            "NetworkMode": "none",
+            "NetworkMode": "none",  # see `network.Network`
             "IpcMode": "private",
             "PidMode": "",
             "Init": False,  # a job's `kill -9 -1` would end an init, and the box with it

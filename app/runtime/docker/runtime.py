@@ -10,8 +10,12 @@ import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
+import structlog
+
+from app.domain.workspace import Manifest
 from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
@@ -20,6 +24,7 @@ from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
 from app.runtime.places import Places
 from app.runtime.workspace import (
+    AppStatus,
     BoxDied,
     BoxStatus,
     Diagnosis,
@@ -35,6 +40,8 @@ STOP_S = 15.0
 GOODBYE_S = 5.0
 NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
 
+log = structlog.get_logger()
+
 
 class WorkerAttachment(Attachment):
     """Alone on its channel. The engine passes the end of a stream on when it likes, so we say goodbye."""
@@ -47,7 +54,15 @@ class WorkerAttachment(Attachment):
 
 
 class SharedAttachment(Attachment):
-    """On a channel that others use too."""
+    """On a channel that others use too. An app that is being started goes on when who asked for it leaves."""
+
+    async def start_app(self, manifest: Manifest) -> AppStatus:
+        starting = asyncio.create_task(super().start_app(manifest))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_look_at)
+            raise
 
     async def close(self) -> None:
         self._on_close(self)
@@ -85,11 +100,11 @@ class DockerRuntime:
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         box = DockerBox(await self._ours(), job_id)
         if fence is None:
-            return self._keep(SharedAttachment, await self._awake(box) or await self._share(box, create))
+            return self._keep(SharedAttachment, box, await self._awake(box) or await self._share(box, create))
         async with self._places.taken(job_id):
             await self._prepare(box, create)
             await box.note_fence(fence)
-            return self._keep(WorkerAttachment, await self._wake(box, fence))
+            return self._keep(WorkerAttachment, box, await self._wake(box, fence))
 
     async def status(self, job_id: UUID) -> BoxStatus:
         box = DockerBox(await self._ours(), job_id)
@@ -152,11 +167,13 @@ class DockerRuntime:
                 await self._engine.pause(DockerBox(company, job_id).name)
         for name in frozen[self._max_frozen :]:
             await self._engine.kill(name)
+        await company.network.cut_off()
 
     async def examine(self) -> Diagnosis:
         """With a box of nobody's instance: this may be asked before there is a database."""
         job_id = uuid.uuid4()
-        box = DockerBox(Company(self._engine, f"trial-{job_id.hex[:12]}", self._recipe), job_id)
+        recipe = replace(self._recipe, network="none")
+        box = DockerBox(Company(self._engine, f"trial-{job_id.hex[:12]}", recipe), job_id)
         try:
             version = await self._engine.version()
             if not await self._engine.has_image(self._recipe.image):
@@ -165,7 +182,7 @@ class DockerRuntime:
             try:
                 await box.create()
                 await box.awake()
-                workspace = self._keep(WorkerAttachment, await self._greet(box, 0))
+                workspace = self._keep(WorkerAttachment, box, await self._greet(box, 0))
                 took = round((time.monotonic() - began) * 1000)
                 said = await workspace.run("python3 --version && git --version", timeout_s=20)
                 await workspace.close()
@@ -183,6 +200,7 @@ class DockerRuntime:
         company = await self._ours()
         running = await self._engine.containers(company.labels)
         await asyncio.gather(*(self._engine.kill(name) for name in running))
+        await company.network.remove()
 
     async def close(self) -> None:
         for attachment in list(self._attachments):
@@ -212,7 +230,9 @@ class DockerRuntime:
             if container is not None and container.state == "running" and box.is_outdated(container):
                 with contextlib.suppress(WorkspaceBusy):
                     await self.stop(box.job_id)
-            await box.awake()
+            container = await box.awake()
+            if fence is not None:
+                await box.settle(container)
             try:
                 return await self._greet(box, fence)
             except BoxDied as error:
@@ -270,8 +290,9 @@ class DockerRuntime:
             if not lock.locked():
                 self._sharing.pop(box.job_id, None)
 
-    def _keep(self, kind: type[Attachment], channel: Channel) -> Attachment:
-        attachment = kind(channel, self._recipe.image, _nothing, self._attachments.discard)
+    def _keep(self, kind: type[Attachment], box: DockerBox, channel: Channel) -> Attachment:
+        connect = box.connected if self._recipe.network == "install" else None
+        attachment = kind(channel, self._recipe.image, _nothing, self._attachments.discard, connect)
         self._attachments.add(attachment)
         return attachment
 
@@ -307,6 +328,12 @@ class DockerRuntime:
             # One that was frozen under a call has not lied.
             if container is not None and container.state != "paused":
                 await box.kill()
+
+
+def _look_at(task: "asyncio.Task[AppStatus]") -> None:
+    """Nobody else does any more."""
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        log.info("app.not_started", problem=str(problem))
 
 
 def _nothing() -> None:

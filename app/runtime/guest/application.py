@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .installing import Gate
 from .output import Output
 from .process import Command, ending
 from .web import answers, free_port
@@ -20,9 +22,13 @@ STEADY_S = 60.0
 Starter = Callable[[str, Mapping[str, str], Callable[[bytes], None]], Command]
 """Starts (shell line, extra environment, sink) in the workspace."""
 
+Installer = Callable[[str, Gate], Awaitable[tuple[int | None, bytes]]]
+"""Does an install step in the workspace, if anything changed since it was last done: (exit code, output)."""
+
 
 @dataclass(frozen=True)
 class Recipe:
+    install: str
     start: str
     port: int
     health: str
@@ -31,28 +37,35 @@ class Recipe:
 class Application:
     """One app per box. Its process belongs to the box, not to who started it."""
 
-    def __init__(self, start: Starter) -> None:
+    def __init__(self, start: Starter, install: Installer) -> None:
         self._start = start
+        self._install = install
         self._recipe: Recipe | None = None
         self._command: Command | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._log = Output(LOG_BYTES)
         self._port = 0
         self._began: float | None = None
+        self._installed = 0.0
         self._answered = False
         self._restarts = 0
         self._exit_code: int | None = None
 
-    async def start(self, recipe: Recipe) -> None:
-        """Until it answers, has died for good, or 20 s are over."""
+    async def start(self, recipe: Recipe, gate: Gate) -> None:
+        """Until it answers, has died for good, or 20 s are over since it was installed."""
         if self._recipe != recipe or self._keeper is None or self._keeper.done():
             await self.stop()
             self._recipe = recipe
             self._restarts, self._exit_code = 0, None
             self._began = time.time()
-            self._keeper = asyncio.create_task(self._keep(recipe))
-        end = time.monotonic() + START_WAIT_S
-        while not self._answered and not self._keeper.done() and time.monotonic() < end:
+            self._installed = math.inf
+            self._keeper = asyncio.create_task(self._install_and_keep(recipe, gate))
+        called = time.monotonic()
+        while (
+            not self._answered
+            and not self._keeper.done()
+            and time.monotonic() < max(called, self._installed) + START_WAIT_S
+        ):
             await asyncio.wait([self._keeper], timeout=0.02)
 
     async def stop(self) -> None:
@@ -88,6 +101,16 @@ class Application:
             "exit_code": self._exit_code,
             "log_tail": self._log.text.decode(errors="replace") if self._recipe is not None else "",
         }
+
+    async def _install_and_keep(self, recipe: Recipe, gate: Gate) -> None:
+        if recipe.install:
+            self._log = Output(LOG_BYTES)
+            self._exit_code, said = await self._install(recipe.install, gate)
+            if self._exit_code != 0:
+                self._log.add(said + b"\nThe install step failed.")
+                return
+        self._installed = time.monotonic()
+        await self._keep(recipe)
 
     async def _keep(self, recipe: Recipe) -> None:
         while True:

@@ -11,7 +11,10 @@ from typing import Any
 
 from . import process
 from .application import Application
+from .installing import Gate, Installations, Mark
+from .link import LinkLost
 from .output import Output
+from .paths import Refused
 from .repository import Repository
 from .watch import Quota, Watch, memory_kills
 
@@ -42,14 +45,15 @@ class Box:
     began: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
     commands: set[process.Command] = field(default_factory=set)
-    checks: int = 0
+    checking: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         # The kernel counts our user's processes in all containers together; in those a cgroup has a limit.
         contained = self.config.listener is None
         self.limits = process.Limits(processes=resource.RLIM_INFINITY if contained else self.config.processes)
         self.repository = Repository(self.config.root, self._run_git)
-        self.app = Application(self._start_app)
+        self.installations = Installations(self.config.scratch, self.run)
+        self.app = Application(self._start_app, self._install_app)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
         self.watch = Watch(folders, quota, lambda: self.commands)
@@ -116,6 +120,19 @@ class Box:
             return code, output, os.pread(complaints, GIT_OUTPUT, 0)
         finally:
             os.close(complaints)
+
+    async def _install_app(self, line: str, gate: Gate) -> tuple[int | None, bytes]:
+        mark = Mark(self.config.root, line)
+        try:
+            if mark.holds(await self.repository.tree()):
+                return 0, b""
+            mark.clear()
+            code, output = await self.installations.install(line, {}, self.config.root, gate)
+            if code == 0:
+                mark.set(await self.repository.tree())
+            return code, output
+        except (Refused, LinkLost) as problem:
+            return None, f"{type(problem).__name__}: {problem}".encode()
 
     def _start_app(self, line: str, env: Mapping[str, str], sink: Callable[[bytes], None]) -> process.Command:
         return self.start(["/bin/sh", "-c", line], sink, env=env)

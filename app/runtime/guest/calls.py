@@ -11,6 +11,7 @@ from . import archive, checking, files, web
 from . import bundle as bundles
 from .application import Recipe
 from .box import Box
+from .installing import gate_of
 from .link import Json, Stream
 from .output import Output, pass_on
 from .paths import Refused
@@ -153,7 +154,13 @@ async def check_file(call: Call) -> Json:
 
 async def start_app(call: Call) -> Json:
     args = call.args
-    await call.box.app.start(Recipe(args["start"], args["port"], args["health"]))
+    gate = gate_of(call.stream, args)
+    try:
+        await call.box.app.start(Recipe(args["install"], args["start"], args["port"], args["health"]), gate)
+        await gate.leave()
+    finally:
+        if gate.within:
+            await call.box.app.stop()
     return call.box.app.status()
 
 

@@ -4,16 +4,17 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from .box import Box
 from .files import read_file
+from .installing import Gate, gate_of
 from .link import Json, Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
 from .web import answers, free_port, request
 
-INSTALL_S = 300.0
 START_S = 20.0
 ANSWER_S = 20.0
 LOG_BYTES = 8192
@@ -22,31 +23,58 @@ REMOVE_S = 60.0
 
 @dataclass(frozen=True)
 class Checkout:
+    """`problem` is what the install step said when it failed."""
+
     folder: str
     env: Mapping[str, str]
     port: int
+    problem: bytes | None
 
 
 @asynccontextmanager
-async def clean_checkout(box: Box, commit: str) -> AsyncIterator[Checkout]:
-    box.checks += 1
-    place = f"{box.config.scratch}/check-{box.checks}"
+async def clean_checkout(box: Box, commit: str, install: str, gate: Gate) -> AsyncIterator[Checkout]:
+    """`commit`, with `install` done. Checks one after the other find themselves in the same place, so that
+    what an install step made for one fits the next."""
+    number = next(number for number in count(1) if number not in box.checking)
+    box.checking.add(number)
+    place = f"{box.config.scratch}/check-{number}"
     folder, home = f"{place}/app", f"{place}/home"
-    os.makedirs(folder)
-    os.makedirs(home)
     try:
-        await box.repository.check_out(commit, folder)
+        os.makedirs(place)
         port = free_port()
-        yield Checkout(folder, {"HOME": home, "TMPDIR": home, "PORT": str(port)}, port)
+        env = {"HOME": home, "TMPDIR": home, "PORT": str(port)}
+        problem = await _fill(box, place, env, commit, install, gate)
+        await gate.leave()
+        yield Checkout(folder, env, port, problem)
     finally:
         await box.run(["rm", "-rf", place], {}, "/", REMOVE_S)
+        box.checking.discard(number)
+
+
+async def _fill(
+    box: Box, place: str, env: Mapping[str, str], commit: str, install: str, gate: Gate
+) -> bytes | None:
+    """None when it went well, else what the install step said."""
+    made = box.installations
+    if install and await made.lay_out(place, commit, install):
+        return None
+    folder = f"{place}/app"
+    os.mkdir(folder)
+    os.mkdir(env["HOME"])
+    await box.repository.check_out(commit, folder)
+    if not install:
+        return None
+    code, output = await made.install(install, env, folder, gate)
+    if code != 0:
+        return output
+    await made.keep(place, commit, install)
+    return None
 
 
 async def check_command(box: Box, stream: Stream, args: Json) -> Json:
-    async with clean_checkout(box, args["commit"]) as checkout:
-        failed = await _install(box, checkout, args["install"])
-        if failed is not None:
-            await stream.send(failed)
+    async with clean_checkout(box, args["commit"], args["install"], gate_of(stream, args)) as checkout:
+        if checkout.problem is not None:
+            await stream.send(checkout.problem)
             return {"exit": None, "installed": False}
         output = Output(args["output_limit"])
         command = box.start(
@@ -69,10 +97,9 @@ async def check_command(box: Box, stream: Stream, args: Json) -> Json:
 
 
 async def check_http(box: Box, stream: Stream, args: Json) -> Json:
-    async with clean_checkout(box, args["commit"]) as checkout:
-        failed = await _install(box, checkout, args["install"])
-        if failed is not None:
-            await stream.send(failed)
+    async with clean_checkout(box, args["commit"], args["install"], gate_of(stream, args)) as checkout:
+        if checkout.problem is not None:
+            await stream.send(checkout.problem)
             return {"stage": "install", "status": 0, "body": 0}
         log = Output(LOG_BYTES)
         command = box.start(["/bin/sh", "-c", args["start"]], log.add, cwd=checkout.folder, env=checkout.env)
@@ -91,18 +118,10 @@ async def check_http(box: Box, stream: Stream, args: Json) -> Json:
 
 
 async def check_file(box: Box, stream: Stream, args: Json) -> Json:
-    async with clean_checkout(box, args["commit"]) as checkout:
+    async with clean_checkout(box, args["commit"], "", Gate(None)) as checkout:
         try:
             content, _ = read_file(checkout.folder, args["path"], args["limit"])
         except Refused as refused:
             return {"found": False, "reason": refused.code}
         await stream.send(content)
         return {"found": True}
-
-
-async def _install(box: Box, checkout: Checkout, line: str) -> bytes | None:
-    """None when it went well or there is nothing to install, else what it said."""
-    if not line:
-        return None
-    code, output = await box.run(["/bin/sh", "-c", line], checkout.env, checkout.folder, INSTALL_S, LOG_BYTES)
-    return None if code == 0 else output

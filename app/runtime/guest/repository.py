@@ -76,6 +76,11 @@ class Repository:
             await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
             return tree
 
+    async def tree(self) -> str:
+        """What git would record now."""
+        async with self._lock:
+            return await self._record()
+
     async def restore(self, tree: str) -> None:
         """Once more as long as another `.gitignore` in the restored tree uncovers further files."""
         async with self._lock:

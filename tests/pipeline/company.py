@@ -15,6 +15,7 @@ from workers.agents.outputs import (
     PrdRequirement,
     Requirement,
     Requirements,
+    Review,
     TicketDraft,
     Turn,
 )
@@ -113,6 +114,7 @@ def company(**changes: Any) -> Script:
         "prd": lambda _: PRD,
         "ticketing": lambda _: BACKLOG,
         "building": builder,
+        "review": lambda _: Review(message="I read it and have nothing to add."),
     }
     return lines | changes
 

@@ -77,6 +77,28 @@ class TicketingFacts(Facts):
     known: list[KnownTicket]
 
 
+class Reviewed(Facts):
+    """A ticket as the reviewer sees it; `reason` says why it was left out."""
+
+    title: str
+    status: TicketStatus
+    acceptance_criteria: list[str]
+    reason: str
+
+
+class ReviewFacts(Facts):
+    """For the CTO as the reviewer: what was promised, and what the run made of it. `diff` is cut (`cut`)
+    where it is long."""
+
+    prd: Prd
+    requirements: list[Requirement]
+    continuation: str
+    tickets: list[Reviewed]
+    files: list[str]
+    diff: str
+    cut: bool
+
+
 class Failure(Facts):
     """Why the attempt before did not close the ticket."""
 

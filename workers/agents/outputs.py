@@ -152,3 +152,26 @@ class Backlog(Output):
         if all(t.type is TicketType.EPIC for t in self.tickets):
             raise ValueError("tickets: there must be at least one story or task")
         return self
+
+
+class FixDraft(Output):
+    """What the reviewer found broken, and checks that fail as long as it is."""
+
+    title: Line
+    description: Paragraph
+    requirements: Annotated[list[str], Field(max_length=60)] = []
+    acceptance_criteria: Annotated[list[Line], Field(min_length=1, max_length=6)]
+    checks: Annotated[list[Check], Field(min_length=1, max_length=12)]
+
+    @model_validator(mode="after")
+    def _checked(self) -> "FixDraft":
+        if {check.criterion for check in self.checks} != set(range(len(self.acceptance_criteria))):
+            raise ValueError(f"{self.title}: each criterion needs a check, and each check a criterion")
+        return self
+
+
+class Review(Output):
+    """CTO, purpose `review`: the finished build read against the PRD. Without `fixes` it is passed."""
+
+    message: Paragraph
+    fixes: Annotated[list[FixDraft], Field(max_length=3)] = []

@@ -29,5 +29,6 @@ SECRETARY = Role(Agent.SECRETARY, "decision", 3000)
 PRD_WRITER = Role(Agent.PROJECT_MANAGER, "prd", 8000)
 PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 16000)
 BUILDER = Role(Agent.BUILDER, "building", 16000)
+REVIEWER = Role(Agent.CTO, "review", 6000)
 
 _PROMPT = {path.stem: path.read_text("utf-8") for path in sorted(PROMPTS.glob("*.md"))}

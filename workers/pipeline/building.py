@@ -22,6 +22,7 @@ from workers.pipeline.outcome import Outcome, StageFailed
 async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
     async with attached(context) as workspace:
+        await trial.begin_of_run(context, workspace)
         while (ticket := await _next(context)) is not None:
             await _work_off(context, workspace, ticket)
             await keep(context, workspace)

@@ -23,9 +23,9 @@ from workers.context import Context
 from workers.steps import digest
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck
-Phase = Literal["red", "green", "regression", "final", "bisect"]
+Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
 """Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the
-commits between, to find the one that broke it."""
+commits between, to find the one that broke it · for what the reviewer says is broken."""
 
 SHOWN_OUTPUT = 2000
 
@@ -69,17 +69,8 @@ def closed_by_checks(tickets: Sequence[Ticket]) -> list[Ticket]:
 async def run_check(
     context: Context, workspace: Workspace, ticket: Ticket, check: AnyCheck, commit: Commit, phase: Phase
 ) -> Finding:
-    """Run one check of `ticket` on `commit`, or read what it came to on the same tree before."""
-    key = check_digest(check)
-    async with context.look() as session:
-        seen = await rows.evidence(session, context.job_id)
-    same = [item for item in seen if item.check_digest == key and item.tree == commit.tree]
-    if same:
-        result = _again(same[0])
-    else:
-        result = await context.unless_paused(workspace.check(commit.sha, check))
-    if not any((item.ticket_id, item.phase) == (ticket.id, phase) for item in same):
-        await _store(context, ticket, check, commit, phase, key, result)
+    """One check of `ticket` on `commit`: see `observe`."""
+    result = await observe(context, workspace, check, commit, phase, ticket.id)
     return Finding(
         ticket_id=ticket.id,
         title=ticket.title,
@@ -89,6 +80,28 @@ async def run_check(
         exit_code=result.exit_code,
         output=result.output_tail,
     )
+
+
+async def observe(
+    context: Context,
+    workspace: Workspace,
+    check: AnyCheck,
+    commit: Commit,
+    phase: Phase,
+    ticket_id: UUID | None = None,
+) -> CheckResult:
+    """Run a check on `commit`, or read what it came to on the same tree before; either way it is recorded."""
+    key = check_digest(check)
+    async with context.look() as session:
+        seen = await rows.evidence(session, context.job_id)
+    same = [item for item in seen if item.check_digest == key and item.tree == commit.tree]
+    if same:
+        result = _again(same[0])
+    else:
+        result = await context.unless_paused(workspace.check(commit.sha, check))
+    if not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
+        await _store(context, ticket_id, check, commit, phase, key, result)
+    return result
 
 
 def _again(seen: Seen) -> CheckResult:
@@ -103,7 +116,7 @@ def _criterion(ticket: Ticket, check: AnyCheck) -> str:
 
 async def _store(
     context: Context,
-    ticket: Ticket,
+    ticket_id: UUID | None,
     check: AnyCheck,
     commit: Commit,
     phase: Phase,
@@ -116,7 +129,7 @@ async def _store(
                 id=uuid7(),
                 job_id=context.job_id,
                 run_id=context.run_id,
-                ticket_id=ticket.id,
+                ticket_id=ticket_id,
                 phase=phase,
                 criterion=check.criterion,
                 check=check.model_dump(mode="json", exclude_none=True),

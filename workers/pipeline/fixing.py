@@ -1,7 +1,4 @@
-"""Tickets of the service's own: what was found broken at the end goes back to building, once a run.
-
-A retry by the client is allowed one more.
-"""
+"""Tickets of the service's own: what was found broken at the end goes back to building."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from app.domain.stages import Stage
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.values import clip
 from app.store import rows
-from app.store.tables import Run, Ticket
+from app.store.tables import Ticket
 from workers.context import Change, Context
 from workers.pipeline.evidence import AnyCheck
 from workers.steps import note
@@ -32,20 +29,15 @@ class Fix:
     requirements: list[str]
 
 
-async def may_open(context: Context, source: str) -> bool:
-    """Whether `source` has not opened any in this run yet."""
+async def opened_before(context: Context, key: str) -> bool:
+    """Whether tickets were opened under `key` in this run."""
     async with context.look() as session:
-        _, run = await context.mine(session)
-        return await rows.run_step(session, run.id, note_key(source, run)) is None
+        return await rows.run_step(session, context.run_id, key) is not None
 
 
-def note_key(source: str, run: Run) -> str:
-    """Where the ids of the tickets that `source` opened are kept, as a JSON list."""
-    return f"{source}.{run.retries}"
-
-
-async def open_fixes(change: Change, source: str, fixes: Sequence[Fix]) -> None:
-    """Put the tickets behind the backlog and go back to building."""
+async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:
+    """Put the tickets behind the backlog and go back to building, if there are any. Their ids are kept as
+    step `key`, a JSON list."""
     order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
     opened: list[str] = []
     for place, fix in enumerate(fixes, order + 1):
@@ -69,5 +61,5 @@ async def open_fixes(change: Change, source: str, fixes: Sequence[Fix]) -> None:
         await change.session.flush()
         changes.tell_ticket(change.unit, ticket, event="created")
         opened.append(str(ticket.id))
-    await note(change, note_key(source, change.run), orjson.dumps(opened).decode())
-    change.advance(Stage.BUILDING)
+    await note(change, key, orjson.dumps(opened).decode())
+    change.advance(Stage.BUILDING if fixes else None)

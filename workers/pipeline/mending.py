@@ -14,16 +14,20 @@ from app.domain.ticket import TicketStatus
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows
 from app.store.rows import Seen
-from app.store.tables import Ticket
+from app.store.tables import Run, Ticket
 from workers.context import Context
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
-from workers.pipeline.fixing import Fix, note_key, open_fixes
+from workers.pipeline.fixing import Fix, open_fixes
 
-MEND = "mend"
 MOST_BISECTED = 5
 """So many failures are traced; they mostly have one cause."""
 
 OUTPUT_CHARS = 500
+
+
+def key(run: Run) -> str:
+    """Opened once a run; a retry by the client is allowed one more."""
+    return f"mend.{run.retries}"
 
 
 async def open_mending(context: Context, workspace: Workspace, failed: Sequence[Finding]) -> None:
@@ -33,7 +37,7 @@ async def open_mending(context: Context, workspace: Workspace, failed: Sequence[
         line = _line(tickets, await rows.evidence(session, context.job_id))
     words = [await _trace(context, workspace, line, finding) for finding in failed[:MOST_BISECTED]]
     async with context.change() as change:
-        await open_fixes(change, MEND, [_fix(tickets, failed, words)])
+        await open_fixes(change, key(change.run), [_fix(tickets, failed, words)])
         changes.describe(
             change.unit,
             change.job,
@@ -92,7 +96,7 @@ def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[s
 async def give_up_unmended(context: Context, failed: Sequence[Ticket]) -> None:
     """What one of `failed` was to mend is not done either."""
     async with context.change() as change:
-        note = await rows.run_step(change.session, change.run.id, note_key(MEND, change.run))
+        note = await rows.run_step(change.session, change.run.id, key(change.run))
         opened = orjson.loads(note.payload) if note else []
         lost = {check_digest(check) for t in failed if str(t.id) in opened for check in checks_of(t)}
         tickets = await rows.tickets(change.session, context.job_id)

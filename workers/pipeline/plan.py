@@ -10,10 +10,10 @@ and starting again is the normal case: whoever claims the run next goes on from 
     prd          the Project Manager writes the PRD                                             → prd_ready
     ticketing    … and cuts tickets with executable checks                  → ticketing → tickets_ready
     building     the Builder does them one by one; checks close them                             → building
-    verifying    everything is checked once more and the app must answer                       → build_done
+    verifying    everything is checked once more, the CTO reads it, the app must answer        → build_done
 
-What fails at the end opens a ticket that mends it and goes back to `building`, once. A continuation starts at
-`analysis`; a retry wherever the run failed.
+What fails or is found at the end opens tickets and goes back to `building`, each once. A continuation
+starts at `analysis`; a retry wherever the run failed.
 """
 
 from collections.abc import Awaitable, Callable

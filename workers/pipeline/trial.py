@@ -116,6 +116,15 @@ async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commi
     return _COMMIT.validate_json(await once(context, key, "tool", "base", make))
 
 
+async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
+    """The commit that this run found when it began to build."""
+
+    async def make() -> Result:
+        return Result(_COMMIT.dump_json(await _head(workspace)).decode())
+
+    return _COMMIT.validate_json(await once(context, "begin", "tool", "begin", make))
+
+
 async def _head(workspace: Workspace) -> Commit:
     return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 

@@ -1,4 +1,4 @@
-"""The last word: every check of every ticket on the final commit, then the app has to answer.
+"""The last word: every check of every ticket on the final commit, a reviewer, then the app has to answer.
 
 Only what was seen here is claimed. Nothing an agent says counts.
 """
@@ -21,11 +21,11 @@ from app.store import rows
 from app.store.rows import Seen
 from app.store.tables import Ticket
 from workers.context import Context
+from workers.pipeline import mending, reviewing
 from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
-from workers.pipeline.fixing import may_open
-from workers.pipeline.mending import MEND, open_mending
+from workers.pipeline.fixing import opened_before
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.toolbox import MANIFEST
 
@@ -39,6 +39,7 @@ class Verdict:
 async def verifying(context: Context) -> Outcome:
     await enter(context, Stage.VERIFYING, Agent.BUILDER, "Checking everything once more.")
     async with context.look() as session:
+        _, run = await context.mine(session)
         tickets = await rows.tickets(session, context.job_id)
     async with attached(context) as workspace:
         commit = await workspace.head()
@@ -46,11 +47,15 @@ async def verifying(context: Context) -> Outcome:
             raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
         await workspace.restore(commit.tree)
         failed = await _check_all(context, workspace, tickets, commit)
-        if failed and await may_open(context, MEND):
-            await open_mending(context, workspace, failed)
+        if failed and not await opened_before(context, mending.key(run)):
+            await mending.open_mending(context, workspace, failed)
             return Outcome.NEXT
         if failed:
             await _reopen(context, failed)
+        if not await opened_before(context, reviewing.key(run)):
+            passed = await reviewing.review(context, workspace, commit)
+            if not passed:
+                return Outcome.NEXT
         await _start_app(context, workspace)
     async with context.look() as session:
         seen = await rows.evidence(session, context.job_id)

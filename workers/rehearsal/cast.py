@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from workers.agents.facts import AnalysisFacts, DiscussionFacts, Facts, PrdFacts, TicketingFacts
+from workers.agents.facts import (
+    AnalysisFacts,
+    DiscussionFacts,
+    Facts,
+    PrdFacts,
+    ReviewFacts,
+    TicketingFacts,
+)
 from workers.agents.outputs import Output
 from workers.llm.model import Answer, Hear, ModelMisbehaved, Question, Tokens, ToolCall
 from workers.rehearsal import analysis, building, conversation, discussion, planning
@@ -24,6 +31,7 @@ THINKING_S = {
     "prd": 2.5,
     "ticketing": 2.5,
     "building": 0.6,
+    "review": 2.0,
 }
 """Seconds of pretended thinking before an answer, at pace 1: a build takes about half a minute of it."""
 
@@ -79,6 +87,7 @@ _PARTS: dict[str, Callable[[Question], Output]] = {
     "decision": lambda question: discussion.decision(_facts(question, DiscussionFacts)),
     "prd": lambda question: planning.prd(_facts(question, PrdFacts)),
     "ticketing": lambda question: planning.backlog(_facts(question, TicketingFacts)),
+    "review": lambda question: discussion.review(_facts(question, ReviewFacts)),
 }
 
 

@@ -1,7 +1,8 @@
 """CEO, CTO and Secretary: what to build first, what could go wrong, and what was decided."""
 
-from workers.agents.facts import DiscussionFacts
-from workers.agents.outputs import DecisionRecord, Option, Requirement, Turn
+from app.domain.ticket import TicketStatus
+from workers.agents.facts import DiscussionFacts, ReviewFacts
+from workers.agents.outputs import DecisionRecord, Option, Requirement, Review, Turn
 from workers.rehearsal.blueprint import CANNOT_TITLE, FIELD_TITLE, Blueprint
 from workers.rehearsal.planning import understood
 from workers.rehearsal.words import listed
@@ -16,6 +17,15 @@ def turn(agent: str, facts: DiscussionFacts) -> Turn:
     if agent == CEO:
         return _ceo_first(facts, plan) if facts.round == 1 else _ceo_last(plan)
     return _cto_first(plan) if facts.round == 1 else _cto_last(plan)
+
+
+def review(facts: ReviewFacts) -> Review:
+    """The cast cannot read code, and says so."""
+    done = sum(ticket.status is TicketStatus.DONE for ticket in facts.tickets)
+    return Review(
+        message=f"This is a rehearsal: a scripted reviewer reads no code and passes every build. What stands "
+        f"behind “{facts.prd.title}” are the service's own checks of its {done} finished tickets."
+    )
 
 
 def _ceo_first(facts: DiscussionFacts, plan: Blueprint) -> Turn:

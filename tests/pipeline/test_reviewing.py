@@ -1,0 +1,50 @@
+"""The reviewer: read once, sent back once, and believed only as far as the service sees it."""
+
+from tests.house import House
+from tests.pipeline.company import builder, call, company
+from tests.pipeline.test_bad_models import DONE, tickets
+from workers.agents.facts import BuildingFacts, ReviewFacts
+from workers.agents.outputs import FixDraft, Review
+from workers.llm.model import Question
+from workers.llm.scripted import Line, ScriptedModel
+
+
+def fix(title: str, path: str, status: int) -> FixDraft:
+    return FixDraft.model_validate(
+        {
+            "title": title,
+            "description": f"{path} has to answer {status}.",
+            "requirements": ["R2"],
+            "acceptance_criteria": [f"{path} answers {status}."],
+            "checks": [{"id": "c", "criterion": 0, "kind": "http", "path": path, "expect_status": status}],
+        }
+    )
+
+
+async def test_what_the_reviewer_finds_is_mended_once_if_it_can_be_seen(house: House) -> None:
+    found = Review(message="Almost.", fixes=[fix("Answer /legal", "/legal", 200), fix("Answer /", "/", 200)])
+
+    def building(question: Question) -> Line:
+        facts = BuildingFacts.model_validate_json(question.messages[0].text)
+        if facts.ticket != "Answer /legal":
+            return builder(question)
+        edit = call("edit_file", path="server.py", old="PAGES = {", new='PAGES = {"/legal": "law", ')
+        return edit if len(question.messages) == 1 else call("finish", summary="There it is.")
+
+    unknown = Review(message="?", fixes=[found.fixes[0].model_copy(update={"requirements": ["R9"]})])
+    model = ScriptedModel(company(intake=lambda _: DONE, building=building, review=[unknown, found]))
+    async with house.worker(model):
+        job_id = await house.create()
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    asked = [question for question in model.asked if question.purpose == "review"]
+    assert len(asked) == 2, "asked again for an unknown requirement, and never after the fix"
+    shown = ReviewFacts.model_validate_json(asked[0].messages[0].text)
+    assert "+PAGES" in shown.diff
+    assert [ticket.title for ticket in shown.tickets] == ["Page /", "Page /about"]
+    opened = [ticket for ticket in await tickets(house, job_id) if ticket.title.startswith("Answer")]
+    assert [(ticket.title, ticket.status) for ticket in opened] == [("Answer /legal", "done")]
+    said = next(e for e in await house.events(job_id) if e.get("sender") == "CTO")
+    assert "Opened:\n- Answer /legal" in said["content"]
+    assert "pass already:\n- Answer /" in said["content"]
+    assert said["metadata"]["model"] == "scripted"

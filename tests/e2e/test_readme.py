@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Running
 
+pytestmark = pytest.mark.xdist_group("e2e")
+
 
 @pytest.mark.timeout(120)
 async def test_the_ten_lines_of_the_readme(service: Running) -> None:

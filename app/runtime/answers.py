@@ -13,7 +13,9 @@ from app.runtime.guest.link import Json, Violation
 from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
 
 Size = Annotated[int, Field(ge=0, le=2**62)]
-Moment = Annotated[float, Field(ge=-(2**40), le=2**37)]
+CALENDAR = (datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+Moment = Annotated[float, Field(ge=-(2**63), le=2**63)]
+"""Seconds, as far as a file system takes them; `moment` cuts them to the calendar."""
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Etag = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
@@ -78,7 +80,7 @@ class CheckedFile(Shape):
     reason: Annotated[str, Field(max_length=40)] = ""
 
 
-Began = Annotated[float, Field(ge=0, le=2**37)] | None
+Began = Moment | None
 
 
 class App(Shape):
@@ -121,7 +123,7 @@ def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
 
 
 def moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, CALENDAR[0]), CALENDAR[1]), UTC)
 
 
 def moment_or_none(seconds: float | None) -> datetime | None:

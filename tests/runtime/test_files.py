@@ -240,3 +240,12 @@ async def test_no_workspace_is_no_files(runtime: Runtime, job: UUID) -> None:
     with pytest.raises(WorkspaceMissing):
         await runtime.attach(job)
     assert (await runtime.status(job)).state == "none"
+
+
+async def test_files_of_another_age(workspace: Workspace) -> None:
+    ages = "import os\nfor n, t in (('old', -10**12), ('new', 10**13)): open(n, 'w'); os.utime(n, (t, t))"
+    await output_of(workspace, f'python3 -c "{ages}"')
+    found = (await workspace.list("/app", 10)).structure
+    assert [node.name for node in found] == ["new", "old"]
+    assert found[0].modified_at.year > 2100 > 1970 > found[1].modified_at.year
+    assert len(b"".join([piece async for piece in workspace.archive()])) > 0

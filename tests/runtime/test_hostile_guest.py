@@ -199,6 +199,19 @@ async def test_a_listing_that_is_none(entries: str) -> None:
             await workspace.list("/app", 10)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(-(2**62), 1), (-62_135_596_801, 1), (2**62, 9999), (0.5, 1970)]
+)
+async def test_a_time_is_cut_to_the_calendar(seconds: float, year: int) -> None:
+    about = {**ABOUT, "modified": seconds}
+    async with greeted(lambda at: frame(DATA, at, b"x") + as_json(RESULT, at, about)) as (
+        workspace,
+        given_up,
+    ):
+        assert (await workspace.read("a")).modified_at.year == year
+    assert not given_up
+
+
 async def test_refusals_are_believed_and_bounded() -> None:
     async with greeted(lambda at: as_json(RESULT, at, {"refused": "missing"})) as (workspace, given_up):
         with pytest.raises(NotFound, match=r"File not found: /app/a\."):

@@ -12,7 +12,8 @@ from .paths import Place, Refused
 
 MAX_FILES = 100_000
 PIECE = 65_536
-EARLIEST = (1980, 1, 1, 0, 0, 0)
+YEARS = (315_532_800, 4_354_819_198)
+"""What a .zip can say, in seconds: from 1980 to 2107."""
 
 
 class _Pipe(io.RawIOBase):
@@ -42,8 +43,9 @@ async def zip_pieces(root: str, closed: frozenset[str]) -> AsyncIterator[bytes]:
             try:
                 with Place(root, path) as place, os.fdopen(place.open_file(), "rb") as file:
                     status = os.fstat(file.fileno())
+                    changed = min(max(status.st_mtime, YEARS[0]), YEARS[1])
                     shown = os.fsencode(path).decode(errors="backslashreplace")
-                    entry = zipfile.ZipInfo(shown, max(EARLIEST, time.gmtime(status.st_mtime)[:6]))
+                    entry = zipfile.ZipInfo(shown, time.gmtime(changed)[:6])
                     entry.compress_type = zipfile.ZIP_DEFLATED
                     entry.external_attr = stat.S_IMODE(status.st_mode) << 16
                     with archive.open(entry, "w", force_zip64=status.st_size > 1 << 30) as member:

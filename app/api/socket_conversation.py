@@ -13,6 +13,7 @@ from app.actions.chat import say
 from app.api.socket_codes import Close
 from app.api.socket_frames import PONG, Ping, error_frame, read_frame, synced_frame
 from app.domain.errors import Invalid, NotFound, Refusal, TooMany
+from app.domain.events import WHISPERED
 from app.events.bus import Numbered
 from app.events.hub import Pump
 from app.resources import Resources
@@ -22,7 +23,7 @@ MAX_QUEUED = 1000
 MAX_QUEUED_CHARS = 4 * 1024 * 1024
 """What may wait for a reader whose connection is full. More closes it: the log makes coming back cheap."""
 
-MAX_QUEUED_DELTAS = 100
+MAX_QUEUED_WHISPERS = 100
 
 MAX_MESSAGES, MESSAGES_WINDOW_S = 20, 10.0
 """What a client may send."""
@@ -37,7 +38,11 @@ class Conversation:
         self._resources = resources
         self._job_id = job_id
         self._replays = False
-        self._wants_deltas = websocket.query_params.get("deltas") == "1"
+        self._wants = tuple(
+            f'{{"kind":"{kind}"'
+            for kind, asked in WHISPERED.items()
+            if websocket.query_params.get(asked) == "1"
+        )
         self._left = False
         self._queue: deque[str] = deque()
         self._queued_chars = 0
@@ -80,9 +85,8 @@ class Conversation:
             self.end(Close.TOO_SLOW)
 
     def overhear(self, payload: str) -> None:
-        """A piece of a reply that is still being made: nothing to a reader who is behind, since the whole
-        reply comes as an event."""
-        if self._wants_deltas and len(self._queue) < MAX_QUEUED_DELTAS:
+        """A piece of a reply or of output that is still being made: nothing to a reader who is behind."""
+        if payload.startswith(self._wants) and len(self._queue) < MAX_QUEUED_WHISPERS:
             self.hear(payload)
 
     def gone(self) -> None:

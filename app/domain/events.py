@@ -93,6 +93,10 @@ TOLD_AS: dict[str, type[Event]] = {
 }
 """Which change is which event; `app.unit.Unit` has one method for each."""
 
+WHISPERED = {"messageDelta": "deltas", "ticketLog": "logs"}
+"""What is neither stored nor numbered, and the query parameter with which a socket asks for it. Its text
+begins with its kind."""
+
 LOG_TAIL_BYTES = 4096
 """How much of a command's output a `ticketUpdate` carries in `metadata.log`."""
 

@@ -1,6 +1,8 @@
 """What a guest's answers must look like, and what they mean: shapes, refusals, verdicts."""
 
+import codecs
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -120,6 +122,17 @@ def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
         return shape.model_validate(answer)
     except ValidationError as error:
         raise Violation(f"an answer is no {shape.__name__}") from error
+
+
+def as_text(hear: Callable[[str], None]) -> Callable[[bytes], None]:
+    """Take bytes as they come, and pass them on as text that can be stored."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def take(piece: bytes) -> None:
+        if text := clean(decoder.decode(piece)):
+            hear(text)
+
+    return take
 
 
 def moment(seconds: float) -> datetime:

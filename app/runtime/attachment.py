@@ -1,7 +1,6 @@
 """A `Workspace` over a channel to a guest, whatever the box is made of."""
 
 import asyncio
-import codecs
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -153,13 +152,13 @@ class Attachment:
 
     async def _output(self, call: Exchange, limit: int, on_output: Callable[[str], None] | None) -> bytes:
         output = bytearray()
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        take = None if on_output is None else answers.as_text(on_output)
         while piece := await call.read():
             output += piece
             if len(output) > limit:
                 raise self._channel.broken("the guest sent more output than was asked for")
-            if on_output is not None and (text := clean(decoder.decode(piece))):
-                on_output(text)
+            if take is not None:
+                take(piece)
         return bytes(output)
 
     async def checkpoint(self, run: str, step: str) -> str:
@@ -210,10 +209,15 @@ class Attachment:
     async def unbundle(self, content: bytes) -> None:
         await self._channel.ask(answers.Done, "unbundle", body=content, size=len(content), deadline_s=GIT_S)
 
-    async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
+    async def check(
+        self,
+        commit: str,
+        check: CommandCheck | HttpCheck | FileCheck,
+        on_output: Callable[[str], None] | None = None,
+    ) -> CheckResult:
         if not _SHA.fullmatch(commit):
             raise ValueError(f"no commit: {commit!r}")
-        return await run_check(self._channel, commit, check, self._leave)
+        return await run_check(self._channel, commit, check, self._leave, on_output)
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         self._on_use()

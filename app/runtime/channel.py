@@ -60,6 +60,7 @@ class Channel:
         bytes_limit: int = 0,
         deadline_s: float | None = None,
         first: Callable[["Exchange"], Awaitable[None]] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
         **args: Any,
     ) -> tuple[S, bytes]:
         """A whole call: its answer and its bytes; `first` is what has to be talked over before. The guest's
@@ -74,7 +75,7 @@ class Channel:
                             exchange.send_eof()
                         if first is not None:
                             await first(exchange)
-                        data = await exchange.read_all(bytes_limit)
+                        data = await exchange.read_all(bytes_limit, on_data)
                         return await exchange.answer(shape, shown), data
                 except TimeoutError as error:
                     raise self.broken("the guest did not answer in time") from error
@@ -149,9 +150,10 @@ class Exchange:
         with self._channel.believing():
             return await self._stream.read()
 
-    async def read_all(self, limit: int) -> bytes:
+    async def read_all(self, limit: int, on_data: Callable[[bytes], None] | None = None) -> bytes:
+        """Everything to the end; `on_data` hears each piece as it comes."""
         with self._channel.believing():
-            return await self._stream.read_all(limit)
+            return await self._stream.read_all(limit, on_data)
 
     async def send(self, data: bytes) -> None:
         with self._channel.believing():

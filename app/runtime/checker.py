@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,13 +27,17 @@ clearing away, beside the check's own time."""
 
 
 async def run_check(
-    channel: Channel, commit: str, check: CommandCheck | HttpCheck | FileCheck, leave: Leave | None
+    channel: Channel,
+    commit: str,
+    check: CommandCheck | HttpCheck | FileCheck,
+    leave: Leave | None,
+    on_output: Callable[[str], None] | None,
 ) -> CheckResult:
     """`leave` gives the box a network for its install step. Raises BoxDied, FenceLost, SandboxUnavailable,
     and RuntimeProblem when the commit cannot be checked out."""
     began = time.monotonic()
     if isinstance(check, CommandCheck):
-        passed, exit_code, said = await _command(channel, commit, check, leave)
+        passed, exit_code, said = await _command(channel, commit, check, leave, on_output)
     elif isinstance(check, HttpCheck):
         passed, exit_code, said = await _http(channel, commit, check, leave)
     else:
@@ -41,7 +46,11 @@ async def run_check(
 
 
 async def _command(
-    channel: Channel, commit: str, check: CommandCheck, leave: Leave | None
+    channel: Channel,
+    commit: str,
+    check: CommandCheck,
+    leave: Leave | None,
+    on_output: Callable[[str], None] | None,
 ) -> tuple[bool, int | None, str]:
     manifest, _ = await _manifest(channel, commit)
     install = manifest.install if manifest else ""
@@ -57,6 +66,7 @@ async def _command(
         first=gate,
         gated=gate is not None,
         bytes_limit=MAX_OUTPUT_BYTES,
+        on_data=None if on_output is None else answers.as_text(on_output),
         deadline_s=check.timeout_s + AROUND_S,
     )
     output = clean(data.decode(errors="replace"))

@@ -246,10 +246,16 @@ class Workspace(Protocol):
     async def unbundle(self, content: bytes) -> None:
         """Fill an empty /app from a bundle; one that has a commit stays as it is."""
 
-    async def check(self, commit: str, check: CommandCheck | HttpCheck | FileCheck) -> CheckResult:
+    async def check(
+        self,
+        commit: str,
+        check: CommandCheck | HttpCheck | FileCheck,
+        on_output: Callable[[str], None] | None = None,
+    ) -> CheckResult:
         """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending
         every process afterwards. The checkout's manifest says how to install first, and for `http` how the
-        app is started there. `expect_json` has to be a part of the answer: see `answers.holds`."""
+        app is started there. `expect_json` has to be a part of the answer: see `answers.holds`.
+        `on_output` hears a command as it runs."""
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         """Start the app in /app (again if it died), wait up to 20 s for its answer. Idempotent."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from uuid import UUID
 
+import orjson
 import pytest
 from sqlalchemy import select
 
@@ -165,7 +166,7 @@ async def test_the_text_sent_is_the_text_stored(web: Web, ada: Person, job_id: U
 
 
 async def test_deltas_reach_who_asked_for_them_and_nobody_else(web: Web, ada: Person, job_id: UUID) -> None:
-    piece = json.dumps({"kind": "messageDelta", "jobId": str(job_id), "id": "x", "text": "Wel"})
+    piece = orjson.dumps({"kind": "messageDelta", "jobId": str(job_id), "id": "x", "text": "Wel"}).decode()
     async with (
         open_socket(web.url(job_id, "?deltas=1"), ada.access) as wants,
         open_socket(web.url(job_id), ada.access) as plain,

@@ -21,6 +21,7 @@ from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ToolCall
 from workers.pipeline import toolbox
+from workers.pipeline.aloud import aloud
 from workers.pipeline.ladder import plain
 from workers.pipeline.memory import bounded
 from workers.steps import Done, Result, done
@@ -73,7 +74,7 @@ async def attempt(
         )
         began = monotonic()
         results = [
-            await _carry_out(context, workspace, f"{key}.{place}", call)
+            await _carry_out(context, workspace, ticket_id, f"{key}.{place}", call)
             for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
         ]
         finished = _finished(answer)
@@ -114,7 +115,9 @@ class Limits:
             raise GaveUp(f"Its commands took more than {MAX_COMMANDS_S / 60:.0f} minutes.")
 
 
-async def _carry_out(context: Context, workspace: Workspace, key: str, call: ToolCall) -> Done:
+async def _carry_out(
+    context: Context, workspace: Workspace, ticket_id: UUID, key: str, call: ToolCall
+) -> Done:
     tool = toolbox.parse(call)
     if isinstance(tool, str):
         return Done(tool, None)
@@ -122,7 +125,8 @@ async def _carry_out(context: Context, workspace: Workspace, key: str, call: Too
         return Done("noted", None)
 
     async def make() -> Result:
-        said = await context.unless_paused(toolbox.use(workspace, tool))
+        async with aloud(context, ticket_id) as hear:
+            said = await context.unless_paused(toolbox.use(workspace, tool, hear))
         tree = (
             await workspace.checkpoint(str(context.run_id), key.replace(".", "-")) if tool.changes else None
         )

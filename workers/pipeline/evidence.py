@@ -20,6 +20,7 @@ from app.store.rows import Seen
 from app.store.tables import Evidence, Ticket
 from workers.agents.facts import Failure
 from workers.context import Context
+from workers.pipeline.aloud import aloud
 from workers.steps import digest
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck
@@ -98,7 +99,8 @@ async def observe(
     if same:
         result = _again(same[0])
     else:
-        result = await context.unless_paused(workspace.check(commit.sha, check))
+        async with aloud(context, ticket_id) as hear:
+            result = await context.unless_paused(workspace.check(commit.sha, check, hear))
     if not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result

@@ -37,7 +37,10 @@ _SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d*)?(?:e\d+)?)([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 OUTPUT_CHARS = 16_000
-"""What a tool may tell the model at most; commands are cut head and tail by the guest before."""
+"""What a tool may tell the model at most."""
+
+HEARD_BYTES = 128 * 1024
+"""Of a command's output this much is heard, the first half as it comes; the model is shown less."""
 
 
 def parse(call: ToolCall) -> Tool | str:
@@ -52,9 +55,12 @@ def parse(call: ToolCall) -> Tool | str:
         return f"error: {'.'.join(map(str, first['loc'])) or 'arguments'}: {first['msg']}"
 
 
-async def use(workspace: Workspace, tool: Tool) -> str:
-    """Do it and say what came of it. Raises BoxDied and FenceLost only."""
+async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | None = None) -> str:
+    """Do it and say what came of it; `hear` is told the output of a command as it comes. Raises BoxDied and
+    FenceLost only."""
     try:
+        if isinstance(tool, RunCommand):
+            return clip(await _run(workspace, tool, hear), OUTPUT_CHARS)
         return clip(await _HANDS[type(tool)](workspace, tool), OUTPUT_CHARS)
     except Refusal as refusal:
         return f"error: {refusal.detail}"
@@ -142,12 +148,19 @@ async def _request(workspace: Workspace, tool: Request) -> str:
     return f"{answer.status}\n{answer.body}"
 
 
-async def _run(workspace: Workspace, tool: RunCommand) -> str:
+async def _run(workspace: Workspace, tool: RunCommand, hear: Callable[[str], None] | None) -> str:
     if _sleeps(tool.command) > LONGEST_SLEEP_S:
         return f"error: nothing here takes so long that it helps to sleep more than {LONGEST_SLEEP_S} seconds"
-    result = await workspace.run(tool.command, timeout_s=tool.timeout_s, output_limit=OUTPUT_CHARS // 2)
+    result = await workspace.run(
+        tool.command, timeout_s=tool.timeout_s, output_limit=HEARD_BYTES, on_output=hear
+    )
     end = ENDLESS if result.timed_out else f"exit code {result.exit_code}"
-    return f"{end}\n{result.output}"
+    return f"{end}\n{_without_middle(result.output, OUTPUT_CHARS // 2)}"
+
+
+def _without_middle(text: str, chars: int) -> str:
+    half = chars // 2
+    return text if len(text) <= chars else f"{text[:half]}\n[… the middle is left out …]\n{text[-half:]}"
 
 
 def _sleeps(command: str) -> float:
@@ -163,7 +176,6 @@ _HANDS = cast(
         WriteFile: _write,
         EditFile: _edit,
         DeleteFile: _delete,
-        RunCommand: _run,
         Search: _search,
         StartApp: _start_app,
         StopApp: _stop_app,

@@ -91,13 +91,15 @@ class Stream:
         self._give_back(len(piece) if self._inbox else self._held)
         return piece
 
-    async def read_all(self, limit: int) -> bytes:
-        """Everything to the end. Raises Violation beyond `limit` bytes."""
+    async def read_all(self, limit: int, on_data: Callable[[bytes], None] | None = None) -> bytes:
+        """Everything to the end; `on_data` hears each piece. Raises Violation beyond `limit` bytes."""
         whole = bytearray()
         while piece := await self.read():
             whole += piece
             if len(whole) > limit:
                 raise Violation(f"an answer is longer than {limit} bytes")
+            if on_data is not None:
+                on_data(piece)
         return bytes(whole)
 
     async def send(self, data: bytes) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -47,8 +47,14 @@ class Parts:
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    """A PostgreSQL and a Valkey on free ports, and a migrated database to copy from."""
-    stack = embedded.start(tmp_path_factory.mktemp("stack"), durable=False)
+    with open_parts(tmp_path_factory.mktemp("stack")) as opened:
+        yield opened
+
+
+@contextmanager
+def open_parts(folder: Path) -> Iterator[Parts]:
+    """A PostgreSQL and a Valkey on free ports, and a migrated database to copy from. Not within a loop."""
+    stack = embedded.start(folder, durable=False)
     try:
         name = "template_boardroom"
         asyncio.run(_make_template(stack.database_url, name))

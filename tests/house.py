@@ -77,9 +77,9 @@ class House:
 
         await self.until(answered)
 
-    async def create(self) -> UUID:
+    async def create(self, idea: str = "Two pages, please.") -> UUID:
         """A new job."""
-        made = await jobs.create_job(self.resources, self.user_id, "Ada", "Two pages, please.")
+        made = await jobs.create_job(self.resources, self.user_id, "Ada", idea)
         return UUID(orjson.loads(made)["id"])
 
     async def begin(self) -> UUID:
@@ -88,6 +88,12 @@ class House:
         await self.until_answered(job_id, 1)
         assert await chat.say(self.resources, self.user_id, "Ada", job_id, "For everybody.")
         return job_id
+
+    async def attempts(self, job_id: UUID) -> list[Any]:
+        """The requests to models that were entered for a job, in order."""
+        async with self.resources.read() as connection:
+            query = text("select * from model_attempts where job_id = :id order by id")
+            return list((await connection.execute(query, {"id": job_id})).all())
 
     async def events(self, job_id: UUID) -> list[dict[str, Any]]:
         async with self.resources.read() as connection:

@@ -10,7 +10,7 @@ from workers.llm.lineup import Lineup, Patience
 from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
-SHORT = TimeLimits(connect_s=1, first_token_s=0.4, gap_s=0.4, call_s=3)
+SHORT = TimeLimits(connect_s=3, first_token_s=1.5, gap_s=1.5, call_s=6)
 HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.05, longest_wait_s=0.5)
 
 

@@ -1,10 +1,5 @@
 """A whole job over the wire: what was asked, what it cost, and that the books agree with the bill."""
 
-from typing import Any
-from uuid import UUID
-
-from sqlalchemy import text
-
 from app.store.tables import Job
 from tests.house import House
 from tests.llm.company import plays
@@ -23,16 +18,10 @@ async def play(house: House, models: Lineup) -> Job:
         return await house.until_finished(job_id)
 
 
-async def attempts(house: House, job_id: UUID) -> list[Any]:
-    async with house.resources.read() as connection:
-        query = text("select * from model_attempts where job_id = :id order by id")
-        return list((await connection.execute(query, {"id": job_id})).all())
-
-
 async def test_a_company_behind_the_wire_builds_an_app(house: House, server: Server) -> None:
     job = await play(house, lineup(server, [plays(company(intake=lambda _: DONE))]))
     assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
-    made = await attempts(house, job.id)
+    made = await house.attempts(job.id)
     assert {attempt.outcome for attempt in made} == {"answered"}
     assert job.model_calls == len(made) == len(server.asked)
     assert job.input_tokens == sum(attempt.input_tokens for attempt in made) > 0

@@ -4,6 +4,7 @@ Every path is absolute under /app or relative to it. A tool that refuses answers
 with `error:`; nothing a tool says ends the loop but `finish`.
 """
 
+from functools import cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -134,8 +135,9 @@ TOOLS: dict[str, type[Tool]] = {
 }
 
 
+@cache
 def specs() -> tuple[ToolSpec, ...]:
-    """The tools as a model is offered them."""
+    """The tools as a model is offered them: the same for every turn."""
     return tuple(
         ToolSpec(name=name, description=(tool.__doc__ or "").strip(), parameters=tool.model_json_schema())
         for name, tool in TOOLS.items()

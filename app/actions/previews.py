@@ -40,7 +40,7 @@ async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, 
     async with attached(resources, caller.user_id, job_id) as workspace:
         try:
             async with asyncio.timeout(START_S):
-                app = await start_app(workspace, job_id)
+                app = await start_app(resources, workspace, job_id)
         except TimeoutError:
             app = await workspace.app_status()
     if app is None or app.began is None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from app.domain.errors import NOT_FOUND, Conflict, NotFound, Unavailable
+from app.domain.errors import NOT_FOUND, Conflict, NotFound, Refusal, Unavailable
 from app.domain.workspace import MANIFEST, Manifest
 from app.resources import Resources
 from app.runtime.workspace import (
@@ -47,7 +47,11 @@ async def save_file(
 ) -> Saved:
     """Write a file and commit it as "Client". As `attached`; Conflict `job_running`, Stale, TooLarge."""
     async with attached(resources, user_id, job_id) as workspace:
-        return await workspace.save(path, content.encode(), etag)
+        saved = await workspace.save(path, content.encode(), etag)
+    if saved.path == MANIFEST and (manifest := read_manifest(content.encode())) is not None:
+        async with resources.unit() as unit:
+            (await unit.take(job_id, user_id)).manifest = manifest.model_dump()
+    return saved
 
 
 async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:
@@ -56,12 +60,14 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
         job = await unit.take(job_id, user_id)
         job.box_stopped = False
     async with attached(resources, user_id, job_id) as workspace:
-        await start_app(workspace, job_id)
+        await start_app(resources, workspace, job_id)
 
 
-async def start_app(workspace: Workspace, job_id: UUID) -> AppStatus | None:
+async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
     """Start the app if it does not run; None where there is none yet."""
-    manifest = await _manifest(workspace)
+    async with resources.read() as connection:
+        manifest = await jobs.manifest(connection, job_id)
+    manifest = manifest or await manifest_of(workspace)
     if manifest is None:
         return None
     app = await workspace.start_app(manifest)
@@ -123,12 +129,18 @@ async def _mark_stopped(resources: Resources, user_id: UUID, job_id: UUID, stopp
         job.box_stopped = stopped
 
 
-async def _manifest(workspace: Workspace) -> Manifest | None:
+async def manifest_of(workspace: Workspace) -> Manifest | None:
     """What the app says of itself; None where there is no app yet, or nothing that can be understood."""
     try:
-        file = await workspace.read(MANIFEST)
-        return Manifest.model_validate_json(file.content)
-    except (NotFound, ValidationError):
+        return read_manifest((await workspace.read(MANIFEST)).content)
+    except Refusal:
+        return None
+
+
+def read_manifest(content: bytes) -> Manifest | None:
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError:
         return None
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.workspace import Manifest
 from app.store import events
 from app.store.answers import Listed, Page, array_of, as_text, listed, made_of, one, stamp
 from app.store.messages import MESSAGE
@@ -80,6 +81,12 @@ async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID)
         select(Job.box_stopped).where(Job.id == job_id, Job.user_id == owner)
     )
     return stopped
+
+
+async def manifest(connection: AsyncConnection, job_id: UUID) -> Manifest | None:
+    """How the job's app is started; None where nothing was kept yet."""
+    kept = await connection.scalar(select(Job.manifest).where(Job.id == job_id))
+    return None if kept is None else Manifest.model_validate(kept)
 
 
 async def event_page(

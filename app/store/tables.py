@@ -121,7 +121,8 @@ class Job(Base):
     `created_at` of messages and steps rising by at least a millisecond. `start_asked` is set by `start/`.
     `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box.
     `committed_*` is what was used together with what is reserved for attempts under way; the budgets are the
-    job's own, null where the service's hold."""
+    job's own, null where the service's hold. `manifest` is a copy of the app's boardroom.json as it was
+    after the last ticket, or when the client last saved it: what the box says later is nobody's word."""
 
     __tablename__ = "jobs"
     __table_args__ = (one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
@@ -153,6 +154,7 @@ class Job(Base):
     committed_usd: Mapped[float] = mapped_column(server_default="0")
     token_budget: Mapped[int | None]
     cost_budget_usd: Mapped[float | None]
+    manifest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class JobEvent(Base):

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import threading
+import time
 import urllib.parse
 from typing import Any
 
@@ -99,7 +100,8 @@ def die(peer: Any, line: str, headers: Any, body: bytes) -> None:
 
 
 def web_socket(peer: Any, line: str, headers: Any, body: bytes) -> None:
-    """An echo. `close` makes it close with 4000, `drop` makes it hang up, `seen` tells the headers."""
+    """An echo. `watch` makes it tell when the file `watched` is there, `close` makes it close with 4000,
+    `drop` makes it hang up, `seen` tells the headers."""
     key = headers["sec-websocket-key"].encode()
     accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
     offered = headers.get("sec-websocket-protocol", "")
@@ -120,6 +122,10 @@ def web_socket(peer: Any, line: str, headers: Any, body: bytes) -> None:
             return
         if data == b"drop":
             return
+        if data == b"watch":
+            while not os.path.exists("watched"):
+                time.sleep(0.01)
+            data = b"reload"
         if data == b"pieces":
             peer.sendall(frame(1, "Bü".encode()[:2], fin=False) + frame(0, b"", fin=False))
             peer.sendall(frame(9, b"ping") + frame(0, "Bü".encode()[2:] + b"cher"))

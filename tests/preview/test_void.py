@@ -1,6 +1,7 @@
 """What makes an address void, and that all of it looks the same from outside."""
 
 import asyncio
+import json
 import socket as sockets
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from app.main import Boardroom, create_app, server_config
 from tests.api.conftest import Person, Server, Service, serve
 from tests.api.conftest import until as until_here
 from tests.conftest import Parts
-from tests.preview.conftest import Shown, build, until
+from tests.preview.conftest import START, Shown, build, until
 
 UNKNOWN = "a" * 32
 
@@ -226,3 +227,14 @@ async def person_of(service: Service) -> AsyncIterator[Person]:
     person = await service.person()
     yield person
     await person.client.aclose()
+
+
+async def test_what_the_box_says_of_its_app_afterwards_does_not_count(own: Shown) -> None:
+    manifest = {"start": START, "port": 8000, "health": "/"}
+    body = {"path": MANIFEST, "content": json.dumps(manifest), "encoding": "utf-8"}
+    assert (await own.owner.client.post(f"/api/jobs/{own.job_id}/files/save", json=body)).status_code == 200
+    async with own.workspace() as workspace:
+        await workspace.stop_app()
+        await workspace.run('echo \'{"start": "exit 1"}\' > boardroom.json', timeout_s=10)
+    await own.open()
+    assert (await own.get()).status_code == 200

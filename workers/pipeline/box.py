@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from app.actions.workspaces import manifest_of
 from app.domain.job import FailureCode
 from app.runtime.workspace import EngineAway, FenceLost, NoPlace, SandboxUnavailable, Workspace
 from app.store import boxes
@@ -44,9 +45,12 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
 
 
 async def keep(context: Context, workspace: Workspace) -> None:
-    """Take the repository out of the box, so that losing the box loses no work."""
-    bundle = await workspace.bundle()
+    """Take the repository out of the box, so that losing the box loses no work, and how the app is started,
+    so that nothing in the box can change it."""
+    bundle, manifest = await workspace.bundle(), await manifest_of(workspace)
     async with context.change() as change:
+        if manifest is not None:
+            change.job.manifest = manifest.model_dump()
         await boxes.keep_bundle(change.session, context.job_id, bundle)
 
 

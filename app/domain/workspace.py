@@ -23,6 +23,13 @@ NOT_ENTERED = frozenset(
 )  # fmt: skip
 """Folders that a listing shows and does not enter, and that an archive leaves out."""
 
+TEST_FILE = (
+    r"(^|/)(tests?|__tests__|specs?|e2e)/"
+    r"|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$"
+    r"|[._-](test|spec)\.[cm]?[jt]sx?$"
+)
+"""Paths of a repository that hold tests."""
+
 
 def resolve_path(path: str) -> str:
     """The absolute, normalised form of a client's path: absolute under `/app`, or relative to it.

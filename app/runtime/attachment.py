@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from app.domain.errors import Invalid, TooLarge
 from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.domain.values import clean, clip
-from app.domain.workspace import MAX_READ_BYTES, MAX_SAVE_BYTES, NOT_ENTERED, ROOT, Manifest, resolve_path
+from app.domain.workspace import (
+    MAX_READ_BYTES,
+    MAX_SAVE_BYTES,
+    NOT_ENTERED,
+    ROOT,
+    TEST_FILE,
+    Manifest,
+    resolve_path,
+)
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
 from app.runtime.checker import run_check
@@ -191,6 +199,22 @@ class Attachment:
             return None
         with self._channel.believing():
             return answers.commit_of(found)
+
+    async def with_tests(self, commit: Commit, kept: str) -> Commit:
+        if not _SHA.fullmatch(kept):
+            raise ValueError(f"no commit: {kept!r}")
+        made, _ = await self._channel.ask(
+            answers.Committed,
+            "with_tests",
+            commit=commit.sha,
+            kept=kept,
+            pattern=TEST_FILE,
+            deadline_s=GIT_S,
+        )
+        if made.sha is None:
+            return commit
+        with self._channel.believing():
+            return answers.commit_of(made)
 
     async def diff(self, old: str, new: str, limit: int) -> str:
         if not _SHA.fullmatch(old) or not _SHA.fullmatch(new):

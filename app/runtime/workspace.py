@@ -235,6 +235,10 @@ class Workspace(Protocol):
     async def head(self) -> Commit | None:
         """The last commit, or None in an empty repository."""
 
+    async def with_tests(self, commit: Commit, kept: str) -> Commit:
+        """A commit like `commit`, but with exactly the test files (`domain.workspace.TEST_FILE`) of commit
+        `kept`; `commit` itself where all of those are in it as they were. On no branch, always the same."""
+
     async def diff(self, old: str, new: str, limit: int) -> str:
         """What changed from one commit or tree to another, as git shows it, without lock files; its first
         `limit` bytes."""

@@ -29,7 +29,7 @@ from workers.pipeline.intake import next_turn
 from workers.pipeline.plan import PLAN
 from workers.pipeline.spec import Contribution
 from workers.pipeline.ticketing import check_backlog
-from workers.pipeline.verifying import judge
+from workers.pipeline.verifying import Verdict, judge
 
 
 def test_every_stage_is_planned() -> None:
@@ -206,12 +206,19 @@ def seen(of: Ticket, phase: str, *, passed: bool, tree: str = TREE) -> Seen:
     return Seen(of.id, phase, key, tree, passed, "", 0)
 
 
+def judged(tickets: list[Ticket], evidence: list[Seen]) -> Verdict:
+    holds = {
+        (s.ticket_id, s.check_digest) for s in evidence if s.phase == "final" and s.passed and s.ticket_id
+    }
+    return judge(tickets, evidence, holds)
+
+
 def test_verified_needs_red_before_and_green_on_the_final_tree() -> None:
     one = ticket()
     red, green = seen(one, "red", passed=False, tree="b" * 40), seen(one, "final", passed=True)
-    assert judge([one], [red, green], TREE).verification is Verification.VERIFIED
+    assert judged([one], [red, green]).verification is Verification.VERIFIED
     for incomplete in ([green], [red], [seen(one, "red", passed=True, tree="b" * 40), green]):
-        verdict = judge([one], incomplete, TREE)
+        verdict = judged([one], incomplete)
         assert verdict.verification is Verification.PARTLY
         assert "Add a book: It works." in verdict.message
 
@@ -219,14 +226,14 @@ def test_verified_needs_red_before_and_green_on_the_final_tree() -> None:
 def test_what_was_left_out_is_named() -> None:
     one, out = ticket(), ticket(TicketStatus.SKIPPED, title="Payments", reason="It needs a bank.")
     evidence = [seen(one, "red", passed=False), seen(one, "final", passed=True)]
-    verdict = judge([one, out], evidence, TREE)
+    verdict = judged([one, out], evidence)
     assert verdict.verification is Verification.PARTLY
     assert "Payments: It needs a bank." in verdict.message
 
 
 def test_without_any_criterion_only_the_apps_answer_counts() -> None:
     bare = ticket(acceptance_criteria=[], checks=[])
-    assert judge([bare], [], TREE).verification is Verification.UNVERIFIED
+    assert judged([bare], []).verification is Verification.UNVERIFIED
 
 
 def test_a_checks_name_is_not_part_of_its_identity() -> None:

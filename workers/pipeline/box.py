@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.actions.workspaces import manifest_of
+from app.domain.conversation import Agent
 from app.domain.job import FailureCode
-from app.runtime.workspace import EngineAway, FenceLost, NoPlace, SandboxUnavailable, Workspace
+from app.runtime.workspace import Commit, EngineAway, FenceLost, NoPlace, SandboxUnavailable, Workspace
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
@@ -42,6 +43,11 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         ) from error
     except FenceLost as error:
         raise LeaseLost from error
+
+
+async def begun(workspace: Workspace) -> Commit:
+    """The newest commit; the first one, of whatever is there, if there is none yet."""
+    return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 
 
 async def keep(context: Context, workspace: Workspace) -> None:

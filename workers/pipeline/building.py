@@ -14,6 +14,7 @@ from workers.context import Context
 from workers.pipeline import trial
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
+from workers.pipeline.kept_tests import found
 from workers.pipeline.ladder import WORDS, Standing, Terms, climb
 from workers.pipeline.mending import give_up_unmended
 from workers.pipeline.outcome import Outcome, StageFailed
@@ -23,6 +24,7 @@ async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
     async with attached(context) as workspace:
         await trial.begin_of_run(context, workspace)
+        await found(context, workspace)
         while (ticket := await _next(context)) is not None:
             await _work_off(context, workspace, ticket)
             await keep(context, workspace)

@@ -3,8 +3,9 @@
 Evidence is keyed by the check's content and the tree it ran on, so that nothing is run twice.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -100,10 +101,22 @@ async def observe(
         result = _again(same[0])
     else:
         async with aloud(context, ticket_id) as hear:
-            result = await context.unless_paused(workspace.check(commit.sha, check, hear))
+            result = _unless_empty(await context.unless_paused(workspace.check(commit.sha, check, hear)))
     if not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result
+
+
+_NO_TEST = re.compile(
+    r"^(Ran 0 tests|collected 0 items|no tests ran|# tests 0$|No test files found)", re.M | re.I
+)
+
+
+def _unless_empty(result: CheckResult) -> CheckResult:
+    """A test run without a test shows nothing, whatever its exit code."""
+    if not result.passed or not _NO_TEST.search(result.output_tail):
+        return result
+    return replace(result, passed=False, output_tail=f"{result.output_tail}\nNo test was run.")
 
 
 def _again(seen: Seen) -> CheckResult:

@@ -18,6 +18,7 @@ from app.store.tables import Run, Ticket
 from workers.context import Context
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
 from workers.pipeline.fixing import Fix, open_fixes
+from workers.pipeline.kept_tests import judged_on
 
 MOST_BISECTED = 5
 """So many failures are traced; they mostly have one cause."""
@@ -66,7 +67,8 @@ async def _trace(
     owner, holds, broken = line[own][0], own, len(line)
     while broken - holds > 1:
         middle = (holds + broken) // 2
-        tried = await run_check(context, workspace, owner, finding.check, line[middle][1], "bisect")
+        tested = await judged_on(context, workspace, owner, finding.check, line[middle][1])
+        tried = await run_check(context, workspace, owner, finding.check, tested, "bisect")
         holds, broken = (middle, broken) if tried.passed else (holds, middle)
     if broken == len(line):
         return f"{said}; it held on the commit of every ticket, so a change after them broke it."

@@ -21,7 +21,9 @@ from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline import toolbox
 from workers.pipeline.attempt import GaveUp, attempt
+from workers.pipeline.box import begun
 from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check
+from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.ladder import Rung, Standing, signature
 from workers.steps import Result, note, once
 
@@ -110,7 +112,7 @@ async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commi
         _, run = await context.mine(session)
 
     async def make() -> Result:
-        return Result(_COMMIT.dump_json(await _head(workspace)).decode())
+        return Result(_COMMIT.dump_json(await begun(workspace)).decode())
 
     key = f"base.{ticket.id}.{run.retries}"
     return _COMMIT.validate_json(await once(context, key, "tool", "base", make))
@@ -120,13 +122,9 @@ async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
     """The commit that this run found when it began to build."""
 
     async def make() -> Result:
-        return Result(_COMMIT.dump_json(await _head(workspace)).decode())
+        return Result(_COMMIT.dump_json(await begun(workspace)).decode())
 
     return _COMMIT.validate_json(await once(context, "begin", "tool", "begin", make))
-
-
-async def _head(workspace: Workspace) -> Commit:
-    return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 
 
 async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:
@@ -154,7 +152,7 @@ async def _start(
     """What this attempt is shown and where it starts: fixed once, so that a successor sees the same."""
 
     async def make() -> Result:
-        tree = base.tree if standing.fresh else (await _head(workspace)).tree
+        tree = base.tree if standing.fresh else (await begun(workspace)).tree
         await workspace.restore(tree)
         start = _Start(await _facts(context, workspace, ticket, standing), tree)
         return Result(_START.dump_json(start).decode())
@@ -215,7 +213,8 @@ async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit:
         for check in checks_of(other):
             if monotonic() > deadline:
                 return findings
-            findings.append(await run_check(context, workspace, other, check, commit, "regression"))
+            tested = await judged_on(context, workspace, other, check, commit)
+            findings.append(await run_check(context, workspace, other, check, tested, "regression"))
     return findings
 
 

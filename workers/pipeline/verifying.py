@@ -3,8 +3,9 @@
 Only what was seen here is claimed. Nothing an agent says counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -26,6 +27,7 @@ from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
 from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
 from workers.pipeline.fixing import opened_before
+from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.toolbox import MANIFEST
 
@@ -46,7 +48,8 @@ async def verifying(context: Context) -> Outcome:
         if commit is None:
             raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
         await workspace.restore(commit.tree)
-        failed = await _check_all(context, workspace, tickets, commit)
+        findings = await _check_all(context, workspace, tickets, commit)
+        failed = [finding for finding in findings if not finding.passed]
         if failed and not await opened_before(context, mending.key(run)):
             await mending.open_mending(context, workspace, failed)
             return Outcome.NEXT
@@ -59,7 +62,7 @@ async def verifying(context: Context) -> Outcome:
         await _start_app(context, workspace)
     async with context.look() as session:
         seen = await rows.evidence(session, context.job_id)
-    verdict = judge(tickets, seen, commit.tree)
+    verdict = judge(tickets, seen, {(f.ticket_id, check_digest(f.check)) for f in findings if f.passed})
     async with context.change() as change:
         changes.add_message(
             change.unit,
@@ -78,12 +81,12 @@ async def verifying(context: Context) -> Outcome:
 async def _check_all(
     context: Context, workspace: Workspace, tickets: Sequence[Ticket], commit: Commit
 ) -> list[Finding]:
-    findings = [
-        await run_check(context, workspace, ticket, check, commit, "final")
-        for ticket in closed_by_checks(tickets)
-        for check in checks_of(ticket)
-    ]
-    return [finding for finding in findings if not finding.passed]
+    findings = []
+    for ticket in closed_by_checks(tickets):
+        for check in checks_of(ticket):
+            tested = await judged_on(context, workspace, ticket, check, commit)
+            findings.append(await run_check(context, workspace, ticket, check, tested, "final"))
+    return findings
 
 
 async def _reopen(context: Context, failed: list[Finding]) -> None:
@@ -119,23 +122,23 @@ async def _start_app(context: Context, workspace: Workspace) -> None:
         )
 
 
-def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], tree: str) -> Verdict:
+def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], holds: Set[tuple[UUID, str]]) -> Verdict:
     """How far the service itself saw it work, and the closing words that name what it did not see.
 
-    A criterion is proven by a check that failed before its ticket and passes on the final tree.
+    A criterion is proven by a check that failed before its ticket and passes at the end: `holds` are those
+    checks, as (ticket, digest).
     """
     work = [t for t in tickets if t.type != TicketType.EPIC]
     skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
     done = closed_by_checks(tickets)
     red = {(s.ticket_id, s.check_digest) for s in seen if s.phase == "red" and not s.passed}
-    green = {s.check_digest for s in seen if s.tree == tree and s.passed}
     unproven = [
         f"{ticket.title}: {criterion}"
         for ticket in done
         for place, criterion in enumerate(ticket.acceptance_criteria)
         if not any(
             check.criterion == place
-            and check_digest(check) in green
+            and (ticket.id, check_digest(check)) in holds
             and (ticket.id, check_digest(check)) in red
             for check in checks_of(ticket)
         )

@@ -134,6 +134,12 @@ async def show(call: Call) -> Json:
     return {"found": content is not None}
 
 
+async def with_tests(call: Call) -> Json:
+    args = call.args
+    made = await call.box.repository.with_tests(args["commit"], args["kept"], args["pattern"])
+    return {"sha": made[0], "tree": made[1]} if made else {}
+
+
 async def diff(call: Call) -> Json:
     found = await call.box.repository.diff(call.args["old"], call.args["new"])
     await call.stream.send(found[: call.args["limit"]])
@@ -233,6 +239,7 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "bundle": bundle,
     "unbundle": unbundle,
     "show": show,
+    "with_tests": with_tests,
     "diff": diff,
     "check_command": check_command,
     "check_http": check_http,

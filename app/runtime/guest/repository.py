@@ -7,6 +7,7 @@ off here, so that what is recorded is what is there.
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -54,6 +55,11 @@ SETTINGS = {
 }
 COMMITTER = "Boardroom"
 DOMAIN = "boardroom.invalid"
+TIMELESS = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", COMMITTER), ("EMAIL", f"service@{DOMAIN}"), ("DATE", "@0 +0000"))
+}
 TIMEOUT_S = 120.0
 RESTORE_ROUNDS = 3
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
@@ -127,15 +133,35 @@ class Repository:
             await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
             os.unlink(f"{folder}.index")
 
+    async def with_tests(self, commit: str, kept: str, pattern: str) -> tuple[str, str] | None:
+        """A commit like `commit` with the files of `kept` that match `pattern`, and no others that do; None
+        where `commit` has all of those as they are. The same two always make the same commit."""
+        async with self._lock:
+            raw = await self._raw("diff-tree", "-r", "-z", "--no-renames", kept, commit)
+            fields = os.fsdecode(raw).split("\0")
+            pairs = zip(fields[::2], fields[1::2], strict=False)
+            tests = [(meta.split(), path) for meta, path in pairs if re.search(pattern, path)]
+            put_back = [f"{meta[0][1:]},{meta[2]},{path}" for meta, path in tests if meta[4] != "A"]
+            if not put_back:
+                return None
+            added = [path for meta, path in tests if meta[4] == "A"]
+            index = {"GIT_INDEX_FILE": f"{self._index}.tests"}
+            await self._git("read-tree", commit, env=index)
+            await self._git("update-index", "--force-remove", "--", *added, env=index)
+            entries = [word for entry in put_back for word in ("--cacheinfo", entry)]
+            await self._git("update-index", "--add", *entries, env=index)
+            tree = await self._git("write-tree", env=index)
+            words = f"{commit[:10]} with the tests of {kept[:10]}"
+            made = await self._git("commit-tree", tree, "-p", commit, "-m", words, env=TIMELESS)
+            await self._git("update-ref", f"refs/boardroom/tests/{made}", made)
+            return made, tree
+
     async def diff(self, old: str, new: str) -> bytes:
         """What changed between two trees or commits, without `UNSHOWN` files."""
         left_out = [f":(exclude,glob)**/{name}" for name in UNSHOWN]
         plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
         async with self._lock:
-            code, output, complaints = await self._try("diff", *plain, old, new, "--", ".", *left_out)
-        if code != 0:
-            raise Refused("git", complaints.decode(errors="replace")[-400:])
-        return output
+            return await self._raw("diff", *plain, old, new, "--", ".", *left_out)
 
     async def refs(self) -> str:
         """A line `<sha> <ref>` for each, HEAD first; "" without a commit."""
@@ -227,10 +253,13 @@ class Repository:
         return (shas[0], shas[1]) if code == 0 and len(shas) == 2 else None
 
     async def _git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
+        return (await self._raw(*args, env=env)).decode(errors="replace").strip()
+
+    async def _raw(self, *args: str, env: Mapping[str, str] | None = None) -> bytes:
         code, output, complaints = await self._try(*args, env=env)
         if code != 0:
             raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
-        return output.decode(errors="replace").strip()
+        return output
 
     async def _try(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int | None, bytes, bytes]:
         settings = {"GIT_CONFIG_COUNT": str(len(SETTINGS))}

@@ -15,6 +15,7 @@ from app.api import (
     runs,
     sockets,
     tickets,
+    traces,
 )
 
 DOORS: tuple[APIRouter, ...] = (
@@ -27,6 +28,7 @@ DOORS: tuple[APIRouter, ...] = (
     messages.router,
     apps.router,
     tickets.router,
+    traces.router,
     containers.router,
     preview.router,
     files.router,

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.job import FailureCode, Status, Verification
-from app.domain.ticket import Check, TicketStatus, TicketType
+from app.domain.ticket import Check, Phase, TicketStatus, TicketType
 
 Stamp = Annotated[
     str,
@@ -25,6 +25,7 @@ JOB_ID = "0199a1f2-1111-7000-8000-000000000002"
 MESSAGE_ID = "0199a1f2-2222-7000-8000-000000000003"
 TICKET_ID = "0199a1f2-3333-7000-8000-000000000004"
 OTHER_ID = "0199a1f2-4444-7000-8000-000000000005"
+COMMIT = "9f0c2f6e0b0f4f6f8f5b0c3d1e2a4b6c8d0e1f2a"
 WHEN = "2026-11-23T04:15:00.123456Z"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 
@@ -76,7 +77,7 @@ EVENT = {
     "content": "A reading list for a book club",
     "metadata": {"stage": "requirements"},
 }
-_CHECK = {
+CHECK = {
     "id": "c1",
     "criterion": 0,
     "kind": "http",
@@ -239,7 +240,7 @@ class Ticket(Shape):
         title="Show the list",
         description="",
         acceptance_criteria=["The start page answers"],
-        checks=[_CHECK],
+        checks=[CHECK],
         status="todo",
         assigned_to="Builder",
         dependencies=[],
@@ -269,24 +270,28 @@ class Ticket(Shape):
 
 
 class Evidence(Shape):
-    """One check that the service ran, on the commit it names. `run` counts the job's runs from 1."""
+    """One check that the service ran, on the commit it names. `run` counts the job's runs from 1. `phase`
+    is why: before the ticket, for it, for a later one, for all at the end, to find what broke it, or for the
+    reviewer."""
 
     model_config = example(
         id=OTHER_ID,
         run=1,
+        phase="green",
         ticket_id=TICKET_ID,
         criterion=0,
-        check=_CHECK,
+        check=CHECK,
         exit_code=None,
         passed=True,
         output_tail="200 OK",
         duration_ms=412,
-        commit="9f0c2f6e0b0f4f6f8f5b0c3d1e2a4b6c8d0e1f2a",
+        commit=COMMIT,
         created_at=WHEN,
     )
 
     id: UUID
     run: int
+    phase: Phase
     ticket_id: UUID | None
     criterion: int
     check: Check

@@ -70,6 +70,10 @@ class FileCheck(_Check):
 Check = Annotated[CommandCheck | HttpCheck | FileCheck, Field(discriminator="kind")]
 CHECK: TypeAdapter[CommandCheck | HttpCheck | FileCheck] = TypeAdapter(Check)
 
+Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
+"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the
+commits between, to find the one that broke it · for what the reviewer says is broken."""
+
 
 def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:
     """An epic follows its children: none begun, one failed, all closed (skipped ones count as closed), else

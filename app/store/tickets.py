@@ -30,6 +30,7 @@ _TICKET = made_of(
 _EVIDENCE = made_of(
     id=Evidence.id,
     run=Run.number,
+    phase=Evidence.phase,
     ticket_id=Evidence.ticket_id,
     criterion=Evidence.criterion,
     check=Evidence.check,

@@ -47,7 +47,7 @@ TO_BUILDING = (
 )
 
 
-async def add_app(resources: Resources, job_id: str) -> str:
+async def add_app(resources: Resources, job_id: str, **spec: Any) -> str:
     """The app of a job; its id."""
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
@@ -55,7 +55,7 @@ async def add_app(resources: Resources, job_id: str) -> str:
         app = App(
             id=uuid7(),
             job_id=job.id,
-            spec=SPEC,
+            spec=SPEC | spec,
             prd_markdown="# PRD",
             prd_generated_at=moment,
             created_at=moment,
@@ -96,7 +96,9 @@ async def add_ticket(resources: Resources, job_id: str, order: int, **more: Any)
     return str(ticket.id)
 
 
-async def add_evidence(resources: Resources, job_id: str, ticket_id: str, passed: bool) -> str:
+async def add_evidence(
+    resources: Resources, job_id: str, ticket_id: str, passed: bool, phase: str = "green"
+) -> str:
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
         run = await runs.latest(unit.session, job.id)
@@ -106,7 +108,7 @@ async def add_evidence(resources: Resources, job_id: str, ticket_id: str, passed
             job_id=job.id,
             run_id=run.id,
             ticket_id=UUID(ticket_id),
-            phase="after",
+            phase=phase,
             criterion=0,
             check=CHECK,
             check_digest="d",

@@ -53,6 +53,7 @@ ROWS: dict[str, Row] = {
     "DELETE /api/jobs/{job_id}/": Row(204, 404),
     "GET /api/jobs/{job_id}/events/": Row(200, 404),
     "GET /api/jobs/{job_id}/evidence/": Row(200, 404),
+    "GET /api/jobs/{job_id}/trace/": Row(200, 404),
     "POST /api/jobs/{job_id}/start/": Row(202, 404),
     "POST /api/jobs/{job_id}/continue/": Row(202, 404, body={"requirements": "More"}, state="failed"),
     "POST /api/jobs/{job_id}/retry/": Row(202, 404, state="failed"),

@@ -133,9 +133,23 @@ async def test_8_end_to_end(ada: GuideClient) -> None:
     detail = await ada.get(f"{path}/")
     assert detail["verification"] == "verified"
     assert detail["steps"]
+    await _every_requirement_is_traced(ada, path)
     await _the_union_is_the_log(ada, job["id"], socket.seen)
     assert (await ada.post(f"{path}/containers/stop", 200))["detail"] == "Job container stopped."
     assert (await ada.http.delete(f"{path}/")).status_code == 204
+
+
+async def _every_requirement_is_traced(ada: GuideClient, path: str) -> None:
+    """Over both runs: each requirement, by its tickets and their commits, to results that were seen."""
+    trace = await ada.get(f"{path}/trace/")
+    assert all(requirement["proven"] for requirement in trace)
+    tickets = [ticket for requirement in trace for ticket in requirement["tickets"]]
+    assert {ticket["run"] for ticket in tickets} == {1, 2}
+    assert all(ticket["commit"] for ticket in tickets)
+    results = [(check["before"], check["after"]) for ticket in tickets for check in ticket["checks"]]
+    evidence = {item["id"]: item["phase"] for item in await ada.get(f"{path}/evidence/")}
+    assert {evidence[before["evidence_id"]] for before, _ in results if before} == {"red"}
+    assert {evidence[after["evidence_id"]] for _, after in results} == {"final"}
 
 
 async def _files(ada: GuideClient, path: str) -> None:

@@ -6,14 +6,13 @@ Evidence is keyed by the check's content and the tree it ran on, so that nothing
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 from uuid import UUID
 
 import orjson
 from uuid_utils.compat import uuid7
 
 from app import metrics
-from app.domain.ticket import CHECK, CommandCheck, FileCheck, HttpCheck, TicketStatus, TicketType
+from app.domain.ticket import CHECK, CommandCheck, FileCheck, HttpCheck, Phase, TicketStatus, TicketType
 from app.domain.values import clean
 from app.runtime.workspace import CheckResult, Commit, Workspace
 from app.store import rows
@@ -25,9 +24,6 @@ from workers.pipeline.aloud import aloud
 from workers.steps import digest
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck
-Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
-"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the
-commits between, to find the one that broke it · for what the reviewer says is broken."""
 
 SHOWN_OUTPUT = 2000
 

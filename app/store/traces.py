@@ -1,0 +1,80 @@
+"""What a job's requirements came to, as clients see it. The owner is part of the question."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ScalarSelect, bindparam, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import trace
+from app.domain.ticket import TicketType
+from app.store.answers import array_of, as_text, made_of, one, stamp
+from app.store.tables import App, Evidence, Job, Run, Ticket
+
+_TICKET = made_of(
+    id=Ticket.id,
+    type=Ticket.type,
+    title=Ticket.title,
+    status=Ticket.status,
+    reason=Ticket.reason,
+    run=Run.number,
+    attempts=Ticket.attempts,
+    commit=Ticket.commit,
+    acceptance_criteria=Ticket.acceptance_criteria,
+    checks=Ticket.checks,
+    requirements=Ticket.requirements,
+)
+
+
+def _requirements() -> ScalarSelect[Any]:
+    return select(App.spec["requirement_list"]).where(App.job_id == Job.id).scalar_subquery()
+
+
+def _tickets() -> ScalarSelect[Any]:
+    query = select(array_of(_TICKET, Ticket.order)).outerjoin(Run, Run.id == Ticket.run_id)
+    return query.where(Ticket.job_id == Job.id, Ticket.type != TicketType.EPIC).scalar_subquery()
+
+
+def _evidence() -> ScalarSelect[Any]:
+    """Of each check of a ticket the last result before it (a failure, if there was one) and the last since.
+    What was run on older commits to find a culprit is neither."""
+    before = (Evidence.phase == "red").label("before")
+    each = (Evidence.ticket_id, before, Evidence.check_digest)
+    last = (
+        select(Evidence, before, Run.number.label("run"))
+        .join(Run, Run.id == Evidence.run_id)
+        .where(Evidence.job_id == Job.id, Evidence.ticket_id.is_not(None), Evidence.phase != "bisect")
+        .ext(distinct_on(*each))
+        .order_by(*each, before & Evidence.passed, Evidence.created_at.desc(), Evidence.id.desc())
+        .correlate(Job)
+        .subquery()
+        .c
+    )
+    shown = made_of(
+        ticket_id=last.ticket_id,
+        before=last.before,
+        check=last.check,
+        evidence_id=last.id,
+        run=last.run,
+        phase=last.phase,
+        passed=last.passed,
+        commit=last.commit,
+        created_at=stamp(last.created_at),
+    )
+    return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
+
+
+_FACTS = select(
+    as_text(made_of(requirements=_requirements(), tickets=_tickets(), evidence=_evidence()))
+).where(Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
+
+
+async def traced(connection: AsyncConnection, owner: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
+    """`[TracedRequirement]`; None when there is no such job. One statement, so one snapshot."""
+    found = await one(connection, _FACTS, job_id=job_id, owner=owner)
+    if found is None:
+        return None
+    facts = orjson.loads(found)
+    return trace.rows(facts["requirements"] or [], facts["tickets"], facts["evidence"])

@@ -48,6 +48,11 @@ class Client:
         self._http.headers["Authorization"] = f"Bearer {session['access']}"
         return email, password
 
+    async def model(self) -> str:
+        """What the agents run on."""
+        model: str = (await self._call("GET", "/readyz"))["model"]
+        return model
+
     async def create_job(self, prompt: str) -> Json:
         job: Json = await self._call("POST", "/api/jobs/", {"prompt": prompt})
         return job

@@ -37,10 +37,11 @@ async def play(url: str, idea: str, screen: Screen) -> Json:
 
 
 async def _play(client: Client, idea: str, screen: Screen) -> Json:
+    model = await client.model()
     email, password = await client.register()
     job = await client.create_job(idea)
     watch = Watch(job["id"])
-    screen.opening(idea, watch.job_id, email, password)
+    screen.opening(idea, watch.job_id, email, password, model)
     socket = client.socket(watch.job_id)
     async with aclosing(socket.events(QUIET_S)) as events:
         with screen.live():
@@ -81,7 +82,8 @@ async def _message(socket: JobSocket, watch: Watch, event: Json, screen: Screen)
     if metadata.get("stage") != STAGE_REQUIREMENTS:
         screen.note(f"{event['sender']}: {content}")
         return
-    screen.bubble(event["sender"], content, ours=event["role"] == "user")
+    by = f" · {metadata['model']}" if "model" in metadata else ""
+    screen.bubble(f"{event['sender']}{by}", content, ours=event["role"] == "user")
     if event["role"] == "agent" and watch.status is Status.COLLECTING and "?" in content:
         await socket.say(watch.interview.answer(content))
 

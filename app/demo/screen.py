@@ -25,6 +25,7 @@ MARKS = {
     TicketStatus.FAILED: ("❌", "red"),
     TicketStatus.SKIPPED: ("⏭️ ", "yellow"),
 }
+REHEARSAL = "rehearsal"
 LOG_LINES = 3
 INDENT = 3
 CONTROLS = {
@@ -52,9 +53,11 @@ class Screen:
         with self._progress:
             yield
 
-    def opening(self, idea: str, job_id: str, email: str, password: str) -> None:
+    def opening(self, idea: str, job_id: str, email: str, password: str, model: str) -> None:
         self._say(Text(f"💡 {idea}", style="bold"), 0)
         self._say(Text(f"job {job_id} of {email}, password {password}", style="dim"))
+        speaks = "the rehearsal, a scripted cast and no language model" if model == REHEARSAL else model
+        self._say(Text(f"the agents are {speaks}", style="dim"))
 
     def bubble(self, sender: str, content: str, *, ours: bool) -> None:
         if not self._console.is_terminal:

@@ -54,7 +54,7 @@ def test_a_job_that_fails_is_exit_code_1(start: Start, home: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_stopped_leaves_nothing(start: Start, home: Path, how: signal.Signals) -> None:
     demo = start("demo", REHEARSAL_PACE="1")
-    read_until(demo, "Client Relations: ")
+    read_until(demo, "Client Relations · rehearsal: ")
     demo.send_signal(how)
     assert demo.wait(60) == (1 if how is signal.SIGINT else -signal.SIGKILL)
     wait_for(lambda: not processes_of(home), 40)

@@ -1,10 +1,7 @@
 """Workers that hang, and machines on which no box can be made."""
 
 import asyncio
-import dataclasses
-from pathlib import Path
 
-from app.runtime.local import LocalRuntime
 from app.store import runs
 from tests.house import TERMS, House
 from tests.pipeline.company import company
@@ -37,16 +34,6 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     assert await house.events(job_id) == before
     assert (await house.job(job_id)).model_calls == job.model_calls
     await zombie.close()
-
-
-async def test_where_no_box_can_be_made_the_job_says_so(house: House, tmp_path: Path) -> None:
-    boxless = LocalRuntime(tmp_path / "none", bwrap=str(tmp_path / "no-bwrap"))
-    house.resources = dataclasses.replace(house.resources, runtime=boxless)
-    async with house.worker(ScriptedModel(company(intake=lambda _: DONE))):
-        job_id = await house.create()
-        job = await house.until_finished(job_id)
-    assert (job.status, job.failure_code) == ("failed", "sandbox_unavailable")
-    assert "boardroom doctor" in job.error_message
 
 
 async def test_two_workers_share_the_work_and_do_nothing_twice(house: House) -> None:

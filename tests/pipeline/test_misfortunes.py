@@ -1,0 +1,59 @@
+"""A build on boxes that fail as the world does comes to its true outcome."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from app.actions import runs
+from app.store import rows
+from app.store.tables import Job
+from tests.house import House
+from tests.pipeline.company import company
+from tests.twin import Misfortune, Twin
+from workers.agents.outputs import ClientReply
+from workers.llm.scripted import ScriptedModel
+
+DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+
+
+def struck(house: House, misfortune: Misfortune) -> None:
+    house.resources = replace(house.resources, runtime=Twin(house.resources.runtime, misfortune))
+
+
+async def built(house: House) -> Job:
+    async with house.worker(ScriptedModel(company(intake=lambda _: DONE))):
+        return await house.until_finished(await house.create())
+
+
+async def statuses(house: House, job_id: UUID) -> set[str]:
+    async with house.resources.look() as session:
+        return {ticket.status for ticket in await rows.tickets(session, job_id)}
+
+
+async def test_a_job_without_a_box_fails_and_outlives_boxes_that_are_slow_and_die(house: House) -> None:
+    misfortune = Misfortune(never=True)
+    struck(house, misfortune)
+    job = await built(house)
+    assert (job.status, job.failure_code) == ("failed", "sandbox_unavailable")
+    assert "no room in the world" in job.error_message
+    assert "boardroom doctor" in job.error_message
+    assert await statuses(house, job.id) == {"todo"}
+    misfortune.never, misfortune.slow_s = False, 0.01
+    misfortune.dies_at = {"save", "commit", "check", "bundle", "start_app"}
+    async with house.worker(ScriptedModel(company())):
+        await runs.retry_job(house.resources, house.user_id, job.id)
+        job = await house.until_finished(job.id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    assert not misfortune.dies_at, "it died of all of them"
+
+
+async def test_a_box_for_which_everything_passes_proves_nothing(house: House) -> None:
+    struck(house, Misfortune(lie=True))
+    job = await built(house)
+    assert job.verification != "verified"
+
+
+async def test_a_box_in_which_nothing_passes_closes_no_ticket(house: House) -> None:
+    struck(house, Misfortune(lie=False))
+    job = await built(house)
+    assert (job.status, job.failure_code) == ("failed", "checks_failed")
+    assert "done" not in await statuses(house, job.id)

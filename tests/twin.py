@@ -1,0 +1,102 @@
+"""A twin of the runtime that fails as the world does: slow, never starting, dying half-way, lying.
+
+It stands on a real runtime, so that what it does not spoil is what a box really does.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from app.runtime.workspace import (
+    BoxDied,
+    BoxStatus,
+    CheckResult,
+    Diagnosis,
+    Runtime,
+    SandboxUnavailable,
+    Workspace,
+)
+
+
+@dataclass
+class Misfortune:
+    """`slow_s`: before each call. `never`: no box can be made. `dies_at`: the box dies once before the answer
+    to each of these calls. `lie`: what every check is said to have come to."""
+
+    slow_s: float = 0.0
+    never: bool = False
+    dies_at: set[str] = field(default_factory=set)
+    lie: bool | None = None
+
+
+class Twin:
+    """`workspace.Runtime`."""
+
+    kind = "twin"
+
+    def __init__(self, real: Runtime, misfortune: Misfortune) -> None:
+        self._real = real
+        self._misfortune = misfortune
+
+    async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
+        await asyncio.sleep(self._misfortune.slow_s)
+        if self._misfortune.never:
+            raise SandboxUnavailable("there is no room in the world")
+        real = await self._real.attach(job_id, fence=fence, create=create)
+        spoiled: Any = _Spoiled(real, self._misfortune, self._real.stop_all)
+        found: Workspace = spoiled
+        return found
+
+    async def status(self, job_id: UUID) -> BoxStatus:
+        return await self._real.status(job_id)
+
+    async def stop(self, job_id: UUID) -> None:
+        await self._real.stop(job_id)
+
+    async def destroy(self, job_id: UUID) -> None:
+        await self._real.destroy(job_id)
+
+    async def boxes(self) -> frozenset[UUID]:
+        return await self._real.boxes()
+
+    async def rest(self) -> None:
+        await self._real.rest()
+
+    async def examine(self) -> Diagnosis:
+        return await self._real.examine()
+
+    async def stop_all(self) -> None:
+        await self._real.stop_all()
+
+    async def close(self) -> None:
+        await self._real.close()
+
+
+class _Spoiled:
+    """An attachment of the real runtime, each of whose calls may come to grief."""
+
+    def __init__(self, real: Workspace, misfortune: Misfortune, kill: Callable[[], Awaitable[None]]) -> None:
+        self._real = real
+        self._misfortune = misfortune
+        self._kill = kill
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._real, name)
+        if name in ("download", "archive", "close"):
+            return call
+
+        async def spoiled(*args: Any, **kwargs: Any) -> Any:
+            misfortune = self._misfortune
+            await asyncio.sleep(misfortune.slow_s)
+            if name in misfortune.dies_at:
+                misfortune.dies_at.remove(name)
+                await self._kill()
+                raise BoxDied("its container was struck by lightning")
+            answer = await call(*args, **kwargs)
+            if misfortune.lie is not None and isinstance(answer, CheckResult):
+                return replace(answer, passed=misfortune.lie, exit_code=0, output_tail="all is well")
+            return answer
+
+        return spoiled

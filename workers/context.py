@@ -16,6 +16,7 @@ from app.store import rows
 from app.store.tables import Job, Run
 from app.unit import LeaseLost, Unit
 from workers.llm.lineup import Lineup
+from workers.profiles.served import Served
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Context:
     fence: int
     limits: Limits = NO_LIMITS
     ticket_attempts: int = 6
+    served: Served = field(default_factory=Served)
     pause: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager

@@ -22,6 +22,7 @@ from app.store.runs import Claim
 from workers.context import Context
 from workers.llm.lineup import Lineup
 from workers.pipeline.runner import play
+from workers.profiles.served import Served
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Desk:
         self._models = models
         self._name = name
         self._terms = terms
+        self._served = Served()
         self._held: dict[UUID, _Held] = {}
         self._look = asyncio.Event()
         self._open = True
@@ -111,6 +113,7 @@ class Desk:
             claim.fence,
             self._terms.limits,
             self._terms.ticket_attempts,
+            self._served,
         )
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)

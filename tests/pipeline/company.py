@@ -85,7 +85,7 @@ def builder(question: Question) -> Line:
 
 
 def _calls(shown: BuildingFacts) -> list[ToolCall]:
-    if "server.py" not in shown.files:
+    if not shown.finished:
         manifest = {"profile": "python-stdlib", "start": "python3 server.py", "health": "/"}
         return [
             call("write_file", path="/app/server.py", content=SERVER),
@@ -122,7 +122,7 @@ def company(**changes: Any) -> Script:
 def clumsy_builder(question: Question) -> Line:
     """As `builder`, but it does nothing for a further page until it has to start afresh."""
     shown = BuildingFacts.model_validate_json(question.messages[0].text)
-    if "server.py" in shown.files and not shown.fresh:
+    if shown.finished and not shown.fresh:
         return call("finish", summary="It is done, trust me.")
     return builder(question)
 

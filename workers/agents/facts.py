@@ -35,8 +35,16 @@ class AnalysisFacts(Facts):
     known: list[Requirement]
 
 
+class Kind(Facts):
+    """A profile that the box can serve, and when to choose it."""
+
+    name: str
+    title: str
+    when: str
+
+
 class DiscussionFacts(Facts):
-    """For CEO, CTO and Secretary. `round` counts from 1."""
+    """For CEO, CTO and Secretary. `round` counts from 1; `profiles` are the kinds of apps to choose from."""
 
     summary: str
     requirements: list[Requirement]
@@ -44,6 +52,7 @@ class DiscussionFacts(Facts):
     continuation: str
     round: int
     said: list[Said]
+    profiles: list[Kind] = []
 
 
 class PrdFacts(Facts):
@@ -66,7 +75,8 @@ class KnownTicket(Facts):
 
 
 class TicketingFacts(Facts):
-    """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay."""
+    """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay.
+    `stack` is what the box holds for this profile, and what is checked with every ticket."""
 
     prd: Prd
     requirements: list[Requirement]
@@ -74,6 +84,7 @@ class TicketingFacts(Facts):
     continuation: str
     decision: DecisionRecord
     profile: str
+    stack: str = ""
     known: list[KnownTicket]
 
 
@@ -128,6 +139,7 @@ class BuildingFacts(Facts):
     all_requirements: list[Requirement]
     decision: str
     profile: str
+    stack: str = ""
     ticket: str
     description: str
     acceptance_criteria: list[str]

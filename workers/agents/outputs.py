@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.domain.ticket import Check, TicketType, execution_order
+from workers.profiles.catalogue import HOUSE_STYLE
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
@@ -72,12 +73,14 @@ class Option(Output):
 
 
 class DecisionRecord(Output):
-    """Secretary, purpose `decision`: what was weighed, what was objected, what was decided."""
+    """Secretary, purpose `decision`: what was weighed, what was objected, what was decided. `profile` is the
+    kind of app it will be, one of those that were offered."""
 
     message: Paragraph
     options: Annotated[list[Option], Field(min_length=1, max_length=6)]
     objections: Annotated[list[Line], Field(max_length=10)] = []
     decision: Paragraph
+    profile: Annotated[str, StringConstraints(min_length=1, max_length=64)] = HOUSE_STYLE
 
 
 class PrdRequirement(Output):

@@ -60,6 +60,14 @@ async def keep(context: Context, workspace: Workspace) -> None:
         await boxes.keep_bundle(change.session, context.job_id, bundle)
 
 
+async def mend_history(context: Context, workspace: Workspace) -> None:
+    """The kept history comes back below the files as they are, if an agent has deleted it with them."""
+    if await workspace.head() is None:
+        tree = await workspace.checkpoint(str(context.run_id), "mended")
+        await _refill(context, workspace)
+        await workspace.restore(tree)
+
+
 async def _refill(context: Context, workspace: Workspace) -> None:
     """A box without a commit is new: the first one, or one in the place of a box that was lost."""
     if await workspace.head() is not None:

@@ -12,6 +12,7 @@ from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import trial
+from workers.pipeline.beginning import begin
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import enter
 from workers.pipeline.kept_tests import found
@@ -23,6 +24,8 @@ from workers.pipeline.outcome import Outcome, StageFailed
 async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
     async with attached(context) as workspace:
+        if await begin(context, workspace):
+            await keep(context, workspace)
         await trial.begin_of_run(context, workspace)
         await found(context, workspace)
         while (ticket := await _next(context)) is not None:

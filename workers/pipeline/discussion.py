@@ -3,11 +3,13 @@
 Each turn is a Step, told as `agentDialogue`; it is never also a message.
 """
 
+from pydantic import TypeAdapter
+
 from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.stages import Stage
 from workers.agents.ask import ask, facts
-from workers.agents.facts import DiscussionFacts, Said
+from workers.agents.facts import DiscussionFacts, Kind, Said
 from workers.agents.outputs import DecisionRecord, Turn
 from workers.agents.roles import CEO, CTO, SECRETARY, Role
 from workers.context import Context
@@ -15,22 +17,32 @@ from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.spec import Contribution, Spec
+from workers.profiles.catalogue import find
+from workers.steps import Result, once
 
 ROUNDS = 2
 SPEAKERS = (CEO, CTO)
+
+_KINDS: TypeAdapter[list[Kind]] = TypeAdapter(list[Kind])
 
 
 async def discussion(context: Context) -> Outcome:
     await enter(context, Stage.DISCUSSION, Agent.SECRETARY, "CEO and CTO are discussing the requirements.")
     spec = await specs.load(context)
+    kinds = await _kinds(context, spec)
     while (speaker := next_speaker(spec.discussion)) is not None:
         number = len(spec.discussion)
-        shown = facts(await _facts(context, spec))
+        shown = facts(await _facts(context, spec, kinds))
         turn = await ask(context, f"discussion.{number}", speaker, shown, Turn)
         await _record(context, spec, speaker, turn.value.message, turn.value.objections)
-    shown = facts(await _facts(context, spec))
-    record = await ask(context, "decision", SECRETARY, shown, DecisionRecord)
-    spec.decision = record.value
+    shown = facts(await _facts(context, spec, kinds))
+
+    def chooses(record: DecisionRecord) -> None:
+        if record.profile not in (names := [kind.name for kind in kinds]):
+            raise ValueError(f"profile: must be one of {', '.join(names)}")
+
+    record = await ask(context, "decision", SECRETARY, shown, DecisionRecord, chooses)
+    spec.decision, spec.profile = record.value, record.value.profile
     await _record(context, spec, SECRETARY, record.value.message, record.value.objections, then=Stage.PRD)
     return Outcome.NEXT
 
@@ -45,7 +57,25 @@ def next_speaker(said: list[Contribution]) -> Role | None:
     return SPEAKERS[place]
 
 
-async def _facts(context: Context, spec: Spec) -> DiscussionFacts:
+async def _kinds(context: Context, spec: Spec) -> list[Kind]:
+    """The kinds of apps to choose from: what the boxes here serve, or on a continuation the app's own. Fixed
+    once a run, so that a successor shows the same."""
+
+    async def make() -> Result:
+        async with context.look() as session:
+            _, run = await context.mine(session)
+        if run.requirements and spec.profile:
+            found = [find(spec.profile)]
+        else:
+            found = await context.served.profiles(context.resources.runtime)
+        return Result(
+            _KINDS.dump_json([Kind(name=p.name, title=p.title, when=p.when) for p in found]).decode()
+        )
+
+    return _KINDS.validate_json(await once(context, "profiles", "tool", "profiles", make))
+
+
+async def _facts(context: Context, spec: Spec, kinds: list[Kind]) -> DiscussionFacts:
     async with context.look() as session:
         _, run = await context.mine(session)
     return DiscussionFacts(
@@ -55,6 +85,7 @@ async def _facts(context: Context, spec: Spec) -> DiscussionFacts:
         continuation=run.requirements,
         round=len(spec.discussion) // len(SPEAKERS) + 1,
         said=[Said(who=turn.agent, text=turn.content) for turn in spec.discussion],
+        profiles=kinds,
     )
 
 

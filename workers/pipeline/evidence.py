@@ -20,7 +20,9 @@ from app.store.rows import Seen
 from app.store.tables import Evidence, Ticket
 from workers.agents.facts import Failure
 from workers.context import Context
+from workers.pipeline import spec as specs
 from workers.pipeline.aloud import aloud
+from workers.profiles.catalogue import find
 from workers.steps import digest
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck
@@ -65,19 +67,38 @@ def closed_by_checks(tickets: Sequence[Ticket]) -> list[Ticket]:
 
 
 async def run_check(
-    context: Context, workspace: Workspace, ticket: Ticket, check: AnyCheck, commit: Commit, phase: Phase
+    context: Context,
+    workspace: Workspace,
+    ticket: Ticket,
+    check: AnyCheck,
+    commit: Commit,
+    phase: Phase,
+    promise: str = "",
 ) -> Finding:
-    """One check of `ticket` on `commit`: see `observe`."""
-    result = await observe(context, workspace, check, commit, phase, ticket.id)
+    """One check of `ticket` on `commit`: see `observe`. With a `promise` it is a check of the profile: the
+    evidence is of no ticket, a failure is the ticket's."""
+    owner = None if promise else ticket.id
+    result = await observe(context, workspace, check, commit, phase, owner)
     return Finding(
         ticket_id=ticket.id,
         title=ticket.title,
-        criterion=_criterion(ticket, check),
+        criterion=promise or _criterion(ticket, check),
         check=check,
         passed=result.passed,
         exit_code=result.exit_code,
         output=result.output_tail,
     )
+
+
+async def run_profile_checks(
+    context: Context, workspace: Workspace, ticket: Ticket, commit: Commit, phase: Phase
+) -> list[Finding]:
+    """The checks of the app's profile, which hold on every commit; `ticket` is the one that made this."""
+    profile = find((await specs.load(context)).profile)
+    return [
+        await run_check(context, workspace, ticket, check.as_check(), commit, phase, check.promise)
+        for check in profile.checks
+    ]
 
 
 async def observe(

@@ -25,13 +25,15 @@ class Contribution(BaseModel):
 
 
 class Spec(BaseModel):
+    """`profile` is the kind of app, decided in the first run; "" until then."""
+
     model_config = ConfigDict(extra="ignore")
 
     requirements: str = ""
     summary: str = ""
     discussion: list[Contribution] = []
     model: str = ""
-    profile: str = "python-stdlib"
+    profile: str = ""
     requirement_list: list[Requirement] = []
     assumptions: list[str] = []
     decision: DecisionRecord | None = None

@@ -25,6 +25,7 @@ from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome
+from workers.profiles.catalogue import find
 
 
 async def ticketing(context: Context) -> Outcome:
@@ -57,6 +58,7 @@ async def _facts(context: Context) -> TicketingFacts:
         continuation=run.requirements,
         decision=spec.decision,
         profile=spec.profile,
+        stack=find(spec.profile).stack,
         known=[
             KnownTicket(
                 id=str(t.id),

@@ -21,10 +21,11 @@ from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline import toolbox
 from workers.pipeline.attempt import GaveUp, attempt
-from workers.pipeline.box import begun
-from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check
+from workers.pipeline.box import begun, mend_history
+from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check, run_profile_checks
 from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.ladder import Rung, Standing, signature
+from workers.profiles.catalogue import find
 from workers.steps import Result, note, once
 
 REGRESSION_S = 60
@@ -75,6 +76,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
     # A box that was lost in the middle takes the attempt with it, and nothing before it.
     except (GaveUp, TreeMissing) as reason:
         failures = [Failure(reason=str(reason), criterion="", check="", output="")]
+    await mend_history(context, workspace)
     commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
     failed = [finding for finding in await _check(context, workspace, ticket, commit) if not finding.passed]
     failures = [*failures, *(finding.as_failure() for finding in failed)] if failed else []
@@ -173,6 +175,7 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
         all_requirements=spec.requirement_list,
         decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
+        stack=find(spec.profile).stack,
         ticket=ticket.title,
         description=ticket.description,
         acceptance_criteria=ticket.acceptance_criteria,
@@ -200,10 +203,12 @@ async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
 
 
 async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
-    """The ticket's checks; when all pass, earlier tickets' too, as far as the time goes."""
+    """The ticket's checks; when all pass, the profile's, then earlier tickets' as far as the time goes."""
     findings = [
         await run_check(context, workspace, ticket, check, commit, "green") for check in checks_of(ticket)
     ]
+    if all(finding.passed for finding in findings):
+        findings += await run_profile_checks(context, workspace, ticket, commit, "green")
     if not all(finding.passed for finding in findings):
         return findings
     async with context.look() as session:

@@ -25,7 +25,14 @@ from workers.context import Context
 from workers.pipeline import mending, reviewing
 from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
-from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.evidence import (
+    Finding,
+    check_digest,
+    checks_of,
+    closed_by_checks,
+    run_check,
+    run_profile_checks,
+)
 from workers.pipeline.fixing import opened_before
 from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.outcome import Outcome, StageFailed
@@ -82,10 +89,13 @@ async def _check_all(
     context: Context, workspace: Workspace, tickets: Sequence[Ticket], commit: Commit
 ) -> list[Finding]:
     findings = []
-    for ticket in closed_by_checks(tickets):
+    done = closed_by_checks(tickets)
+    for ticket in done:
         for check in checks_of(ticket):
             tested = await judged_on(context, workspace, ticket, check, commit)
             findings.append(await run_check(context, workspace, ticket, check, tested, "final"))
+    if done:
+        findings += await run_profile_checks(context, workspace, done[-1], commit, "final")
     return findings
 
 

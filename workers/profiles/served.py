@@ -1,0 +1,54 @@
+"""Which profiles the boxes of this process can serve: looked up once, in a throw-away box."""
+
+import asyncio
+from uuid import uuid4
+
+import structlog
+
+from app.runtime.workspace import Runtime, RuntimeProblem
+from workers.profiles.catalogue import PROFILES, Profile
+
+log = structlog.get_logger()
+
+LOOK_S = 60.0
+
+
+class Served:
+    """All boxes of a process are of one runtime and one image, so what is in one is in all."""
+
+    def __init__(self) -> None:
+        self._found: frozenset[str] | None = None
+        self._looking = asyncio.Lock()
+
+    async def profiles(self, runtime: Runtime) -> list[Profile]:
+        """Those whose needs are met, by name. Without a box those that need nothing; then the next caller
+        looks again."""
+        async with self._looking:
+            if self._found is None:
+                try:
+                    self._found = await _look(runtime)
+                except RuntimeProblem as problem:
+                    log.warning("profiles.not_looked_up", problem=str(problem))
+        met = self._found or frozenset()
+        return [profile for profile in PROFILES.values() if not profile.needs or profile.name in met]
+
+
+async def _look(runtime: Runtime) -> frozenset[str]:
+    """Raises RuntimeProblem."""
+    lines = [
+        f"if ( {profile.needs} ) >/dev/null 2>&1; then echo {profile.name}; fi"
+        for profile in PROFILES.values()
+        if profile.needs
+    ]
+    nobody = uuid4()
+    try:
+        workspace = await runtime.attach(nobody, fence=1, create=True)
+        try:
+            said = await workspace.run("\n".join(lines), timeout_s=LOOK_S)
+        finally:
+            await workspace.close()
+    finally:
+        await runtime.destroy(nobody)
+    found = frozenset(said.output.split())
+    log.info("profiles.looked_up", found=sorted(found))
+    return found

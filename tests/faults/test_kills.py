@@ -36,7 +36,7 @@ async def test_a_job_survives_a_kill_at_every_boundary(
     job = await house.job(job_id)
     assert job.error_message == ""
     assert (job.status, job.verification) == ("build_done", "verified")
-    assert int(said) >= 60, "the kills were not planted"
+    assert int(said.split()[-1]) >= 60, "the kills were not planted"
     await _nothing_twice(house, job_id)
 
     asked = Counter(calls.read_text().splitlines())

@@ -92,7 +92,7 @@ WRONG: list[Line] = [
     call("write_file", path="../out", content="x"),
     call("read_file", path="missing.txt"),
     call("edit_file", path="boardroom.json", old="nowhere", new="x"),
-    call("run_command", command="rm -rf /app/* /app/.[a-z]*; kill -9 -1; echo still here"),
+    call("run_command", command="rm -rf /app/*.* /app/.[a-z]*; kill -9 -1; echo still here"),
     call("run_command", command="cat /dev/zero | head -c 5000000"),
     Answer("I would rather talk.", "scripted"),
 ]

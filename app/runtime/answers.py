@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge
 from app.domain.ticket import CommandCheck, HttpCheck
 from app.domain.values import clean
-from app.runtime.guest.link import Json, Violation
+from app.runtime.guest.frames import Json, Violation
 from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
 
 Size = Annotated[int, Field(ge=0, le=2**62)]

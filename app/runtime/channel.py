@@ -12,7 +12,8 @@ from typing import Any
 
 from app.runtime.answers import S, answer_of
 from app.runtime.guest.ends import Sink, Source
-from app.runtime.guest.link import Link, LinkLost, Stream, Violation
+from app.runtime.guest.frames import Violation
+from app.runtime.guest.link import Link, LinkLost, Stream
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
 
 

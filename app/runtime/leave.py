@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from app.runtime.channel import Exchange
+from app.runtime.guest.frames import Violation
 from app.runtime.guest.installing import BEGINS, INSTALL_S, IS_OVER
-from app.runtime.guest.link import Violation
 
 __all__ = ["INSTALL_S", "Connect", "Leave"]
 

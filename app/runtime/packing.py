@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 
 MODULES = (
-    "ends", "link", "process", "paths", "files", "archive", "output", "web", "watch", "installing",
+    "ends", "frames", "link", "process", "paths", "files", "archive", "output", "web", "watch", "installing",
     "application", "repository", "box", "checking", "bundle", "calls", "confine", "relayed", "main",
 )  # fmt: skip
 """In the order of their imports."""

@@ -12,7 +12,7 @@ import pytest
 from app.domain.errors import NotFound
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
-from app.runtime.guest.link import (
+from app.runtime.guest.frames import (
     BYE,
     CREDIT,
     DATA,
@@ -21,13 +21,12 @@ from app.runtime.guest.link import (
     HELLO,
     MAX_FRAME,
     OPEN,
-    OVERHEAD,
     PING,
     PONG,
     RESET,
     RESULT,
-    WINDOW,
 )
+from app.runtime.guest.link import OVERHEAD, WINDOW
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
 from tests.runtime.conftest import until
 

@@ -11,8 +11,9 @@ from . import archive, checking, files, web
 from . import bundle as bundles
 from .application import Recipe
 from .box import Box
+from .frames import Json
 from .installing import gate_of
-from .link import Json, Stream
+from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending

@@ -8,8 +8,9 @@ from itertools import count
 
 from .box import Box
 from .files import read_file
+from .frames import Json
 from .installing import Gate, gate_of
-from .link import Json, Stream
+from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from .files import delete_file, read_file, save_file
-from .link import Json, Stream
+from .frames import Json
+from .link import Stream
 from .paths import Refused
 from .watch import folder_bytes
 

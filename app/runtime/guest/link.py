@@ -1,4 +1,4 @@
-"""Frames, streams and credit: one byte stream that carries many calls at once, the same on both ends.
+"""Streams and credit: one byte stream that carries many calls at once, the same on both ends.
 
 A frame is `length: u32, kind: u8, stream: u32` (network order) and `length` bytes. The *opening* end (a
 process of ours) numbers its calls 1, 2, 3, … and the *serving* end (the guest) answers each with one RESULT.
@@ -7,18 +7,29 @@ consumes. Every rule is checked where a frame is read, because the opening end m
 """
 
 import asyncio
-import json
-import struct
 from collections.abc import Callable
-from typing import Any
 
 from .ends import Sink, Source
+from .frames import (
+    BYE,
+    CREDIT,
+    DATA,
+    EOF,
+    HEADER,
+    HELLO,
+    MAX_FRAME,
+    OPEN,
+    PIECE,
+    PING,
+    PONG,
+    RESET,
+    RESULT,
+    Json,
+    Violation,
+    encode_object,
+    parse_object,
+)
 
-HEADER = struct.Struct("!IBI")
-HELLO, OPEN, DATA, EOF, CREDIT, RESULT, RESET, PING, PONG, BYE = range(1, 11)
-
-MAX_FRAME = 65_536
-PIECE = 32_768
 WINDOW = 262_144
 RETURN_STEP = 65_536
 OVERHEAD = 64
@@ -27,12 +38,6 @@ OVERHEAD = 64
 BREATH = 500
 """Frames handled before other tasks of the loop get a turn."""
 
-Json = dict[str, Any]
-
-
-class Violation(Exception):
-    """The peer broke the protocol; nothing it says is worth anything any more."""
-
 
 class LinkLost(Exception):
     """The link ended in the middle of something. `bye` is the peer's own reason, if it gave one."""
@@ -40,28 +45,6 @@ class LinkLost(Exception):
     def __init__(self, reason: str, bye: str = "") -> None:
         super().__init__(reason)
         self.bye = bye
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def parse_object(payload: bytes) -> Json:
-    """A JSON object of at most one frame, or Violation: no NaN, no list, nothing too deep or too long."""
-    try:
-        value = json.loads(payload, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Violation(f"bad JSON: {type(error).__name__}") from error
-    if not isinstance(value, dict):
-        raise Violation("a frame's JSON is no object")
-    return value
-
-
-def encode_object(value: Json) -> bytes:
-    payload = json.dumps(value, separators=(",", ":")).encode()
-    if len(payload) > MAX_FRAME:
-        raise ValueError("this does not fit in one frame")
-    return payload
 
 
 class Stream:

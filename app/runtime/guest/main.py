@@ -15,7 +15,8 @@ from typing import Any
 from .box import Box, Config, reap
 from .calls import CALLS, Call
 from .confine import confine
-from .link import Json, Link, LinkLost, Stream, Violation
+from .frames import Json, Violation
+from .link import Link, LinkLost, Stream
 from .paths import Refused
 from .relayed import RelayServer
 

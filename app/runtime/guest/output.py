@@ -2,7 +2,8 @@
 
 import asyncio
 
-from .link import PIECE, Stream
+from .frames import PIECE
+from .link import Stream
 from .process import Command, Ended
 
 

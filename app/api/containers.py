@@ -23,7 +23,8 @@ class Detail(Shape):
 
 
 class Container(Shape):
-    """`preview_url` is null while no app answers; see `POST /api/jobs/{job_id}/preview/`."""
+    """`preview_url` is null while no app answers; see `POST /api/jobs/{job_id}/preview/`. `problem` says how
+    a container that does not run came to an end nobody wanted, such as `The container ran out of memory.`"""
 
     model_config = example(
         state="running",
@@ -31,6 +32,7 @@ class Container(Shape):
         started_at=WHEN,
         memory_bytes=41_943_040,
         cpu_percent=0.4,
+        problem="",
         preview_url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000",
     )
 
@@ -39,6 +41,7 @@ class Container(Shape):
     started_at: Stamp | None
     memory_bytes: int | None
     cpu_percent: float | None
+    problem: str
     preview_url: str | None
 
 
@@ -74,6 +77,7 @@ async def container_state(request: Request, here: Here, caller: Caller, job_id: 
         "started_at": None if box.started_at is None else stamp(box.started_at),
         "memory_bytes": box.memory_bytes,
         "cpu_percent": box.cpu_percent,
+        "problem": box.problem,
         "preview_url": offer and here.previews.url_for(offer.token, request.headers.get("host", "")),
     }
     return json_answer(orjson.dumps(body))

@@ -104,6 +104,11 @@ class Channel:
         self._link.close()
         return BoxDied(reason)
 
+    def end(self, reason: str) -> None:
+        """The guest is known to be gone."""
+        self._broken = self._broken or f"the guest went away: {reason}"
+        self._link.close()
+
     async def closed(self) -> None:
         """Until the guest has gone."""
         await asyncio.wait([self._reading])

@@ -150,7 +150,8 @@ class HttpAnswer:
 @dataclass(frozen=True)
 class BoxStatus:
     """`memory_bytes` and `cpu_percent` of everything in the box; None where they are not known.
-    `app_began` is the `AppStatus.began` of an app that answers."""
+    `app_began` is the `AppStatus.began` of an app that answers; `problem` is a sentence about how a box that
+    sleeps came to an end nobody wanted."""
 
     state: BoxState
     image: str | None = None
@@ -158,6 +159,7 @@ class BoxStatus:
     memory_bytes: int | None = None
     cpu_percent: float | None = None
     app_began: datetime | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -303,7 +305,8 @@ class Runtime(Protocol):
         """The jobs of which there is a box or files here."""
 
     async def rest(self) -> None:
-        """Put to sleep what nobody has used for its idle time, where boxes do not do so by themselves."""
+        """Put to sleep what nobody has used for its idle time, where boxes do not do so by themselves, and
+        remove what was left of examinations."""
 
     async def examine(self) -> Diagnosis:
         """Make a throw-away box and say how it went."""

@@ -77,8 +77,8 @@ async def release(
     connection: AsyncConnection, run_id: UUID, fence: int, *, rest_s: float = 0, fruitless: bool = False
 ) -> None:
     """Let go of a run that is still ours: anybody may claim it after `rest_s`. Unless it was `fruitless` this
-    claim does not count among those that came to nothing."""
-    claims = Run.claims if fruitless else func.greatest(Run.claims - 1, 0)
+    claim does not count among those that came to nothing; if it was, it counts even if it stored a step."""
+    claims = func.greatest(Run.claims, 1) if fruitless else func.greatest(Run.claims - 1, 0)
     until = func.clock_timestamp() + timedelta(seconds=rest_s) if rest_s else None
     await connection.execute(
         update(Run)

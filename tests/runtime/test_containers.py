@@ -1,7 +1,6 @@
 """What only containers have: their hardening, line by line, and their life on an engine."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
@@ -11,13 +10,11 @@ import pytest
 
 from app.domain.workspace import Manifest
 from app.runtime.docker.engine import Engine
-from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import MIB, ContainerLimits
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
-from tests.runtime.conftest import docker_runtime, output_of, until
+from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
 
-HOST = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
 TIGHT = ContainerLimits(
     idle_s=60,
     memory_bytes=200 * MIB,
@@ -112,7 +109,7 @@ async def test_a_full_disk_ends_the_command_and_is_named(tight: Workspace, folde
 async def test_what_the_engine_says_of_a_box(docker: DockerRuntime) -> None:
     job = uuid4()
     workspace = await docker.attach(job, create=True)
-    async with aiodocker.Docker(HOST) as engine:
+    async with aiodocker.Docker(ENGINE) as engine:
         [found] = await engine.containers.list(filters={"label": [f"boardroom.job={job}"]})
         said = await found.show()
     host = said["HostConfig"]
@@ -138,7 +135,7 @@ async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRunti
     await worker.status()
     name = await _name(engine, job)
     await engine.kill(name)
-    with pytest.raises(BoxDied, match="ended with exit code 137"):
+    with pytest.raises(BoxDied, match="its container was killed"):
         await running
     await engine.remove(name)
     again = await docker.attach(job, fence=2)
@@ -288,7 +285,7 @@ async def test_where_no_engine_answers_or_the_image_is_missing(docker_boxes: Non
 
 @pytest.fixture
 async def engine(docker_boxes: None) -> AsyncIterator[Engine]:
-    engine = Engine(HOST)
+    engine = Engine(ENGINE)
     yield engine
     await engine.close()
 

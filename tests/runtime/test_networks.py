@@ -15,8 +15,7 @@ from app.runtime.docker.boxes import DockerBox
 from app.runtime.docker.hardening import DEFAULT_IMAGE, NetworkMode
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import CheckResult, Workspace
-from tests.runtime.conftest import docker_runtime, output_of, until
-from tests.runtime.test_containers import HOST
+from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
 
 OUTSIDE = """
 import http.server, itertools, socketserver, threading
@@ -54,7 +53,7 @@ s.ThreadingTCPServer(('0.0.0.0', int(os.environ['PORT'])), h.SimpleHTTPRequestHa
 @pytest.fixture(scope="module")
 async def outside(docker_boxes: None) -> AsyncIterator[tuple[int, int]]:
     """The ports of two servers on the engine's machine: one on all its addresses, one on its loopback."""
-    async with aiodocker.Docker(HOST) as engine:
+    async with aiodocker.Docker(ENGINE) as engine:
         config = {
             "Image": DEFAULT_IMAGE,
             "Entrypoint": [],
@@ -84,7 +83,7 @@ async def with_network(mode: NetworkMode) -> AsyncIterator[DockerRuntime]:
         await runtime.destroy(job_id)
     await runtime.stop_all()
     await runtime.close()
-    async with aiodocker.Docker(HOST) as engine:
+    async with aiodocker.Docker(ENGINE) as engine:
         assert not await engine.networks.list(filters={"name": instance})
 
 

@@ -7,13 +7,14 @@ from app.domain.conversation import Agent
 from app.domain.job import FailureCode
 from app.domain.stages import Stage
 from app.domain.ticket import CLOSED, TicketStatus, TicketType
-from app.runtime.workspace import Workspace
+from app.runtime.workspace import BoxDied, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import trial
 from workers.pipeline.beginning import begin
 from workers.pipeline.box import attached, keep
+from workers.pipeline.death import note_death
 from workers.pipeline.enter import enter
 from workers.pipeline.kept_tests import found
 from workers.pipeline.ladder import WORDS, Standing, Terms, climb
@@ -74,7 +75,11 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
     while True:
         async with context.look() as session:
             ticket = await rows.ticket(session, ticket.id)
-        tried = await trial.try_ticket(context, workspace, ticket)
+        try:
+            tried = await trial.try_ticket(context, workspace, ticket)
+        except BoxDied as death:
+            await note_death(context, ticket, death)
+            raise
         if not tried.failures:
             await _end(context, ticket.id, tried)
             return

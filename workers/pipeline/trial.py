@@ -22,6 +22,7 @@ from workers.pipeline import spec as specs
 from workers.pipeline import toolbox
 from workers.pipeline.attempt import GaveUp, attempt
 from workers.pipeline.box import begun, mend_history
+from workers.pipeline.death import noted_death
 from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check, run_profile_checks
 from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.ladder import Rung, Standing, signature
@@ -59,6 +60,10 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
     """The ticket's current attempt. What it left is judged however it ended: only the checks decide.
     Raises ModelUnavailable, BudgetSpent, BoxDied."""
     base = await _base(context, workspace, ticket)
+    if death := await noted_death(context, ticket):
+        failure = Failure(reason=death, criterion="", check="", output="")
+        standing = await _standing(context, ticket, [])
+        return Tried(standing, base, base, "", [failure], "", {"log": death})
     red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks_of(ticket)]
     standing = await _standing(context, ticket, red)
     shown, tree = await _start(context, workspace, ticket, standing, base)

@@ -6,9 +6,9 @@ the same. Of two that make a box at once only one gets the container's name.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
@@ -40,10 +40,11 @@ class Company:
     engine: Engine
     instance: str
     recipe: Recipe
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:
-        return {INSTANCE: self.instance}
+        return {INSTANCE: self.instance, **self.marks}
 
     @cached_property
     def network(self) -> Network:
@@ -139,19 +140,19 @@ class DockerBox:
     async def autopsy(self) -> str:
         """What the container died of; "" when it has not."""
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DEATH_S):
-                    await self._engine.wait(self.name)
+            await self.ended()
             container = await self.inspect()
         except SandboxUnavailable as problem:
             return str(problem)
         if container is None:
             return "its container was removed"
-        if container.state == "running":
-            return ""
-        if container.out_of_memory:
-            return "its container ran out of memory"
-        return f"its container ended with exit code {container.exit_code}"
+        return "" if container.state == "running" else f"its container {container.end}"
+
+    async def ended(self) -> None:
+        """Give a container whose guest has gone the time to end by itself."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DEATH_S):
+                await self._engine.wait(self.name)
 
     async def log_tail(self) -> str:
         return await self._engine.log_tail(self.name)

@@ -1,7 +1,10 @@
 """The engine's calls that we need, with bounded times and its errors in our words."""
 
+import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+import json
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +21,7 @@ CALL_S = 120.0
 """An engine under load takes its time to make or remove a container."""
 
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+KILLED = 128 + signal.SIGKILL
 AWAY = (900, 502, 504)
 """For an engine that cannot be reached: aiodocker's own number, and what a proxy before the engine says."""
 
@@ -41,6 +45,18 @@ class Container:
     exit_code: int = 0
     out_of_memory: bool = False
     networks: frozenset[str] = frozenset()
+
+    @property
+    def end(self) -> str:
+        """What it came to, as the end of a sentence."""
+        if self.out_of_memory:
+            return "ran out of memory"
+        return "was killed" if self.exit_code == KILLED else f"ended with exit code {self.exit_code}"
+
+    @property
+    def sad_end(self) -> str:
+        """A sentence about an end that nobody wanted; "" for any other state."""
+        return f"The container {self.end}." if self.state == "exited" and self.exit_code else ""
 
 
 class Engine:
@@ -116,6 +132,20 @@ class Engine:
         """Until it does not run."""
         with self._asked(NOT_FOUND) as docker:
             await docker.containers.container(name).wait()
+
+    async def deaths(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
+        """The names of containers with these labels, each when it has died; ends with the stream."""
+        of = {"type": ["container"], "event": ["die"], **_filters(labels)}
+        with self._asked() as docker:
+            heard = docker.events.subscribe(create_task=False)
+            listening = asyncio.create_task(docker.events.run(filters=json.dumps(of)))
+            try:
+                while (event := await heard.get()) is not None:
+                    yield event["Actor"]["Attributes"]["name"]
+                await listening
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
 
     async def remove(self, name: str) -> None:
         """With whatever runs in it; harmless when it is not there or is being removed already."""

@@ -7,24 +7,20 @@ not keep the box awake, calls do. A worker's attachment is its own.
 import asyncio
 import contextlib
 import math
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from uuid import UUID
 
-import structlog
-
-from app.domain.workspace import Manifest
 from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
-from app.runtime.docker.boxes import JOB, MAKE_IMAGE, Company, DockerBox, no_image
-from app.runtime.docker.engine import Engine
+from app.runtime.docker.attachments import SharedAttachment, WorkerAttachment
+from app.runtime.docker.boxes import JOB, Company, DockerBox
+from app.runtime.docker.deaths import Deathwatch
+from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import Recipe
+from app.runtime.docker.trial import examine, remove_old_trials
 from app.runtime.places import Places
 from app.runtime.workspace import (
-    AppStatus,
     BoxDied,
     BoxStatus,
     Diagnosis,
@@ -37,35 +33,6 @@ from app.runtime.workspace import (
 
 ATTEMPTS = 3
 STOP_S = 15.0
-GOODBYE_S = 5.0
-NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
-
-log = structlog.get_logger()
-
-
-class WorkerAttachment(Attachment):
-    """Alone on its channel. The engine passes the end of a stream on when it likes, so we say goodbye."""
-
-    async def close(self) -> None:
-        with contextlib.suppress(RuntimeProblem, TimeoutError):
-            async with asyncio.timeout(GOODBYE_S):
-                await self._channel.ask(answers.Done, "detach")
-        await super().close()
-
-
-class SharedAttachment(Attachment):
-    """On a channel that others use too. An app that is being started goes on when who asked for it leaves."""
-
-    async def start_app(self, manifest: Manifest) -> AppStatus:
-        starting = asyncio.create_task(super().start_app(manifest))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            starting.add_done_callback(_look_at)
-            raise
-
-    async def close(self) -> None:
-        self._on_close(self)
 
 
 class DockerRuntime:
@@ -92,6 +59,7 @@ class DockerRuntime:
         self._rest_s = rest_s
         self._patience = patience or Patience()
         self._company: Company | None = None
+        self._deaths: Deathwatch | None = None
         self._shared: dict[UUID, Channel] = {}
         self._sharing: dict[UUID, asyncio.Lock] = {}
         self._attachments: set[Attachment] = set()
@@ -123,7 +91,8 @@ class DockerRuntime:
                     usage.cpu_percent,
                     answers.moment_or_none(usage.answers_since),
                 )
-        return BoxStatus("asleep", self._recipe.image)
+            container = await box.inspect() or container
+        return BoxStatus("asleep", self._recipe.image, problem=container.sad_end)
 
     async def stop(self, job_id: UUID) -> None:
         box = DockerBox(await self._ours(), job_id)
@@ -134,7 +103,8 @@ class DockerRuntime:
             channel = await self._greet(box, None, "stop")
             async with asyncio.timeout(STOP_S):
                 await channel.closed()
-        # A guest that has said goodbye, or that cannot: the box is over when its container is.
+                await box.ended()
+        # A guest that cannot: the box is over when its container is.
         await box.kill()
 
     async def destroy(self, job_id: UUID) -> None:
@@ -166,40 +136,18 @@ class DockerRuntime:
             if not busy and self._rest_s <= idle_s < math.inf:
                 await self._engine.pause(DockerBox(company, job_id).name)
         for name in frozen[self._max_frozen :]:
-            await self._engine.kill(name)
+            await self._engine.remove(name)
         await company.network.cut_off()
+        await remove_old_trials(self._engine)
 
     async def examine(self) -> Diagnosis:
-        """With a box of nobody's instance: this may be asked before there is a database."""
-        job_id = uuid.uuid4()
-        recipe = replace(self._recipe, network="none")
-        box = DockerBox(Company(self._engine, f"trial-{job_id.hex[:12]}", recipe), job_id)
-        try:
-            version = await self._engine.version()
-            if not await self._engine.has_image(self._recipe.image):
-                return Diagnosis(self.kind, False, no_image(self._recipe), MAKE_IMAGE)
-            began = time.monotonic()
-            try:
-                await box.create()
-                await box.awake()
-                workspace = self._keep(WorkerAttachment, box, await self._greet(box, 0))
-                took = round((time.monotonic() - began) * 1000)
-                said = await workspace.run("python3 --version && git --version", timeout_s=20)
-                await workspace.close()
-            finally:
-                await box.remove()
-        except RuntimeProblem as problem:
-            return Diagnosis(self.kind, False, f"{problem}", NOT_WELL)
-        if said.exit_code != 0:
-            return Diagnosis(self.kind, False, said.output, "The image of WORKSPACE_IMAGE has to hold git.")
-        inside = ", ".join(said.output.split("\n")).strip(", ")
-        return Diagnosis(self.kind, True, f"Docker {version} made a box in {took} ms ({inside})")
+        return await examine(self._engine, self._recipe, self._patience)
 
     async def stop_all(self) -> None:
-        """Kill every box of this instance, whoever is attached."""
+        """End every box of this instance, whoever is attached."""
         company = await self._ours()
-        running = await self._engine.containers(company.labels)
-        await asyncio.gather(*(self._engine.kill(name) for name in running))
+        found = await self._engine.containers(company.labels)
+        await asyncio.gather(*(self._engine.remove(name) for name in found))
         await company.network.remove()
 
     async def close(self) -> None:
@@ -209,11 +157,14 @@ class DockerRuntime:
             await channel.close()
         self._shared.clear()
         await asyncio.gather(*self._chores)
+        if self._deaths is not None:
+            await self._deaths.close()
         await self._engine.close()
 
     async def _ours(self) -> Company:
         if self._company is None:
             self._company = Company(self._engine, await self._ask_instance(), self._recipe)
+            self._deaths = Deathwatch(self._company)
         return self._company
 
     async def _prepare(self, box: DockerBox, create: bool) -> None:
@@ -242,8 +193,11 @@ class DockerRuntime:
         raise problem
 
     async def _greet(self, box: DockerBox, fence: int | None, call: str = "") -> Channel:
-        reader, writer = await box.open()
-        return await attach(
+        try:
+            reader, writer = await box.open()
+        except EngineRefused as refusal:
+            raise BoxDied(str(refusal)) from refusal  # it has ended since we saw it run
+        channel = await attach(
             reader,
             writer,
             fence=fence,
@@ -251,6 +205,9 @@ class DockerRuntime:
             patience=self._patience,
             on_broken=lambda: self._bury(box),
         )
+        assert self._deaths is not None, "a box is asked for by its company"
+        self._deaths.watch(box, channel)
+        return channel
 
     async def _awake(self, box: DockerBox) -> Channel | None:
         """The channel that this process has, with its box thawed if it was frozen."""
@@ -328,12 +285,6 @@ class DockerRuntime:
             # One that was frozen under a call has not lied.
             if container is not None and container.state != "paused":
                 await box.kill()
-
-
-def _look_at(task: "asyncio.Task[AppStatus]") -> None:
-    """Nobody else does any more."""
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        log.info("app.not_started", problem=str(problem))
 
 
 def _nothing() -> None:

@@ -1,0 +1,57 @@
+"""The engine's word on containers that died: whoever is attached hears at once, with the cause."""
+
+import asyncio
+from collections import defaultdict
+
+import structlog
+
+from app.runtime.channel import Channel
+from app.runtime.docker.boxes import Company, DockerBox
+from app.runtime.workspace import SandboxUnavailable
+
+log = structlog.get_logger()
+
+AGAIN_S = 1.0
+"""After how long an engine that broke off is listened to again. Until then a broken stream says it too."""
+
+
+class Deathwatch:
+    """Ends the channels of boxes whose container has died, with what it died of."""
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+        self._watched: dict[str, list[tuple[DockerBox, Channel]]] = defaultdict(list)
+        self._listening: asyncio.Task[None] | None = None
+
+    def watch(self, box: DockerBox, channel: Channel) -> None:
+        """Until the channel is closed."""
+        open_still = [each for each in self._watched[box.name] if each[1].open]
+        self._watched[box.name] = [*open_still, (box, channel)]
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for name in self._company.engine.deaths(self._company.labels):
+                    await self._tell(name)
+            except SandboxUnavailable as problem:
+                log.info("deaths.not_heard", problem=str(problem))
+            await asyncio.sleep(AGAIN_S)
+
+    async def _tell(self, name: str) -> None:
+        watched = [(box, channel) for box, channel in self._watched.pop(name, []) if channel.open]
+        if not watched:
+            return
+        cause = await watched[0][0].autopsy()
+        if not cause:  # it runs again: these are attached to its new life
+            self._watched[name] += watched
+            return
+        log.warning("box.died", box=name, cause=cause)
+        for _, channel in watched:
+            channel.end(cause)

@@ -1,0 +1,60 @@
+"""A throw-away box, to see whether boxes can be made; and the end of those whose maker was killed."""
+
+import time
+import uuid
+from dataclasses import replace
+
+from app.runtime.channel import Patience, attach
+from app.runtime.docker.attachments import WorkerAttachment
+from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox, no_image
+from app.runtime.docker.engine import Engine
+from app.runtime.docker.hardening import Recipe
+from app.runtime.workspace import Diagnosis, RuntimeProblem
+
+BEGAN = "boardroom.trial"
+"""A label with the second (Unix time) in which the trial began."""
+TRIAL_S = 600
+"""No trial lives so long, whoever began it and however the clocks of two machines differ."""
+NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
+
+
+async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnosis:
+    """With a box of nobody's instance: this may be asked before there is a database."""
+    try:
+        version = await engine.version()
+        if not await engine.has_image(recipe.image):
+            return Diagnosis("docker", False, no_image(recipe), MAKE_IMAGE)
+        began = time.monotonic()
+        mark = uuid.uuid4()
+        company = Company(
+            engine, f"trial-{mark.hex[:12]}", replace(recipe, network="none"), {BEGAN: str(int(time.time()))}
+        )
+        box = DockerBox(company, mark)
+        try:
+            await box.create()
+            await box.awake()
+            reader, writer = await box.open()
+            channel = await attach(reader, writer, fence=0, patience=patience)
+            workspace = WorkerAttachment(channel, recipe.image, lambda: None, lambda _: None)
+            took = round((time.monotonic() - began) * 1000)
+            said = await workspace.run("python3 --version && git --version", timeout_s=20)
+            await workspace.close()
+        finally:
+            await box.remove()
+    except RuntimeProblem as problem:
+        return Diagnosis("docker", False, f"{problem}", NOT_WELL)
+    if said.exit_code != 0:
+        return Diagnosis("docker", False, said.output, "The image of WORKSPACE_IMAGE has to hold git.")
+    inside = ", ".join(said.output.split("\n")).strip(", ")
+    return Diagnosis("docker", True, f"Docker {version} made a box in {took} ms ({inside})")
+
+
+async def remove_old_trials(engine: Engine) -> None:
+    """Those that were never ended, of any process of any instance."""
+    limit = time.time() - TRIAL_S
+    for name, container in (await engine.containers({BEGAN: ""})).items():
+        if float(container.labels[BEGAN]) < limit:
+            await engine.remove(name)
+    for name, labels in (await engine.volumes({BEGAN: ""})).items():
+        if float(labels[BEGAN]) < limit:
+            await engine.remove_volume(name)

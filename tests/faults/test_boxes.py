@@ -1,0 +1,201 @@
+"""Containers that die, and engines: the cause is named, no work is lost, and nothing is left behind."""
+
+import asyncio
+import dataclasses
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.actions import jobs
+from app.actions.removals import remove_boxes
+from app.runtime.docker.engine import Engine
+from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits
+from app.runtime.docker.runtime import DockerRuntime
+from app.store import rows
+from tests.house import House
+from tests.pipeline.company import builder, call, company
+from tests.pipeline.test_control import DONE
+from tests.runtime.conftest import ENGINE, docker_runtime, unavailable, until
+from workers.agents.facts import BuildingFacts
+from workers.llm.model import Answer, Question
+from workers.llm.scripted import Line, ScriptedModel
+
+ROOT = Path(__file__).parents[2]
+TIGHT = ContainerLimits(idle_s=60, memory_bytes=100 * MIB, processes=64, disk_bytes=30 * MIB)
+BOMB = "b() { b | b & b; }; b; sleep 30"
+FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
+DEADLY = "head -c 300M /dev/zero > /tmp/full"
+"""Files in memory cannot be killed: when they are too much the kernel takes whatever lives in the box."""
+
+
+def shown(question: Question) -> tuple[BuildingFacts, int]:
+    """What the Builder sees, and how many turns it has had in this attempt."""
+    turns = sum(message.role == "assistant" for message in question.messages)
+    return BuildingFacts.model_validate_json(question.messages[0].text), turns
+
+
+def first_attempt(*commands: str) -> Callable[[Question], Line]:
+    """A builder whose first attempt at the first page runs these instead of working."""
+
+    def build(question: Question) -> Line:
+        facts, turns = shown(question)
+        if "server.py" in facts.files or facts.attempt > 1:
+            return builder(question)
+        lines = [call("run_command", command=command, timeout_s=20) for command in commands]
+        return [*lines, call("finish", summary="Done, trust me.")][turns]
+
+    return build
+
+
+class StruckModel(ScriptedModel):
+    """Before the Builder's second turn at the second page `strike` happens, once."""
+
+    def __init__(self, strike: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(company(intake=lambda _: DONE))
+        self.strike: Callable[[], Awaitable[None]] | None = strike
+
+    async def ask(self, question: Question, *rest: Any) -> Answer:
+        if self.strike is not None and question.purpose == "building":
+            facts, turns = shown(question)
+            if "server.py" in facts.files and turns == 1:
+                strike, self.strike = self.strike, None
+                await strike()
+        return await super().ask(question, *rest)
+
+
+@asynccontextmanager
+async def contained(house: House, host: str = "") -> AsyncIterator[DockerRuntime]:
+    """The house builds in containers of this engine; none is left."""
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=TIGHT)
+    house.resources = dataclasses.replace(house.resources, runtime=runtime)
+    try:
+        yield runtime
+    finally:
+        for job_id in await runtime.boxes():
+            await runtime.destroy(job_id)
+        await runtime.close()
+
+
+@pytest.fixture
+async def containers(house: House, docker_boxes: None) -> AsyncIterator[DockerRuntime]:
+    async with contained(house) as runtime:
+        yield runtime
+
+
+async def _told(house: House, job_id: UUID) -> str:
+    """All that was said of tickets."""
+    return " ".join(e["message"] for e in await house.events(job_id) if e["kind"] == "ticketUpdate")
+
+
+async def _left(host: str, job_id: UUID) -> list[str]:
+    engine = Engine(host)
+    labels = {"boardroom.job": str(job_id)}
+    left = [*await engine.containers(labels), *await engine.volumes(labels)]
+    await engine.close()
+    return left
+
+
+async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
+    house: House, containers: DockerRuntime
+) -> None:
+    model = ScriptedModel(company(intake=lambda _: DONE, building=first_attempt("kill -9 -1", BOMB, FILL)))
+    async with house.worker(model):
+        job_id = await house.create()
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
+    tried = [q for q in model.asked if q.purpose == "building" and shown(q)[1] == 3]
+    results = [message.text for message in tried[0].messages if message.role == "tool"]
+    assert "disk limit" in results[-1]
+    assert "Attempt 1 did not pass" in await _told(house, job_id)
+
+
+async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sound_one(
+    house: House, containers: DockerRuntime
+) -> None:
+    script = company(intake=lambda _: DONE, building=first_attempt(DEADLY))
+    async with house.worker(ScriptedModel(script)):
+        job_id = await house.create()
+
+        async def problem() -> str:
+            return (await containers.status(job_id)).problem
+
+        assert await house.until(problem) == "The container ran out of memory."
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    assert "its container ran out of memory" in await _told(house, job_id)
+    await jobs.delete_job(house.resources, house.user_id, job_id)
+    await house.until(lambda: _removed(house))
+    assert await _left(ENGINE, job_id) == []
+
+
+async def _removed(house: House) -> bool:
+    await remove_boxes(house.resources)
+    async with house.resources.look() as session:
+        return not await rows.removals(session)
+
+
+async def test_a_box_that_is_lost_with_its_files_costs_one_attempt(
+    house: House, containers: DockerRuntime
+) -> None:
+    async def lose() -> None:
+        [job_id] = await containers.boxes()
+        await containers.destroy(job_id)
+
+    async with house.worker(StruckModel(lose)):
+        job_id = await house.create()
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    async with house.resources.look() as session:
+        attempts = [ticket.attempts for ticket in await rows.tickets(session, job_id)]
+    assert attempts == [0, 1, 2]
+
+
+@pytest.fixture
+async def own_engine(docker_boxes: None) -> AsyncIterator[Path]:
+    """The folder of an engine that may be killed, with the image."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        unavailable("an engine of one's own needs root and dockerd")
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # an engine's sockets end at 107 bytes
+    await _run(f".ci/engine start '{folder}'")
+    await _run(f"docker -H {ENGINE} save {DEFAULT_IMAGE} | docker -H unix://{folder}/docker.sock load")
+    yield folder
+    await _run(f".ci/engine stop '{folder}'")
+
+
+async def _run(line: str) -> None:
+    process = await asyncio.create_subprocess_shell(
+        line, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    _, complaints = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, complaints.decode()
+
+
+async def test_the_engine_is_killed_in_mid_build_and_comes_back(house: House, own_engine: Path) -> None:
+    host = f"unix://{own_engine}/docker.sock"
+
+    killed = []
+
+    async def kill() -> None:
+        killed.append(int(await asyncio.to_thread((own_engine / "pid").read_text)))
+        os.kill(killed[0], signal.SIGKILL)
+        await _run(f".ci/engine start '{own_engine}'")
+
+    async with contained(house, host):
+        async with house.worker(StruckModel(kill)):
+            job_id = await house.create()
+            job = await house.until_finished(job_id)
+            assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
+            assert killed
+            async with house.resources.look() as session:
+                assert [ticket.attempts for ticket in await rows.tickets(session, job_id)] == [0, 1, 1]
+            await jobs.delete_job(house.resources, house.user_id, job_id)
+            await until(lambda: _removed(house))
+        assert await _left(host, job_id) == []

@@ -1,0 +1,30 @@
+"""A box that dies in the middle of an attempt: once may be an accident, twice ends the attempt."""
+
+from app.runtime.workspace import BoxDied
+from app.store import rows
+from app.store.tables import Ticket
+from workers.context import Context
+from workers.steps import note
+
+FATAL_CLAIMS = 2
+"""A box that died counts as one claim without a stored step, so this is the second time at the same place."""
+
+
+async def note_death(context: Context, ticket: Ticket, death: BoxDied) -> None:
+    """The box died in the ticket's current attempt, which goes on in a sound one; unless that died before
+    another step was stored."""
+    async with context.change() as change:
+        if change.run.claims >= FATAL_CLAIMS:
+            change.advance()
+            await note(change, _key(ticket), f"The container died of this attempt, twice: {death}.")
+
+
+async def noted_death(context: Context, ticket: Ticket) -> str:
+    """What ended the ticket's current attempt; "" when it may go on."""
+    async with context.look() as session:
+        noted = await rows.run_step(session, context.run_id, _key(ticket))
+    return "" if noted is None else noted.payload
+
+
+def _key(ticket: Ticket) -> str:
+    return f"death.{ticket.id}.{ticket.attempts}"

@@ -1,17 +1,21 @@
 """What only containers have: their hardening, line by line, and their life on an engine."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import aiodocker
 import pytest
+import structlog
 
 from app.domain.workspace import Manifest
+from app.runtime.docker.boxes import Company, DockerBox
 from app.runtime.docker.engine import Engine
-from app.runtime.docker.hardening import MIB, ContainerLimits
+from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
+from app.runtime.docker.trial import BEGAN, TRIAL_S
 from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
 from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
 
@@ -134,9 +138,16 @@ async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRunti
     running = asyncio.create_task(worker.run("sleep 60", timeout_s=60))
     await worker.status()
     name = await _name(engine, job)
-    await engine.kill(name)
-    with pytest.raises(BoxDied, match="its container was killed"):
-        await running
+    with structlog.testing.capture_logs() as logs:
+        await engine.kill(name)
+        with pytest.raises(BoxDied, match="its container was killed"):
+            await running
+
+        async def heard() -> bool:
+            return any(each.get("cause") == "its container was killed" for each in logs)
+
+        await until(heard)  # from the engine, whatever becomes of the stream
+    assert (await docker.status(job)).problem == "The container was killed."
     await engine.remove(name)
     again = await docker.attach(job, fence=2)
     assert (await again.read("a")).content == b"1"
@@ -281,6 +292,25 @@ async def test_where_no_engine_answers_or_the_image_is_missing(docker_boxes: Non
         await bare.attach(job, create=True)
     await bare.destroy(job)
     await bare.close()
+
+
+async def test_what_a_killed_examination_left_is_removed_when_it_is_old(
+    docker: DockerRuntime, engine: Engine
+) -> None:
+    image = os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE)
+    left = {}
+    for age in (0, TRIAL_S + 60):
+        marks = {BEGAN: str(int(time.time()) - age)}
+        box = DockerBox(Company(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
+        await box.create()
+        await box.awake()
+        left[age] = box
+    young, old = left.values()
+    await docker.rest()
+    assert await old.inspect() is None
+    assert not await old.exists()
+    assert (await young.awake()).state == "running", "somebody may still be at it"
+    await young.remove()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The engine's word on containers that died: whoever is attached hears at once, with the cause."""
 
 import asyncio
-from collections import defaultdict
 
 import structlog
 
@@ -20,13 +19,16 @@ class Deathwatch:
 
     def __init__(self, company: Company) -> None:
         self._company = company
-        self._watched: dict[str, list[tuple[DockerBox, Channel]]] = defaultdict(list)
+        self._watched: dict[str, list[tuple[DockerBox, Channel]]] = {}
         self._listening: asyncio.Task[None] | None = None
 
     def watch(self, box: DockerBox, channel: Channel) -> None:
         """Until the channel is closed."""
-        open_still = [each for each in self._watched[box.name] if each[1].open]
-        self._watched[box.name] = [*open_still, (box, channel)]
+        for name, watched in list(self._watched.items()):
+            self._watched[name] = [each for each in watched if each[1].open]
+            if not self._watched[name]:
+                del self._watched[name]
+        self._watched.setdefault(box.name, []).append((box, channel))
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
@@ -45,12 +47,11 @@ class Deathwatch:
             await asyncio.sleep(AGAIN_S)
 
     async def _tell(self, name: str) -> None:
-        watched = [(box, channel) for box, channel in self._watched.pop(name, []) if channel.open]
+        watched = self._watched.get(name)
         if not watched:
             return
         cause = await watched[0][0].autopsy()
         if not cause:  # it runs again: these are attached to its new life
-            self._watched[name] += watched
             return
         log.warning("box.died", box=name, cause=cause)
         for _, channel in watched:

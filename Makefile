@@ -50,9 +50,11 @@ format: venv-dev  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: venv-dev  ## resolve the libraries again (needs uv on PATH)
+lock: venv-dev  ## resolve the libraries again (needs uv and npm on PATH)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header workspace/requirements.in -o workspace/requirements.txt
+	cd workspace && npm install --package-lock-only --no-audit --no-fund --omit-lockfile-registry-resolved=true
 
 clean:  ## remove what was installed and cached (not the data)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -9,7 +9,7 @@ export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv venv-dev demo up workspace-image test bench check format lock clean
+.PHONY: help venv venv-dev demo up workspace-image test tapes bench check format lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_H
 
 test: venv-dev  ## the tests, on real parts
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was changed
+	@$(BIN)/python -m tests.recorded.record
 
 bench: venv-dev  ## what things cost, against the bare alternative (DOCKER_HOST)
 	@$(BIN)/python -m bench.boxes

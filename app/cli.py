@@ -120,6 +120,12 @@ def migrate() -> None:
 
 
 @cli.command()
+def tape(job: Annotated[UUID, typer.Argument(help="The job's id.")]) -> None:
+    """Print what a job's models said and its tools did, as JSON lines that `MODEL=tape:FILE` plays again."""
+    _become("workers.taping", str(job))
+
+
+@cli.command()
 def doctor() -> None:
     """Say what this machine can do and what it cannot, with the remedy. Exit 1 if something is missing."""
     settings = load_settings()
@@ -229,12 +235,12 @@ def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:
     asyncio.run(run())
 
 
-def _become(module: str) -> None:
+def _become(module: str, *args: str) -> None:
     """This process goes on as the module, with the addresses in its environment."""
     settings = _with_addresses(load_settings())
     secret = settings.secret_key.get_secret_value() or DataDir(settings.data_dir).secret(SECRET_FILE)
     os.environ.update(DATABASE_URL=settings.database_url, REDIS_URL=settings.redis_url, SECRET_KEY=secret)
-    _run_module(module)
+    _run_module(module, *args)
 
 
 def _run_module(module: str, *args: str) -> None:

@@ -7,15 +7,17 @@ there only when its extra is installed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from workers.llm.endpoint import Endpoint
 from workers.llm.lineup import Lineup
 from workers.llm.model import Model, Tokens
+from workers.llm.tape import NoTape, open_tape
 from workers.rehearsal.cast import RehearsalModel
 
 KNOWN = (
     "There is: rehearsal (a scripted cast, no key needed), openai:<name> (OpenAI, or any server that speaks "
-    "its chat completions at OPENAI_BASE_URL), anthropic:<name>."
+    "its chat completions at OPENAI_BASE_URL), anthropic:<name>, tape:<file> (a job that was recorded)."
 )
 
 
@@ -78,7 +80,16 @@ def _open(name: str, servers: Servers, rehearsal_pace: float) -> Model:
         return _open_openai(model, servers)
     if kind == "anthropic" and model:
         return _open_anthropic(model, servers)
+    if kind == "tape" and model:
+        return _open_tape(model)
     raise UnknownModel(f"MODEL={name} is not known. {KNOWN}")
+
+
+def _open_tape(file: str) -> Model:
+    try:
+        return open_tape(Path(file))
+    except NoTape as problem:
+        raise UnknownModel(f"MODEL=tape:{file}: {problem}") from problem
 
 
 def _open_openai(model: str, servers: Servers) -> Model:

@@ -12,12 +12,13 @@ from workers.context import Change, Context
 
 @dataclass(frozen=True)
 class Result:
-    """What a step came to. `tree` is the workspace after a tool call that may change files; `settle` belongs
-    to the same change as the result."""
+    """What a step came to. `asked` is a model's question as far as a tape tells it (`llm.tape.Asked`), `tree`
+    the workspace after a tool call that may change files; `settle` belongs to the same change."""
 
     payload: str
     agent: str = ""
     model: str = ""
+    asked: str = ""
     tree: str | None = None
     settle: Callable[[Change], Awaitable[None]] | None = None
 
@@ -61,6 +62,7 @@ async def done(
             kind=kind,
             agent=result.agent,
             model=result.model,
+            asked=clean(result.asked),
             digest=asked,
             payload=payload,
             tree=result.tree,

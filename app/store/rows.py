@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
@@ -97,10 +97,13 @@ async def replace_run_step(session: AsyncSession, step: RunStep) -> None:
     session.add(step)
 
 
-async def forget_run_steps(session: AsyncSession, run_id: UUID, prefix: str) -> None:
-    """Answers that could not be used are not used again by a retry."""
+async def set_aside_run_steps(session: AsyncSession, run_id: UUID, prefix: str) -> None:
+    """Answers that could not be used are not used again by a retry; a tape still tells them."""
     await session.execute(
-        delete(RunStep).where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))
+        update(RunStep)
+        .where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))
+        .where(~RunStep.key.contains("~"))
+        .values(key=RunStep.key + "~" + cast(RunStep.id, Text))
     )
 
 

@@ -288,7 +288,8 @@ class RunStep(Base):
     """What was already paid for or done: a model's answer or a tool's result, stored before it is acted on.
 
     `key` says which step of the run; `digest` is of the question or call, so that a changed one is not
-    answered by an old step; `tree` is the workspace after a changing tool call.
+    answered by an old step; `asked` is the question as far as a tape tells it; `tree` is the workspace after
+    a changing tool call. A `~` in the key sets an answer aside that could not be used.
     """
 
     __tablename__ = "run_steps"
@@ -301,6 +302,7 @@ class RunStep(Base):
     agent: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str] = mapped_column(server_default="")
     digest: Mapped[str] = mapped_column(server_default="")
+    asked: Mapped[str] = mapped_column(server_default="")
     payload: Mapped[str]
     tree: Mapped[str | None]
     created_at: Mapped[datetime] = now_column()

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -72,6 +73,11 @@ def test_users_are_made_and_given_new_passwords(url: str, boardroom: Boardroom) 
     unknown = boardroom("user", "passwd", "nobody@example.org", stdin=f"{ANOTHER}\n")
     assert unknown.returncode == 2
     assert "nobody@example.org" in unknown.stderr
+
+
+def test_there_is_no_tape_of_no_job(url: str, boardroom: Boardroom) -> None:
+    none = boardroom("tape", str(uuid4()))
+    assert (none.returncode, none.stdout, none.stderr) == (2, "", "There is no such job.\n")
 
 
 def test_migrate_and_doctor_see_what_runs(url: str, boardroom: Boardroom) -> None:

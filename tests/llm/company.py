@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.llm.server import Exchange, Move, answer_streamed, answer_whole
-from workers.agents import roles
+from workers.agents.roles import ROLES
 from workers.llm.model import Answer, Message, Question, Tokens, ToolCall
 from workers.llm.scripted import Script, ScriptedModel
-
-ROLES = [role for role in vars(roles).values() if isinstance(role, roles.Role)]
 
 Misfortunes = dict[str, Sequence[Move] | Move]
 """By purpose, what happens instead of an answer: each once, in order, or one for ever."""

@@ -53,6 +53,7 @@ def test_a_model_of_ones_own_is_not_priced_as_somebody_elses() -> None:
         ({"model": "openai:gpt-5"}, "OPENAI_API_KEY"),
         ({"model": "anthropic:claude-opus-5-5"}, "ANTHROPIC_API_KEY"),
         ({"model_fallback": "nobody"}, "nobody"),
+        ({"model": "tape:/nowhere.jsonl"}, "/nowhere.jsonl cannot be read"),
         ({**LOCAL, "job_cost_budget_usd": 5}, "MODEL_INPUT_PRICE_USD"),
         ({**LOCAL, "user_day_cost_budget_usd": 5}, "MODEL_INPUT_PRICE_USD"),
     ],

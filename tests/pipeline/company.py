@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from workers.agents.facts import BuildingFacts
+from workers.agents.facts import BuildingFacts, TicketingFacts
 from workers.agents.outputs import (
     Backlog,
     ClientReply,
@@ -131,3 +131,32 @@ def mortal_company() -> Script:
     """Answers depend on the question alone, so that any process can go on; two attempts fail their check."""
     done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
     return company(intake=lambda _: done, building=clumsy_builder)
+
+
+MORE = "Add a contact page"
+"""The wish that `growing_company` understands."""
+
+
+def growing_company() -> Script:
+    """Builds a third page when it is wished for, behind the finished front page."""
+    contact = Requirement(id="R3", title="Contact", description="How to write.", priority="must")
+    item = PrdRequirement(id=contact.id, text=contact.title, priority=contact.priority)
+    grown = PRD.model_copy(update={"requirements": [*PRD.requirements, item]})
+
+    def analysis(question: Question) -> Line:
+        more = [*REQUIREMENTS, contact] if MORE in question.messages[0].text else REQUIREMENTS
+        return Requirements(summary=f"{len(more)} pages.", requirements=list(more))
+
+    def prd(question: Question) -> Line:
+        return grown if contact.id in question.messages[0].text else PRD
+
+    def ticketing(question: Question) -> Line:
+        shown = TicketingFacts.model_validate_json(question.messages[0].text)
+        front = [ticket.id for ticket in shown.known if ticket.title == "Page /"]
+        if not front:
+            return BACKLOG
+        page = story("T4", "/contact", "mail", contact.id, front)
+        return Backlog(tickets=[page.model_copy(update={"parent": ""})])
+
+    done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+    return company(intake=lambda _: done, analysis=analysis, prd=prd, ticketing=ticketing)

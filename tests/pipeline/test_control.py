@@ -12,8 +12,8 @@ from app.domain.errors import Conflict
 from app.store import rows
 from app.store.tables import Ticket
 from tests.house import House
-from tests.pipeline.company import BACKLOG, PRD, REQUIREMENTS, builder, call, company, story
-from workers.agents.outputs import Backlog, ClientReply, PrdRequirement, Requirement, Requirements
+from tests.pipeline.company import MORE, builder, call, company, growing_company
+from workers.agents.outputs import ClientReply
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
 
@@ -157,29 +157,11 @@ async def test_deleting_a_job_ends_its_run_and_removes_its_box(house: House) -> 
 async def test_of_many_continuations_exactly_one_wins_and_finished_tickets_keep_their_ids(
     house: House,
 ) -> None:
-    again = Requirement(id="R3", title="Contact", description="How to write.", priority="must")
-
-    def analysis(question: Question) -> Line:
-        more = [*REQUIREMENTS, again] if "Add a contact page" in question.messages[0].text else REQUIREMENTS
-        return Requirements(summary=f"{len(more)} pages.", requirements=list(more))
-
-    def ticketing(question: Question) -> Line:
-        if "Add a contact page" not in question.messages[0].text:
-            return BACKLOG
-        return Backlog(tickets=[story("T4", "/contact", "mail", "R3", []).model_copy(update={"parent": ""})])
-
-    def prd(question: Question) -> Line:
-        return PRD if "R3" not in question.messages[0].text else _prd_with(again)
-
-    script = company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, prd=prd)
-    async with house.worker(ScriptedModel(script)):
+    async with house.worker(ScriptedModel(growing_company())):
         job_id = await make(house)
         await house.until_finished(job_id)
         first = {t.id: t.commit for t in await tickets(house, job_id)}
-        asked = [
-            runs.continue_job(house.resources, house.user_id, "Ada", job_id, "Add a contact page")
-            for _ in range(20)
-        ]
+        asked = [runs.continue_job(house.resources, house.user_id, "Ada", job_id, MORE) for _ in range(20)]
         results = await asyncio.gather(*asked, return_exceptions=True)
         won = [orjson.loads(result) for result in results if isinstance(result, bytes)]
         assert [job["status"] for job in won] == ["queued"]
@@ -196,8 +178,3 @@ async def test_of_many_continuations_exactly_one_wins_and_finished_tickets_keep_
     answer = await workspace.request("GET", "/contact")
     await workspace.close()
     assert answer.status == 200, "the app that runs is the one that was built last"
-
-
-def _prd_with(more: Requirement) -> Line:
-    item = PrdRequirement(id=more.id, text=more.title, priority=more.priority)
-    return PRD.model_copy(update={"requirements": [*PRD.requirements, item]})

@@ -15,6 +15,7 @@ from workers.context import Context
 from workers.ledger import RunLedger
 from workers.llm.calling import call
 from workers.llm.model import Answer, Hear, Message, ModelMisbehaved, Question, ToolSpec
+from workers.llm.tape import of_question
 from workers.steps import Result, once
 
 O = TypeVar("O", bound=Output)  # noqa: E741 - the output's type
@@ -74,6 +75,7 @@ async def speak(
             payload=_ANSWER.dump_json(called.answer).decode(),
             agent=role.agent,
             model=called.answer.model,
+            asked=of_question(question).model_dump_json(),
             settle=lambda change: ledger.settle(change, called),
         )
 

@@ -31,4 +31,16 @@ PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 16000)
 BUILDER = Role(Agent.BUILDER, "building", 16000)
 REVIEWER = Role(Agent.CTO, "review", 6000)
 
+ROLES = (
+    CLIENT_RELATIONS,
+    BUSINESS_ANALYST,
+    CEO,
+    CTO,
+    SECRETARY,
+    PRD_WRITER,
+    PROJECT_MANAGER,
+    BUILDER,
+    REVIEWER,
+)
+
 _PROMPT = {path.stem: path.read_text("utf-8") for path in sorted(PROMPTS.glob("*.md"))}

@@ -88,10 +88,10 @@ async def _end(context: Context, code: FailureCode, detail: str, unusable: str =
 
 
 async def _fail(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
-    """The job has failed; answers that could not be used are forgotten, so that a retry asks anew."""
+    """The job has failed; answers that could not be used are set aside, so that a retry asks anew."""
     async with context.change() as change:
         if unusable:
-            await rows.forget_run_steps(change.session, context.run_id, unusable)
+            await rows.set_aside_run_steps(change.session, context.run_id, unusable)
         changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
         changes.fail(change.unit, change.job, code, detail)
         change.run.state, change.run.lease_until = RunState.FAILED, None

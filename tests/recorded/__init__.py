@@ -1,0 +1,1 @@
+"""Runs that were recorded, and are played again; `record` makes them anew."""

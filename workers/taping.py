@@ -1,0 +1,92 @@
+"""Writing a job as a tape: `python -m workers.taping JOB`, on the database of DATABASE_URL."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import Unavailable
+from app.domain.values import clip, parse_id
+from app.settings import BadSettings, load_settings
+from app.store import tapes
+from app.store.database import open_engine, read
+from app.store.tapes import Step
+from workers.agents.roles import ROLES
+from workers.llm.model import Answer
+from workers.llm.tape import Asked, Did, Head, Prompt, Said, digest
+
+RESULT_CHARS = 2000
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+_CALL = re.compile(r"build\.[0-9a-f-]{36}\.\d+\.\d+\.\d+")
+"""The keys of tool calls; other things that were done once are no part of what was said."""
+
+
+async def tape(
+    connection: AsyncConnection, job_id: UUID, note: str = ""
+) -> AsyncIterator[Head | Prompt | Said | Did]:
+    """The job as the lines of a tape; none when there is no such job. Instructions that have changed since
+    they were used are not on it."""
+    told = await tapes.told(connection, job_id)
+    if told is None:
+        return
+    yield Head(note=note, **asdict(told))
+    instructions = {digest(role.instructions): role.instructions for role in ROLES}
+    async for step in tapes.steps(connection, job_id):
+        if step.kind == "tool":
+            if _CALL.fullmatch(step.key):
+                yield Did(result=clip(step.payload, RESULT_CHARS))
+        elif step.asked:
+            said = _said(step)
+            if text := instructions.pop(said.asked.prompt, ""):
+                yield Prompt(digest=said.asked.prompt, instructions=text.splitlines())
+            yield said
+
+
+def _said(step: Step) -> Said:
+    """What only its own model understands stays behind."""
+    answer = _ANSWER.validate_json(step.payload)
+    return Said(
+        agent=step.agent,
+        model=step.model,
+        asked=Asked.model_validate_json(step.asked),
+        text=answer.text,
+        calls=list(answer.calls),
+        tokens=answer.tokens,
+        finish_reason=answer.finish_reason,
+    )
+
+
+async def _write(database_url: str, job_id: UUID) -> bool:
+    """Whether there is such a job."""
+    engine = open_engine(database_url)
+    found = False
+    try:
+        async with read(engine) as connection:
+            async for line in tape(connection, job_id):
+                found = True
+                sys.stdout.write(line.model_dump_json() + "\n")
+    finally:
+        await engine.dispose()
+    return found
+
+
+def main() -> int:
+    """Exit code 2: there is nothing to write."""
+    job_id = parse_id(sys.argv[1]) if len(sys.argv) == 2 else None
+    try:
+        if job_id is not None and asyncio.run(_write(load_settings().database_url, job_id)):
+            return 0
+    except (BadSettings, Unavailable) as problem:
+        sys.stderr.write(f"{problem}\n")
+    else:
+        sys.stderr.write("There is no such job.\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

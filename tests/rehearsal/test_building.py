@@ -14,7 +14,8 @@ import pytest
 
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.workspace import Manifest
-from tests.rehearsal.company import Company, Ticket, free_port, request
+from tests.rehearsal.company import Company, Ticket
+from tests.rehearsal.ground import free_port, request
 
 pytestmark = pytest.mark.xdist_group("rehearsal")
 

@@ -29,7 +29,7 @@ from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
 
 ROOT = Path(__file__).parents[2]
-TIGHT = ContainerLimits(idle_s=60, memory_bytes=100 * MIB, processes=64, disk_bytes=30 * MIB)
+TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
 BOMB = "b() { b | b & b; }; b; sleep 30"
 FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
 DEADLY = "head -c 300M /dev/zero > /tmp/full"
@@ -42,15 +42,15 @@ def shown(question: Question) -> tuple[BuildingFacts, int]:
     return BuildingFacts.model_validate_json(question.messages[0].text), turns
 
 
-def first_attempt(*commands: str) -> Callable[[Question], Line]:
-    """A builder whose first attempt at the first page runs these instead of working."""
+def attempts(*lines: list[str]) -> Callable[[Question], Line]:
+    """A builder whose first attempts at the first page run these commands instead of working."""
 
     def build(question: Question) -> Line:
         facts, turns = shown(question)
-        if "server.py" in facts.files or facts.attempt > 1:
+        if facts.finished or facts.attempt > len(lines):
             return builder(question)
-        lines = [call("run_command", command=command, timeout_s=20) for command in commands]
-        return [*lines, call("finish", summary="Done, trust me.")][turns]
+        calls = [call("run_command", command=line, timeout_s=20) for line in lines[facts.attempt - 1]]
+        return [*calls, call("finish", summary="Done, trust me.")][turns]
 
     return build
 
@@ -65,16 +65,18 @@ class StruckModel(ScriptedModel):
     async def ask(self, question: Question, *rest: Any) -> Answer:
         if self.strike is not None and question.purpose == "building":
             facts, turns = shown(question)
-            if "server.py" in facts.files and turns == 1:
+            if facts.finished and turns == 1:
                 strike, self.strike = self.strike, None
                 await strike()
         return await super().ask(question, *rest)
 
 
 @asynccontextmanager
-async def contained(house: House, host: str = "") -> AsyncIterator[DockerRuntime]:
+async def contained(
+    house: House, host: str = "", limits: ContainerLimits = TIGHT
+) -> AsyncIterator[DockerRuntime]:
     """The house builds in containers of this engine; none is left."""
-    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=TIGHT)
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=limits)
     house.resources = dataclasses.replace(house.resources, runtime=runtime)
     try:
         yield runtime
@@ -106,7 +108,8 @@ async def _left(host: str, job_id: UUID) -> list[str]:
 async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
     house: House, containers: DockerRuntime
 ) -> None:
-    model = ScriptedModel(company(intake=lambda _: DONE, building=first_attempt("kill -9 -1", BOMB, FILL)))
+    spoilt = attempts([DEADLY], ["kill -9 -1", BOMB, FILL])
+    model = ScriptedModel(company(intake=lambda _: DONE, building=spoilt))
     async with house.worker(model):
         job_id = await house.create()
         job = await house.until_finished(job_id)
@@ -114,14 +117,20 @@ async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
     tried = [q for q in model.asked if q.purpose == "building" and shown(q)[1] == 3]
     results = [message.text for message in tried[0].messages if message.role == "tool"]
     assert "disk limit" in results[-1]
-    assert "Attempt 1 did not pass" in await _told(house, job_id)
+    said = await _told(house, job_id)
+    assert "Attempt 1 did not pass: Twice the container did not survive this attempt" in said
+    assert "memory" in said.partition("Attempt 2")[0], (
+        "the cause is named, whichever of its processes was killed"
+    )
+    assert "Attempt 2 did not pass" in said
 
 
 async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sound_one(
-    house: House, containers: DockerRuntime
+    house: House, docker_boxes: None
 ) -> None:
-    script = company(intake=lambda _: DONE, building=first_attempt(DEADLY))
-    async with house.worker(ScriptedModel(script)):
+    script = company(intake=lambda _: DONE, building=attempts([DEADLY]))
+    tiny = dataclasses.replace(TIGHT, memory_bytes=100 * MIB)
+    async with contained(house, limits=tiny) as containers, house.worker(ScriptedModel(script)):
         job_id = await house.create()
 
         async def problem() -> str:
@@ -129,10 +138,10 @@ async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sou
 
         assert await house.until(problem) == "The container ran out of memory."
         job = await house.until_finished(job_id)
-    assert (job.status, job.verification) == ("build_done", "verified")
-    assert "its container ran out of memory" in await _told(house, job_id)
-    await jobs.delete_job(house.resources, house.user_id, job_id)
-    await house.until(lambda: _removed(house))
+        assert (job.status, job.verification) == ("build_done", "verified")
+        assert "its container ran out of memory" in await _told(house, job_id)
+        await jobs.delete_job(house.resources, house.user_id, job_id)
+        await house.until(lambda: _removed(house))
     assert await _left(ENGINE, job_id) == []
 
 

@@ -1,14 +1,22 @@
 """The worker's attachment to the job's box, under the run's fence."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
 from app.actions.workspaces import manifest_of
 from app.domain.conversation import Agent
 from app.domain.job import FailureCode
-from app.runtime.workspace import Commit, EngineAway, FenceLost, NoPlace, SandboxUnavailable, Workspace
+from app.runtime.workspace import (
+    Commit,
+    EngineAway,
+    FenceLost,
+    NoPlace,
+    RuntimeProblem,
+    SandboxUnavailable,
+    Workspace,
+)
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
@@ -43,6 +51,11 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         ) from error
     except FenceLost as error:
         raise LeaseLost from error
+    except RuntimeProblem:
+        # What cannot do its work may be full or worn out: the next attempt starts it anew.
+        with suppress(RuntimeProblem):
+            await context.resources.runtime.stop(context.job_id)
+        raise
 
 
 async def begun(workspace: Workspace) -> Commit:

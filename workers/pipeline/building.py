@@ -7,7 +7,7 @@ from app.domain.conversation import Agent
 from app.domain.job import FailureCode
 from app.domain.stages import Stage
 from app.domain.ticket import CLOSED, TicketStatus, TicketType
-from app.runtime.workspace import BoxDied, Workspace
+from app.runtime.workspace import FenceLost, RuntimeProblem, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
@@ -77,8 +77,10 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
             ticket = await rows.ticket(session, ticket.id)
         try:
             tried = await trial.try_ticket(context, workspace, ticket)
-        except BoxDied as death:
-            await note_death(context, ticket, death)
+        except FenceLost:
+            raise
+        except RuntimeProblem as problem:
+            await note_death(context, ticket, problem)
             raise
         if not tried.failures:
             await _end(context, ticket.id, tried)

@@ -94,12 +94,16 @@ class Box:
     ) -> tuple[int | None, bytes]:
         """Run something to its end: (exit code, output)."""
         output = Output(limit)
-        command = self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr)
+        ended = await self._end_of(
+            self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr)
+        )
+        return ended.exit_code, output.text
+
+    async def _end_of(self, command: process.Command) -> process.Ended:
         try:
-            ended = await asyncio.shield(command.over)
+            return await asyncio.shield(command.over)
         finally:
             await process.ending(command)
-        return ended.exit_code, output.text
 
     def status(self) -> dict[str, Any]:
         self.watch.look()
@@ -114,10 +118,14 @@ class Box:
     async def _run_git(
         self, argv: list[str], env: Mapping[str, str], cwd: str, deadline_s: float
     ) -> tuple[int | None, bytes, bytes]:
-        complaints = os.memfd_create("stderr")
+        complaints, output = os.memfd_create("stderr"), Output(GIT_OUTPUT)
         try:
-            code, output = await self.run(argv, env, cwd, deadline_s, stderr=complaints)
-            return code, output, os.pread(complaints, GIT_OUTPUT, 0)
+            ended = await self._end_of(
+                self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=complaints)
+            )
+            if ended.limit:  # it did not say no, it could not speak
+                raise Refused("git", f"git reached the {ended.limit} limit of the box")
+            return ended.exit_code, output.text, os.pread(complaints, GIT_OUTPUT, 0)
         finally:
             os.close(complaints)
 

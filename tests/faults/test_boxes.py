@@ -30,7 +30,7 @@ from workers.llm.scripted import Line, ScriptedModel
 
 ROOT = Path(__file__).parents[2]
 TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
-BOMB = "b() { b | b & b; }; b; sleep 30"
+BOMB = "timeout -s KILL 2 sh -c 'b() { b | b & b; }; b; sleep 30'"
 FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
 DEADLY = "head -c 300M /dev/zero > /tmp/full"
 """Files in memory cannot be killed: when they are too much the kernel takes whatever lives in the box."""

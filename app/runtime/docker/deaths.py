@@ -32,6 +32,10 @@ class Deathwatch:
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
+    def forget(self, box: DockerBox) -> None:
+        """Its end is our own doing."""
+        self._watched.pop(box.name, None)
+
     async def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()

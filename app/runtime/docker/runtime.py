@@ -108,7 +108,10 @@ class DockerRuntime:
         await box.kill()
 
     async def destroy(self, job_id: UUID) -> None:
-        await DockerBox(await self._ours(), job_id).remove()
+        box = DockerBox(await self._ours(), job_id)
+        if self._deaths is not None:
+            self._deaths.forget(box)
+        await box.remove()
 
     async def has_image(self) -> bool:
         """Whether the engine answers and has what boxes are made of."""

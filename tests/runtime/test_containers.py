@@ -302,8 +302,7 @@ async def test_what_a_killed_examination_left_is_removed_when_it_is_old(
     for age in (0, TRIAL_S + 60):
         marks = {BEGAN: str(int(time.time()) - age)}
         box = DockerBox(Company(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
-        await box.create()
-        await box.awake()
+        await box.awake()  # which makes the volumes where there are none
         left[age] = box
     young, old = left.values()
     await docker.rest()

@@ -91,7 +91,10 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
             "SecurityOpt": ["no-new-privileges"],  # and the engine's own seccomp profile
             "Privileged": False,
             "ReadonlyRootfs": True,
-            "Mounts": [_volume(f"{name}-app", "/app"), _volume(f"{name}-scratch", "/scratch")],
+            "Mounts": [
+                _volume(f"{name}-app", "/app", labels),
+                _volume(f"{name}-scratch", "/scratch", labels),
+            ],
             "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_bytes}"},  # noqa: S108
             "ShmSize": limits.shm_bytes,
             "Memory": limits.memory_bytes,
@@ -113,5 +116,7 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
     }
 
 
-def _volume(name: str, target: str) -> dict[str, Any]:
-    return {"Type": "volume", "Source": name, "Target": target}
+def _volume(name: str, target: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Where it has gone meanwhile the engine makes it anew, with labels by which it is found."""
+    options = {"Labels": dict(labels)}
+    return {"Type": "volume", "Source": name, "Target": target, "VolumeOptions": options}

@@ -32,8 +32,10 @@ ROOT = Path(__file__).parents[2]
 TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
 BOMB = "timeout -s KILL 2 sh -c 'b() { b | b & b; }; b; sleep 30'"
 FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
-DEADLY = "head -c 300M /dev/zero > /tmp/full"
-"""Files in memory cannot be killed: when they are too much the kernel takes whatever lives in the box."""
+FULL = "head -c 300M /dev/zero > /tmp/full"
+"""Files in memory cannot be killed: when they are too much the kernel kills what else is begun."""
+DEADLY = f"echo 0 > /proc/self/oom_score_adj; {FULL}"
+"""… and from a command that does not offer itself first it takes the largest there is: the guest."""
 
 
 def shown(question: Question) -> tuple[BuildingFacts, int]:
@@ -72,11 +74,9 @@ class StruckModel(ScriptedModel):
 
 
 @asynccontextmanager
-async def contained(
-    house: House, host: str = "", limits: ContainerLimits = TIGHT
-) -> AsyncIterator[DockerRuntime]:
+async def contained(house: House, host: str = "") -> AsyncIterator[DockerRuntime]:
     """The house builds in containers of this engine; none is left."""
-    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=limits)
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=TIGHT)
     house.resources = dataclasses.replace(house.resources, runtime=runtime)
     try:
         yield runtime
@@ -108,7 +108,7 @@ async def _left(host: str, job_id: UUID) -> list[str]:
 async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
     house: House, containers: DockerRuntime
 ) -> None:
-    spoilt = attempts([DEADLY], ["kill -9 -1", BOMB, FILL])
+    spoilt = attempts([FULL], ["kill -9 -1", BOMB, FILL])
     model = ScriptedModel(company(intake=lambda _: DONE, building=spoilt))
     async with house.worker(model):
         job_id = await house.create()
@@ -126,11 +126,10 @@ async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
 
 
 async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sound_one(
-    house: House, docker_boxes: None
+    house: House, containers: DockerRuntime
 ) -> None:
     script = company(intake=lambda _: DONE, building=attempts([DEADLY]))
-    tiny = dataclasses.replace(TIGHT, memory_bytes=100 * MIB)
-    async with contained(house, limits=tiny) as containers, house.worker(ScriptedModel(script)):
+    async with house.worker(ScriptedModel(script)):
         job_id = await house.create()
 
         async def problem() -> str:

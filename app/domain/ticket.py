@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 K = TypeVar("K")
 
@@ -67,8 +67,44 @@ class FileCheck(_Check):
     contains: str | None = None
 
 
-Check = Annotated[CommandCheck | HttpCheck | FileCheck, Field(discriminator="kind")]
-CHECK: TypeAdapter[CommandCheck | HttpCheck | FileCheck] = TypeAdapter(Check)
+class PageStep(BaseModel):
+    """One thing a person does on a page: with what `selector` finds, or with what carries the visible text,
+    label or placeholder `named`. `text` is what `fill` enters; of a `select` the option's text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Literal["fill", "click"]
+    selector: str = Field(default="", max_length=300)
+    named: str = Field(default="", max_length=300)
+    text: str = Field(default="", max_length=2000)
+
+    @model_validator(mode="after")
+    def _aimed(self) -> "PageStep":
+        if bool(self.selector) == bool(self.named):
+            raise ValueError("a step has either a selector or named")
+        return self
+
+
+class PageCheck(_Check):
+    """What a person sees in a browser: the app is started, `path` is opened, the steps are done, then the
+    page shows `expect_text` and holds what `expect_selector` finds."""
+
+    kind: Literal["page"] = "page"
+    path: str = Field(min_length=1, max_length=2000, pattern=r"^/")
+    steps: list[PageStep] = Field(default=[], max_length=20)
+    expect_text: str = Field(default="", max_length=1000)
+    expect_selector: str = Field(default="", max_length=300)
+
+    @model_validator(mode="after")
+    def _expecting(self) -> "PageCheck":
+        if not (self.expect_text or self.expect_selector):
+            raise ValueError("a page check expects a text or a selector")
+        return self
+
+
+AnyCheck = CommandCheck | HttpCheck | FileCheck | PageCheck
+Check = Annotated[AnyCheck, Field(discriminator="kind")]
+CHECK: TypeAdapter[AnyCheck] = TypeAdapter(Check)
 
 Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
 """Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from app.domain.errors import Invalid, TooLarge
-from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.domain.ticket import AnyCheck
 from app.domain.values import clean, clip
 from app.domain.workspace import (
     MAX_READ_BYTES,
@@ -236,7 +236,7 @@ class Attachment:
     async def check(
         self,
         commit: str,
-        check: CommandCheck | HttpCheck | FileCheck,
+        check: AnyCheck,
         on_output: Callable[[str], None] | None = None,
     ) -> CheckResult:
         if not _SHA.fullmatch(commit):

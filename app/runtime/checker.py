@@ -1,17 +1,20 @@
 """Checks: the guest does what a check says on a clean checkout; what it means is decided here."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.domain.ticket import AnyCheck, CommandCheck, FileCheck, HttpCheck, PageCheck
 from app.domain.values import clean
 from app.domain.workspace import Manifest
 from app.runtime import answers
 from app.runtime.channel import Channel
+from app.runtime.guest import page
 from app.runtime.leave import Leave
 from app.runtime.workspace import CheckResult
 
@@ -24,25 +27,33 @@ TAIL_BYTES = 4096
 AROUND_S = 600.0
 """Checking out, installing (with a network that is given and taken), keeping what was installed, starting and
 clearing away, beside the check's own time."""
+PAGE_S = 180
+_PROGRAM = Path(page.__file__).read_text("utf-8")
+_END = "END_OF_PAGE_CHECK"
 
 
 async def run_check(
     channel: Channel,
     commit: str,
-    check: CommandCheck | HttpCheck | FileCheck,
+    check: AnyCheck,
     leave: Leave | None,
     on_output: Callable[[str], None] | None,
 ) -> CheckResult:
     """`leave` gives the box a network for its install step. Raises BoxDied, FenceLost, SandboxUnavailable,
     and RuntimeProblem when the commit cannot be checked out."""
     began = time.monotonic()
+    checked = True
     if isinstance(check, CommandCheck):
         passed, exit_code, said = await _command(channel, commit, check, leave, on_output)
     elif isinstance(check, HttpCheck):
         passed, exit_code, said = await _http(channel, commit, check, leave)
+    elif isinstance(check, PageCheck):
+        passed, exit_code, said = await _page(channel, commit, check, leave)
+        checked = exit_code != page.NO_BROWSER
     else:
         passed, exit_code, said = await _file(channel, commit, check)
-    return CheckResult(passed, exit_code, _tail(said), round((time.monotonic() - began) * 1000))
+    took = round((time.monotonic() - began) * 1000)
+    return CheckResult(passed, exit_code, _tail(said), took, checked)
 
 
 async def _command(
@@ -54,32 +65,62 @@ async def _command(
 ) -> tuple[bool, int | None, str]:
     manifest, _ = await _manifest(channel, commit)
     install = manifest.install if manifest else ""
+    ended, output = await _line(channel, commit, check.run, check.timeout_s, install, leave, on_output)
+    if not ended.installed:
+        return False, None, output
+    passed = answers.command_passed(check, ended.exit, output)
+    if not passed and ended.exit == check.expect_exit:
+        output += f"\nThe output does not hold: {check.expect_output}"
+    return passed, ended.exit, output
+
+
+async def _page(
+    channel: Channel, commit: str, check: PageCheck, leave: Leave | None
+) -> tuple[bool, int | None, str]:
+    """By a program of ours in the checkout: the browser that opens the page is in the box with it."""
+    manifest, problem = await _manifest(channel, commit)
+    if manifest is None:
+        return False, None, problem
+    asked = check.model_dump(mode="json", include={"path", "steps", "expect_text", "expect_selector"})
+    told = json.dumps({**asked, "start": manifest.start, "health": manifest.health})
+    run = f"python3 -I - {shlex.quote(told)} <<'{_END}'\n{_PROGRAM}\n{_END}"
+    ended, output = await _line(channel, commit, run, PAGE_S, manifest.install, leave, None)
+    return ended.exit == 0, ended.exit, output
+
+
+async def _line(
+    channel: Channel,
+    commit: str,
+    run: str,
+    timeout_s: int,
+    install: str,
+    leave: Leave | None,
+    on_output: Callable[[str], None] | None,
+) -> tuple[answers.CheckedCommand, str]:
+    """Run a shell line in a clean checkout: how it ended, and what it said."""
     gate = leave if install else None
     done, data = await channel.ask(
         answers.CheckedCommand,
         "check_command",
         commit=commit,
-        run=check.run,
-        timeout_s=check.timeout_s,
+        run=run,
+        timeout_s=timeout_s,
         output_limit=MAX_OUTPUT_BYTES,
         install=install,
         first=gate,
         gated=gate is not None,
         bytes_limit=MAX_OUTPUT_BYTES,
         on_data=None if on_output is None else answers.as_text(on_output),
-        deadline_s=check.timeout_s + AROUND_S,
+        deadline_s=timeout_s + AROUND_S,
     )
     output = clean(data.decode(errors="replace"))
     if not done.installed:
-        return False, None, f"{output}\nThe manifest's install step failed."
+        output += "\nThe manifest's install step failed."
     if done.timed_out:
-        output += f"\nEnded after {check.timeout_s} s."
+        output += f"\nEnded after {timeout_s} s."
     if done.limit:
         output += f"\nEnded: {answers.LIMITS.get(done.limit, done.limit)}."
-    passed = answers.command_passed(check, done.exit, output)
-    if not passed and done.exit == check.expect_exit:
-        output += f"\nThe output does not hold: {check.expect_output}"
-    return passed, done.exit, output
+    return done, output
 
 
 async def _http(

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
+from app.domain.ticket import AnyCheck
 from app.domain.workspace import BoxState, Manifest
 
 
@@ -114,12 +114,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check did on one commit. `output_tail` is at most 4 KiB."""
+    """What one check did on one commit. `output_tail` is at most 4 KiB. `checked` is false where the box
+    lacks what it takes to find out: nothing was seen then, neither good nor bad."""
 
     passed: bool
     exit_code: int | None
     output_tail: str
     duration_ms: int
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ class Workspace(Protocol):
     async def check(
         self,
         commit: str,
-        check: CommandCheck | HttpCheck | FileCheck,
+        check: AnyCheck,
         on_output: Callable[[str], None] | None = None,
     ) -> CheckResult:
         """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending

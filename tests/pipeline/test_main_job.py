@@ -1,8 +1,13 @@
 """The main job from the idea to the answering app, on real rows, a real bell and a real box."""
 
+import pytest
+
 from app.domain.job import ORDER
+from app.domain.ticket import CHECK
+from app.runtime import checker
+from app.runtime.guest.page import NO_BROWSER
 from tests.house import House
-from tests.pipeline.company import company
+from tests.pipeline.company import BACKLOG, company
 from workers.llm.scripted import ScriptedModel
 
 
@@ -20,3 +25,20 @@ async def test_an_idea_becomes_a_verified_app(house: House) -> None:
     assert [e["status"] for e in events if e["kind"] == "jobStatus"] == [str(s) for s in ORDER[1:]]
     assert job.last_seq == len(events)
     assert job.model_calls == len(model.asked)
+
+
+async def test_what_a_box_cannot_check_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a browser a page check has neither failed nor passed."""
+    monkeypatch.setattr(checker, "_PROGRAM", f"raise SystemExit({NO_BROWSER})")
+    page = {"id": "c2", "criterion": 1, "kind": "page", "path": "/", "expect_text": "hello"}
+    first = BACKLOG.tickets[1]
+    both = [*first.acceptance_criteria, "It looks fine."]
+    seen = first.model_copy(
+        update={"acceptance_criteria": both, "checks": [*first.checks, CHECK.validate_python(page)]}
+    )
+    backlog = BACKLOG.model_copy(update={"tickets": [BACKLOG.tickets[0], seen, BACKLOG.tickets[2]]})
+    async with house.worker(ScriptedModel(company(ticketing=lambda _: backlog))):
+        job = await house.until_finished(await house.begin())
+    assert (job.status, job.verification) == ("build_done", "partly")
+    words = [event.get("content", "") for event in await house.events(job.id)]
+    assert any("Page /: It looks fine. (not checked: the box has no browser)" in said for said in words)

@@ -76,7 +76,8 @@ class KnownTicket(Facts):
 
 class TicketingFacts(Facts):
     """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay.
-    `stack` is what the box holds for this profile, and what is checked with every ticket."""
+    `stack` is what the box holds for this profile, and what is checked with every ticket; with a `browser`
+    there may be `page` checks."""
 
     prd: Prd
     requirements: list[Requirement]
@@ -85,6 +86,7 @@ class TicketingFacts(Facts):
     decision: DecisionRecord
     profile: str
     stack: str = ""
+    browser: bool = False
     known: list[KnownTicket]
 
 

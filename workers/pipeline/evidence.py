@@ -12,7 +12,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from app import metrics
-from app.domain.ticket import CHECK, CommandCheck, FileCheck, HttpCheck, Phase, TicketStatus, TicketType
+from app.domain.ticket import CHECK, AnyCheck, Phase, TicketStatus, TicketType
 from app.domain.values import clean
 from app.runtime.workspace import CheckResult, Commit, Workspace
 from app.store import rows
@@ -24,8 +24,6 @@ from workers.pipeline import spec as specs
 from workers.pipeline.aloud import aloud
 from workers.profiles.catalogue import find
 from workers.steps import digest
-
-AnyCheck = CommandCheck | HttpCheck | FileCheck
 
 SHOWN_OUTPUT = 2000
 
@@ -41,6 +39,12 @@ class Finding:
     passed: bool
     exit_code: int | None
     output: str
+    checked: bool = True
+
+    @property
+    def failed(self) -> bool:
+        """What could not be checked has not failed; nor has it passed."""
+        return self.checked and not self.passed
 
     def as_failure(self) -> Failure:
         return Failure(
@@ -87,6 +91,7 @@ async def run_check(
         passed=result.passed,
         exit_code=result.exit_code,
         output=result.output_tail,
+        checked=result.checked,
     )
 
 
@@ -109,7 +114,8 @@ async def observe(
     phase: Phase,
     ticket_id: UUID | None = None,
 ) -> CheckResult:
-    """Run a check on `commit`, or read what it came to on the same tree before; either way it is recorded."""
+    """Run a check on `commit`, or read what it came to on the same tree before; either way it is recorded.
+    What could not be checked here is not."""
     key = check_digest(check)
     async with context.look() as session:
         seen = await rows.evidence(session, context.job_id)
@@ -119,7 +125,7 @@ async def observe(
     else:
         async with aloud(context, ticket_id) as hear:
             result = _unless_empty(await context.unless_paused(workspace.check(commit.sha, check, hear)))
-    if not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
+    if result.checked and not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result
 

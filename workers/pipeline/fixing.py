@@ -9,12 +9,11 @@ from uuid_utils.compat import uuid7
 from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.stages import Stage
-from app.domain.ticket import TicketStatus, TicketType
+from app.domain.ticket import AnyCheck, TicketStatus, TicketType
 from app.domain.values import clip
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Change, Context
-from workers.pipeline.evidence import AnyCheck
 from workers.steps import note
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from app.domain.ticket import CommandCheck
+from app.domain.ticket import AnyCheck, CommandCheck
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline.box import begun
-from workers.pipeline.evidence import AnyCheck, closed_by_checks
+from workers.pipeline.evidence import closed_by_checks
 from workers.steps import Result, once
 
 

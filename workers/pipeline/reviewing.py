@@ -86,7 +86,7 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
 
 async def _seen_broken(context: Context, workspace: Workspace, commit: Commit, fix: FixDraft) -> bool:
     seen = [await observe(context, workspace, check, commit, "review") for check in fix.checks]
-    return not all(result.passed for result in seen)
+    return any(result.checked and not result.passed for result in seen)
 
 
 def _fix(draft: FixDraft) -> Fix:

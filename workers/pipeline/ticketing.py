@@ -59,6 +59,7 @@ async def _facts(context: Context) -> TicketingFacts:
         decision=spec.decision,
         profile=spec.profile,
         stack=find(spec.profile).stack,
+        browser=await context.served.browser(context.resources.runtime),
         known=[
             KnownTicket(
                 id=str(t.id),

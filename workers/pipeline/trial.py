@@ -83,7 +83,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
         failures = [Failure(reason=str(reason), criterion="", check="", output="")]
     await mend_history(context, workspace)
     commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
-    failed = [finding for finding in await _check(context, workspace, ticket, commit) if not finding.passed]
+    failed = [finding for finding in await _check(context, workspace, ticket, commit) if finding.failed]
     failures = [*failures, *(finding.as_failure() for finding in failed)] if failed else []
     diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS) if failed else ""
     return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed))
@@ -140,7 +140,7 @@ async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) ->
         kept = await rows.run_step(session, context.run_id, _why(ticket, ticket.attempts))
     if kept is not None:
         return _STANDING.validate_json(kept.payload)
-    before = [finding.as_failure() for finding in red if not finding.passed]
+    before = [finding.as_failure() for finding in red if finding.failed]
     return Standing(begun=ticket.attempts, seen=[signature(before)])
 
 
@@ -212,9 +212,9 @@ async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit:
     findings = [
         await run_check(context, workspace, ticket, check, commit, "green") for check in checks_of(ticket)
     ]
-    if all(finding.passed for finding in findings):
+    if not any(finding.failed for finding in findings):
         findings += await run_profile_checks(context, workspace, ticket, commit, "green")
-    if not all(finding.passed for finding in findings):
+    if any(finding.failed for finding in findings):
         return findings
     async with context.look() as session:
         earlier = closed_by_checks(await rows.tickets(session, context.job_id))

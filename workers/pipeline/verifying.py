@@ -56,7 +56,7 @@ async def verifying(context: Context) -> Outcome:
             raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
         await workspace.restore(commit.tree)
         findings = await _check_all(context, workspace, tickets, commit)
-        failed = [finding for finding in findings if not finding.passed]
+        failed = [finding for finding in findings if finding.failed]
         if failed and not await opened_before(context, mending.key(run)):
             await mending.open_mending(context, workspace, failed)
             return Outcome.NEXT
@@ -142,8 +142,9 @@ def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], holds: Set[tuple[UUID
     skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
     done = closed_by_checks(tickets)
     red = {(s.ticket_id, s.check_digest) for s in seen if s.phase == "red" and not s.passed}
+    known = {s.check_digest for s in seen}
     unproven = [
-        f"{ticket.title}: {criterion}"
+        f"{ticket.title}: {criterion}{_why(ticket, place, known)}"
         for ticket in done
         for place, criterion in enumerate(ticket.acceptance_criteria)
         if not any(
@@ -166,3 +167,10 @@ def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], holds: Set[tuple[UUID
         return Verdict(Verification.UNVERIFIED, "\n".join(lines))
     whole = not unproven and not skipped
     return Verdict(Verification.VERIFIED if whole else Verification.PARTLY, "\n".join(lines))
+
+
+def _why(ticket: Ticket, place: int, known: Set[str]) -> str:
+    """Of a criterion that nothing proves: whether it was for want of a browser."""
+    mine = [check for check in checks_of(ticket) if check.criterion == place]
+    unseen = any(check.kind == "page" and check_digest(check) not in known for check in mine)
+    return " (not checked: the box has no browser)" if unseen else ""

@@ -1,16 +1,18 @@
-"""Which profiles the boxes of this process can serve: looked up once, in a throw-away box."""
+"""What the boxes of this process can serve: profiles, and a browser. Looked up once, in a throw-away box."""
 
 import asyncio
 from uuid import uuid4
 
 import structlog
 
+from app.runtime.guest.page import BROWSERS, WHERE
 from app.runtime.workspace import Runtime, RuntimeProblem
 from workers.profiles.catalogue import PROFILES, Profile
 
 log = structlog.get_logger()
 
 LOOK_S = 60.0
+BROWSER = "browser"
 
 
 class Served:
@@ -23,23 +25,28 @@ class Served:
     async def profiles(self, runtime: Runtime) -> list[Profile]:
         """Those whose needs are met, by name. Without a box those that need nothing; then the next caller
         looks again."""
+        met = await self._known(runtime)
+        return [profile for profile in PROFILES.values() if not profile.needs or profile.name in met]
+
+    async def browser(self, runtime: Runtime) -> bool:
+        """Whether `page` checks can be done."""
+        return BROWSER in await self._known(runtime)
+
+    async def _known(self, runtime: Runtime) -> frozenset[str]:
         async with self._looking:
             if self._found is None:
                 try:
                     self._found = await _look(runtime)
                 except RuntimeProblem as problem:
                     log.warning("profiles.not_looked_up", problem=str(problem))
-        met = self._found or frozenset()
-        return [profile for profile in PROFILES.values() if not profile.needs or profile.name in met]
+            return self._found or frozenset()
 
 
 async def _look(runtime: Runtime) -> frozenset[str]:
     """Raises RuntimeProblem."""
-    lines = [
-        f"if ( {profile.needs} ) >/dev/null 2>&1; then echo {profile.name}; fi"
-        for profile in PROFILES.values()
-        if profile.needs
-    ]
+    needs = {profile.name: profile.needs for profile in PROFILES.values() if profile.needs}
+    needs[BROWSER] = " || ".join(f"PATH={WHERE} command -v {name}" for name in BROWSERS)
+    lines = [f"if ( {line} ) >/dev/null 2>&1; then echo {name}; fi" for name, line in needs.items()]
     nobody = uuid4()
     try:
         workspace = await runtime.attach(nobody, fence=1, create=True)

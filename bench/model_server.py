@@ -1,0 +1,48 @@
+"""A model of known delay behind a real HTTP server, in a process of its own: its work is not the worker's.
+
+python -m bench.model_server DELAY_S     prints its address and answers until it is stopped
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.llm.company import plays
+from tests.llm.server import Exchange, open_server, refuses
+from tests.llm.test_whole_job import DONE
+from tests.pipeline.company import company
+
+KEY = "sk-bench"
+
+
+async def main(delay_s: float) -> None:
+    """A company that talks until there is a PRD, and then refuses: a thousand boxes are not the question."""
+    good = plays(company(intake=lambda _: DONE), {"ticketing": refuses(400, "enough for a measurement")})
+
+    async def slowly(exchange: Exchange) -> None:
+        await asyncio.sleep(delay_s)
+        await good(exchange)
+
+    async with open_server() as server:
+        server.scripts[KEY] = [slowly]
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def model_server(delay_s: float) -> AsyncIterator[str]:
+    """Its address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.model_server", str(delay_s)), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    try:
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1])))

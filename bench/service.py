@@ -1,0 +1,70 @@
+"""The whole service, as `boardroom up` runs it, for as long as a measurement takes."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.embedded.datadir import DataDir
+from tests.e2e.guide_client import GuideClient
+
+
+@dataclass(frozen=True)
+class Service:
+    """`worker` is the process id of its one worker."""
+
+    url: str
+    database_url: str
+    worker: int
+
+    async def person(self) -> GuideClient:
+        client = GuideClient(self.url, self.url.replace("http", "ws"))
+        await client.enter()
+        return client
+
+
+@asynccontextmanager
+async def service(data_dir: Path, **settings: str) -> AsyncIterator[Service]:
+    """One API process and one worker, ready. DATABASE_URL and REDIS_URL of this process do not count."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "up"),
+        env={**kept, "DATA_DIR": str(data_dir), "PORT": "0", "WORKSPACE_RUNTIME": "local", **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout
+    try:
+        url = ""
+        while not (line := (await process.stdout.readline()).decode()).strip().startswith("Ready"):
+            assert line, "it ended"
+            if found := re.search(r"Boardroom: (http://\S+)", line):
+                url = found[1].rstrip("/")
+        running = DataDir(data_dir).running()
+        assert running
+        yield Service(url, running.database_url, _worker_below(process.pid))
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+def _worker_below(parent: int) -> int:
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            command = (entry.parent / "cmdline").read_bytes().split(b"\0")
+            above = int(entry.read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            continue
+        if above == parent and b"workers.main" in command:
+            return int(entry.parent.name)
+    raise AssertionError("there is no worker")
+
+
+def memory_mib(pid: int) -> float:
+    """Resident."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]

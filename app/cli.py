@@ -25,7 +25,8 @@ from app.embedded.datadir import DataDir
 from app.embedded.doctor import Finding, describe_model, examine_machine
 from app.embedded.errors import StackProblem
 from app.embedded.lifeline import watch_parent
-from app.embedded.supervisor import SECRET_FILE, Neighbours, stops_on_signal, supervise
+from app.embedded.stopping import run_until_stopped, stops_on_signal
+from app.embedded.supervisor import SECRET_FILE, Neighbours, supervise
 from app.resources import Resources
 from app.runtime.forward import AppOfJob, forwarded
 from app.runtime.workspace import RuntimeProblem
@@ -62,7 +63,7 @@ def up() -> None:
     supervise(
         settings,
         Neighbours(
-            migrate=lambda url: asyncio.run(migrate_database(url)),
+            migrate=lambda url: run_until_stopped(migrate_database(url)),
             describe=describe,
             stop_boxes=lambda: asyncio.run(_stop_boxes(settings)),
             say=typer.echo,
@@ -82,7 +83,7 @@ def demo(
     done = False
     with stops_on_signal():
         with service(settings.data_dir) as url:
-            job = asyncio.run(play(url, idea, Screen(console)))
+            job = run_until_stopped(play(url, idea, Screen(console)))
         done = job["status"] == Status.BUILD_DONE
         if done:
             console.print(f"See the app: [bold]{_command()} open {job['id']}[/bold]", soft_wrap=True)
@@ -97,7 +98,7 @@ def open_app(
     """Lead a port of this machine to the app in a job's box, until Ctrl-C. Needs DATA_DIR only."""
     settings = load_settings()
     with stops_on_signal():
-        asyncio.run(_open(settings, job, port))
+        run_until_stopped(_open(settings, job, port))
 
 
 @cli.command()
@@ -196,7 +197,7 @@ async def _stop_boxes(settings: Settings) -> None:
 
 
 def _examine_boxes(settings: Settings) -> Finding:
-    diagnosis = asyncio.run(examine_boxes(settings))
+    diagnosis = run_until_stopped(examine_boxes(settings))
     return Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)
 
 

@@ -5,7 +5,6 @@ What it needs from other rooms (migrations, boxes) comes as functions, so that t
 
 import http.client
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +12,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from textwrap import indent
-from types import FrameType
 
 from app import metrics
 from app.embedded.children import Child, Children
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem
 from app.embedded.stack import Stack
+from app.embedded.stopping import stops_on_signal
 from app.settings import Settings
 
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
@@ -29,10 +28,6 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what they mean 
 
 class PortTaken(StackProblem):
     """Another program listens on HOST:PORT."""
-
-
-class Stopped(BaseException):
-    """We were asked to stop; everything unwinds in order."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +84,6 @@ def environment(settings: Settings, home: DataDir, stack: Stack, port: int) -> M
         "SECRET_KEY": settings.secret_key.get_secret_value() or home.secret(SECRET_FILE),
         "PORT": str(port),
     }
-
-
-@contextmanager
-def stops_on_signal() -> Iterator[None]:
-    """The first signal raises `Stopped` in the main thread; further ones change nothing, since stopping is
-    bounded. `Stopped` ends here."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped
-
-    before = {each: signal.signal(each, stop) for each in signals}
-    try:
-        yield
-    except Stopped:
-        pass
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ async def test_open_leads_to_the_app_in_its_box(start: Start, home: Path) -> Non
         pages = await asyncio.gather(*(client.get(f"{address}/boardroom.json") for _ in range(5)))
         assert {page.text for page in pages} == {'{"start": "python3 server.py"}'}
         opened.send_signal(signal.SIGINT)
-        rest = (await asyncio.to_thread(opened.communicate))[0]
+        rest = (await asyncio.to_thread(opened.communicate, timeout=60))[0]
     assert (opened.returncode, rest) == (0, "")
     assert processes_of(home) == []
 

@@ -31,6 +31,7 @@ from workers.llm.scripted import Line, ScriptedModel
 ROOT = Path(__file__).parents[2]
 TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
 BOMB = "timeout -s KILL 2 sh -c 'b() { b | b & b; }; b; sleep 30'"
+FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
 FULL = "head -c 300M /dev/zero > /tmp/full"
 """Files in memory cannot be killed: when they are too much the kernel kills what else is begun."""
 DEADLY = f"echo 0 > /proc/self/oom_score_adj; {FULL}"
@@ -107,12 +108,15 @@ async def _left(host: str, job_id: UUID) -> list[str]:
 async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
     house: House, containers: DockerRuntime
 ) -> None:
-    spoilt = attempts([FULL], ["kill -9 -1", BOMB])
+    spoilt = attempts([FULL], ["kill -9 -1", BOMB, FILL])
     model = ScriptedModel(company(intake=lambda _: DONE, building=spoilt))
     async with house.worker(model):
         job_id = await house.create()
         job = await house.until_finished(job_id)
     assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
+    tried = [q for q in model.asked if q.purpose == "building" and shown(q)[1] == 3]
+    results = [message.text for message in tried[0].messages if message.role == "tool"]
+    assert "disk limit" in results[-1]
     said = await _told(house, job_id)
     assert "Attempt 1 did not pass: Twice the container did not survive this attempt" in said
     assert "memory" in said.partition("Attempt 2")[0], (

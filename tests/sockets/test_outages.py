@@ -56,7 +56,7 @@ async def test_a_redis_that_stalls_holds_up_neither_sockets_nor_units(
         wire.stall()
         began = time.monotonic()
         await tell(other.resources, job_id, "one")
-        assert time.monotonic() - began < 3, "Redis would stall for ever"
+        assert time.monotonic() - began < 1
         assert (await before.hear())["seq"] == 2
         async with open_socket(other.url(job_id), ada.access) as after:
             await tell(other.resources, job_id, "two")

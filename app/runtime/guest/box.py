@@ -45,6 +45,8 @@ class Box:
     began: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
     commands: set[process.Command] = field(default_factory=set)
+    ours: set[process.Command] = field(default_factory=set)
+    """Those of the commands that are the service's own: what empties a full disk is not ended by it."""
     checking: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class Box:
         self.app = Application(self._start_app, self._install_app)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
-        self.watch = Watch(folders, quota, lambda: self.commands)
+        self.watch = Watch(folders, quota, lambda: self.commands, lambda: self.commands - self.ours)
 
     def start(
         self,
@@ -67,6 +69,7 @@ class Box:
         env: Mapping[str, str] | None = None,
         deadline_s: float | None = None,
         stderr: int = -1,
+        ours: bool = False,
     ) -> process.Command:
         kills = memory_kills()
         command = process.start(
@@ -81,6 +84,9 @@ class Box:
         )
         self.commands.add(command)
         command.over.add_done_callback(lambda _: self.commands.discard(command))
+        if ours:
+            self.ours.add(command)
+            command.over.add_done_callback(lambda _: self.ours.discard(command))
         return command
 
     async def run(
@@ -91,11 +97,12 @@ class Box:
         deadline_s: float,
         limit: int = GIT_OUTPUT,
         stderr: int = -1,
+        ours: bool = False,
     ) -> tuple[int | None, bytes]:
         """Run something to its end: (exit code, output)."""
         output = Output(limit)
         ended = await self._end_of(
-            self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr)
+            self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr, ours=ours)
         )
         return ended.exit_code, output.text
 
@@ -121,7 +128,9 @@ class Box:
         complaints, output = os.memfd_create("stderr"), Output(GIT_OUTPUT)
         try:
             ended = await self._end_of(
-                self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=complaints)
+                self.start(
+                    argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=complaints, ours=True
+                )
             )
             if ended.limit:  # it did not say no, it could not speak
                 raise Refused("git", f"git reached the {ended.limit} limit of the box")

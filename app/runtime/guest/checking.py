@@ -48,7 +48,7 @@ async def clean_checkout(box: Box, commit: str, install: str, gate: Gate) -> Asy
         await gate.leave()
         yield Checkout(folder, env, port, problem)
     finally:
-        await box.run(["rm", "-rf", place], {}, "/", REMOVE_S)
+        await box.run(["rm", "-rf", place], {}, "/", REMOVE_S, ours=True)
         box.checking.discard(number)
 
 

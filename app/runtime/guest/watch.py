@@ -80,11 +80,17 @@ class Watch:
     """`memory_bytes` and `cpu_percent` are of the last look; `cpu_percent` is None before the second."""
 
     def __init__(
-        self, folders: Iterable[str], quota: Quota, commands: Callable[[], Iterable[Command]]
+        self,
+        folders: Iterable[str],
+        quota: Quota,
+        commands: Callable[[], Iterable[Command]],
+        filling: Callable[[], Iterable[Command]],
     ) -> None:
+        """`filling` are those of the commands that a full disk ends."""
         self._folders = tuple(folders)
         self._quota = quota
         self._commands = commands
+        self._filling = filling
         self._cpu: tuple[float, float] | None = None
         self.memory_bytes = 0
         self.cpu_percent: float | None = None
@@ -93,9 +99,9 @@ class Watch:
         looked = 0.0
         while True:
             self.look()
-            if any(self._commands()) and time.monotonic() - looked > DISK_EVERY_S:
+            if any(self._filling()) and time.monotonic() - looked > DISK_EVERY_S:
                 if sum([await folder_bytes(folder) for folder in self._folders]) > self._quota.disk_bytes:
-                    for command in list(self._commands()):
+                    for command in list(self._filling()):
                         command.end("disk")
                 looked = time.monotonic()
             await asyncio.sleep(EVERY_S)

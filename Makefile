@@ -32,8 +32,8 @@ up: venv  ## run the service in the foreground (PORT, DATA_DIR)
 workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_HOST
 	@scripts/workspace-image
 
-test: venv-dev  ## the tests, on real parts
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: venv-dev  ## the tests, on real parts; ALL=1 adds the long ones
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(ALL),,not long)"
 
 tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was changed
 	@$(BIN)/python -m tests.recorded.record

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.embedded.datadir import DataDir
+from tests.cli import commands
 from tests.embedded.conftest import processes_of, wait_for
 
 START_S = 60.0
@@ -42,15 +43,7 @@ def boardroom(environment: Mapping[str, str]) -> Boardroom:
     """Run one command to its end."""
 
     def run(*words: str, stdin: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "app.cli", *words],
-            env={**environment, **more},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        return commands.run(words, {**environment, **more}, stdin)
 
     return run
 

@@ -51,7 +51,7 @@ def test_a_job_that_fails_is_exit_code_1(start: Start, home: Path) -> None:
     assert processes_of(home) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_demo_that_is_stopped_leaves_nothing(start: Start, home: Path, how: signal.Signals) -> None:
     demo = start("demo", REHEARSAL_PACE="1")
     read_until(demo, "Client Relations · rehearsal: ")

@@ -11,6 +11,7 @@ from tests.e2e.conftest import ROOT, Running
 pytestmark = pytest.mark.xdist_group("e2e")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_the_ten_lines_of_the_readme(service: Running) -> None:
     found = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)

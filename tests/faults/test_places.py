@@ -27,6 +27,7 @@ async def _fence(house: House, job_id: UUID) -> int:
     return run.fence or 0
 
 
+@pytest.mark.long
 async def test_without_a_place_a_run_waits_and_takes_no_slot(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from tests.llm.test_whole_job import play as play_one
 from tests.pipeline.company import company
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("cases", "slots"), [(ON_THE_WIRE, 12), (BUILDERS, 4)], ids=["wire", "builders"])
 async def test_models_that_must_be_survived(
     house: House, server: Server, subtests: pytest.Subtests, cases: Mapping[str, Case], slots: int

@@ -119,6 +119,7 @@ async def test_a_worker_whose_run_is_not_its_own_reserves_nothing(house: House) 
             assert found == Refused("lease")
 
 
+@pytest.mark.long
 async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House, server: Server) -> None:
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
     async with house.worker(models):

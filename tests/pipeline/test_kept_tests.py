@@ -49,6 +49,7 @@ WEAKER: dict[str, list[ToolCall]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", WEAKER)
 async def test_weakened_tests_close_nothing(house: House, how: str) -> None:
     """The second ticket breaks the first one's page, and has its tests say that this is fine."""

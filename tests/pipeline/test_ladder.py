@@ -95,6 +95,7 @@ def test_an_attempt_has_limits_of_its_own(turns: list[tuple[str, str, float]], w
         go_on()
 
 
+@pytest.mark.long
 async def test_a_builder_in_circles_is_shown_more_each_time_and_at_last_replaced(house: House) -> None:
     """Wrong in the same way each time; the model for hard cases then does it right."""
     shown: list[BuildingFacts] = []

@@ -22,7 +22,7 @@ FOUR = BACKLOG.model_copy(
 )
 
 
-@pytest.mark.parametrize("mends", [True, False])
+@pytest.mark.parametrize("mends", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_the_ticket_that_broke_an_earlier_one_is_found(
     house: House, monkeypatch: pytest.MonkeyPatch, mends: bool
 ) -> None:

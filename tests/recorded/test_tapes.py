@@ -19,6 +19,7 @@ from workers.llm.tape import Head, NoTape, Prompt, Said, TapeModel, difference, 
 TAPES = {path.stem: read_tape(path) for path in sorted(FOLDER.glob("*.jsonl"))}
 
 
+@pytest.mark.long
 async def test_a_tape_comes_to_the_end_it_came_to(
     house: House, database_url: str, subtests: pytest.Subtests
 ) -> None:

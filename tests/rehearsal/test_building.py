@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("rehearsal")
 IDEA = "a reading list for a book club"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Company:
     company = Company(tmp_path_factory.mktemp("first"), IDEA)
     company.app.mkdir()
@@ -117,7 +117,7 @@ CONTINUATIONS = [
     ("also export everything as CSV please", ["Export the books as CSV"], []),
     ("filter by status", ["Filter the books by status"], []),
     ("Add payments", [], ["Payments"]),
-    (
+    pytest.param(
         "Add a genre (crime, fantasy), export as CSV and PDF, and filter by genre. Thanks!",
         [
             "Another field: Genre",
@@ -125,6 +125,7 @@ CONTINUATIONS = [
             "Filter the books by genre",
         ],
         ["Export as PDF"],
+        marks=pytest.mark.long,
     ),
 ]
 
@@ -219,7 +220,10 @@ def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> N
     [
         "each plant has a name, a species, last watered date and needs sun (yes/no)",
         "Every visitor has a date of arrival and a number of bags, export as CSV",
-        'Maps "of" the <b>world</b>: each größe has an ID, a created at, a q & <b>, price from 5 to 9',
+        pytest.param(
+            'Maps "of" the <b>world</b>: each größe has an ID, a created at, a q & <b>, price from 5 to 9',
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_another_idea_is_another_app(idea: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, TypeVar
@@ -95,9 +96,12 @@ def open_app(
     job: Annotated[UUID, typer.Argument(help="The job's id.")],
     port: Annotated[int, typer.Option(help="The local port; 0 takes any.")] = 0,
 ) -> None:
-    """Lead a port of this machine to the app in a job's box, until Ctrl-C. Needs DATA_DIR only."""
+    """Lead a port of this machine to the app in a job's box, until Ctrl-C. For a container, whose owner the
+    database knows, a service of our own runs meanwhile if none does."""
     settings = load_settings()
-    with stops_on_signal():
+    with stops_on_signal(), ExitStack() as later:
+        if not settings.database_url and run_until_stopped(_kind_of_boxes(settings)) == "docker":
+            later.enter_context(service(settings.data_dir))
         run_until_stopped(_open(settings, job, port))
 
 
@@ -183,6 +187,14 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
         await app.close()
         if not DataDir(settings.data_dir).running():
             await runtime.stop(job_id)
+        await runtime.close()
+
+
+async def _kind_of_boxes(settings: Settings) -> str:
+    runtime = await open_runtime(settings)
+    try:
+        return runtime.kind
+    finally:
         await runtime.close()
 
 

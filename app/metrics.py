@@ -37,8 +37,6 @@ model_calls = Counter("boardroom_model_calls", "Calls to a model.", ["model", "o
 model_tokens = Counter("boardroom_model_tokens", "Tokens in and out.", ["model", "direction"])
 model_seconds = Histogram("boardroom_model_seconds", "Time of a model call.", ["model"], buckets=SECONDS)
 
-box_starts = Counter("boardroom_box_starts", "Boxes made or woken.", ["kind", "outcome"])
-box_start_seconds = Histogram("boardroom_box_start_seconds", "Time to a box's first answer.", buckets=SECONDS)
 checks = Counter("boardroom_checks", "Checks run by the service.", ["kind", "passed"])
 
 

@@ -1,1 +1,1 @@
-"""One function per change of the world, named as you would say it; the only room that writes."""
+"""One function per change of the world that a client or an operator makes, named as you would say it."""

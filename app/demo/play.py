@@ -100,7 +100,9 @@ async def _ticket(client: Client, watch: Watch, event: Json, screen: Screen) -> 
         screen.working_on(event["title"])
     elif event["status"] in CLOSED:
         evidence = await client.evidence(watch.job_id)
-        passed = [e for e in evidence if e["ticket_id"] == event["ticketId"] and e["passed"]]
+        passed = [
+            e for e in evidence if e["ticket_id"] == event["ticketId"] and e["passed"] and e["phase"] != "red"
+        ]
         checks = len({e["check"]["id"] for e in passed})
         screen.closed(event["title"], event["status"], event["message"], checks)
 

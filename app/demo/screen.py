@@ -113,7 +113,12 @@ class Screen:
 
     def totals(self, job: Json, tickets: Counter[str], evidence: list[Json]) -> None:
         usage = job["usage"]
-        checks = {(item["ticket_id"], item["check"]["id"]) for item in evidence}
+        results = [
+            (item["ticket_id"], item["check"]["id"], item["phase"], item["passed"]) for item in evidence
+        ]
+        red = {(ticket, check) for ticket, check, phase, passed in results if phase == "red" and not passed}
+        holds = {(ticket, check) for ticket, check, phase, passed in results if phase == "final" and passed}
+        checks = {(ticket, check) for ticket, check, _, _ in results if ticket}
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         table.add_row("result", f"{job['status']}, {job['verification']}")
         table.add_row("time", f"{time.monotonic() - self._began:.0f} s")
@@ -121,7 +126,8 @@ class Screen:
         table.add_row("tickets", ", ".join(f"{count} {status}" for status, count in sorted(tickets.items())))
         table.add_row(
             "checks",
-            f"{len(checks)}, run {len(evidence)} times, each red before its ticket and green after it",
+            f"{len(red & holds)} of {len(checks)} failed before their ticket and pass at the end; "
+            f"{len(results)} results in all",
         )
         self._console.print(table)
 

@@ -67,8 +67,6 @@ NEXT: dict[Status, frozenset[Status]] = {
 MAX_CLIENT_MESSAGES = 2000
 """Messages a client can add to one job; the service's own are never refused."""
 
-MAX_CLIENT_TICKETS = 500
-
 
 def may_follow(now: Status, then: Status) -> bool:
     return then in NEXT[now]

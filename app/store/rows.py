@@ -12,7 +12,7 @@ from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
-from app.store.tables import App, Evidence, Job, Message, Removal, Run, RunStep, Step, Ticket
+from app.store.tables import App, Evidence, Job, Message, Removal, Run, RunStep, Ticket
 
 
 async def now(session: AsyncSession) -> datetime:
@@ -78,11 +78,6 @@ async def chat(session: AsyncSession, job_id: UUID) -> Sequence[Message]:
         .order_by(Message.position)
     )
     return rows.all()
-
-
-async def steps_of_run(session: AsyncSession, run_id: UUID) -> Sequence[Step]:
-    """The turns of this run's discussion so far."""
-    return (await session.scalars(select(Step).where(Step.run_id == run_id).order_by(Step.order))).all()
 
 
 async def run_step(session: AsyncSession, run_id: UUID, key: str) -> RunStep | None:

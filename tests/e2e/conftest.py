@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READY_S = 60
 SAID = re.compile(r"Boardroom: (http://\S+)")
 
 

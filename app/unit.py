@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.domain.errors import NOT_FOUND, NotFound
@@ -32,6 +32,15 @@ TICK = timedelta(milliseconds=1)
 
 class LeaseLost(Exception):
     """The run belongs to a newer claim, or to nobody: write nothing."""
+
+
+_TAKE_RUN = (
+    select(Job, Run, func.clock_timestamp())
+    .join(Run, Run.job_id == Job.id)
+    .where(Run.id == bindparam("run"), Run.fence == bindparam("fence"), Run.state == RunState.READY)
+    .with_for_update(key_share=True, of=[Job, Run])
+)
+"""PostgreSQL locks the rows of a result in the order in which they are named: the job's, then the run's."""
 
 
 @dataclass
@@ -67,19 +76,11 @@ class Unit:
 
     async def take_run(self, run_id: UUID, fence: int) -> tuple[Job, Run]:
         """Lock a worker's job, then its run by fence. Raises LeaseLost, also when the job is gone."""
-        job_id = await self.session.scalar(select(Run.job_id).where(Run.id == run_id))
-        try:
-            job = await self.take(job_id, None)
-        except NotFound:
-            raise LeaseLost from None
-        run = await self.session.scalar(
-            select(Run)
-            .where(Run.id == run_id, Run.fence == fence, Run.state == RunState.READY)
-            .with_for_update(key_share=True)
-        )
-        if run is None:
+        row = (await self.session.execute(_TAKE_RUN, {"run": run_id, "fence": fence})).one_or_none()
+        if row is None:
             raise LeaseLost
-        return job, run
+        self.job, self._clock = row[0], row[2]
+        return row[0], row[1]
 
     def start(self, job: Job) -> None:
         """Begin with a job that this unit makes."""

@@ -1,4 +1,9 @@
-"""What a stage works with: the run it holds, the ways to read and write, and the ear for a pause."""
+"""What a stage works with: the run it holds, the ways to read and write, and the ear for a pause.
+
+While a run is ours nobody else writes its facts or its steps, so both are read once and remembered: a step of
+the pipeline costs few round trips, and what a client may change meanwhile (the job, the run's state) is read
+or locked anew each time.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -10,10 +15,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.budget import NO_LIMITS, Limits
-from app.domain.stages import Stage
+from app.domain.stages import RunState, Stage
 from app.resources import Resources
 from app.store import rows
-from app.store.tables import Job, Run
+from app.store.tables import Job, Run, RunStep
 from app.unit import LeaseLost, Unit
 from workers.llm.lineup import Lineup
 from workers.profiles.served import Served
@@ -32,10 +37,17 @@ class Change:
     unit: Unit
     job: Job
     run: Run
+    context: "Context"
 
     @property
     def session(self) -> AsyncSession:
         return self.unit.session
+
+    async def store(self, step: RunStep) -> None:
+        """A step of this run; one with the same key, of another question, is replaced."""
+        await rows.replace_run_step(self.session, step)
+        if self.context.keys is not None:
+            self.context.keys.add(step.key)
 
     def advance(self, stage: Stage | None = None) -> None:
         """The run got on, and to `stage` if given: its claims so far came to something."""
@@ -47,7 +59,8 @@ class Change:
 @dataclass
 class Context:
     """One claimed run. `ticket_attempts` are the most a ticket gets; `pause` is set by the heartbeat when the
-    client paused the job."""
+    client paused the job. `keys` are the steps that may be stored, `last` is the run as we last saw it; None:
+    not read yet."""
 
     resources: Resources
     models: Lineup
@@ -58,13 +71,17 @@ class Context:
     ticket_attempts: int = 6
     served: Served = field(default_factory=Served)
     pause: asyncio.Event = field(default_factory=asyncio.Event)
+    keys: set[str] | None = field(default=None, init=False)
+    last: Run | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """One change of the world under our fence. Raises LeaseLost when the run is not ours any more."""
+        self.last = None
         async with self.resources.unit() as unit:
             job, run = await unit.take_run(self.run_id, self.fence)
-            yield Change(unit, job, run)
+            yield Change(unit, job, run, self)
+        self.last = run
 
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A short read of one snapshot."""
@@ -76,6 +93,26 @@ class Context:
         if found is None:
             raise LeaseLost
         return found
+
+    async def run(self) -> Run:
+        """Our run; its state, fence and lease may be old. Raises LeaseLost when it is seen not to be ours."""
+        if self.last is None:
+            async with self.look() as session:
+                _, run = await self.mine(session)
+            if run.fence != self.fence or run.state != RunState.READY:
+                raise LeaseLost
+            self.last = run
+        return self.last
+
+    async def step(self, key: str) -> RunStep | None:
+        """The stored step of this run with that key."""
+        if self.keys is None:
+            async with self.look() as session:
+                self.keys = set(await rows.run_step_keys(session, self.run_id))
+        if key not in self.keys:
+            return None
+        async with self.look() as session:
+            return await rows.run_step(session, self.run_id, key)
 
     def heed_pause(self) -> None:
         """Raises Paused between two steps."""

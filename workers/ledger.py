@@ -68,11 +68,5 @@ class RunLedger:
         metrics.model_seconds.labels(answer.model).observe(called.latency_ms / 1000)
         metrics.model_tokens.labels(answer.model, "in").inc(used.input_tokens if used else 0)
         metrics.model_tokens.labels(answer.model, "out").inc(used.output_tokens if used else 0)
-        await spending.settle(
-            await change.session.connection(),
-            self.context.job_id,
-            called.attempt,
-            spending.ANSWERED,
-            used,
-            called.latency_ms,
-        )
+        connection = await change.session.connection()
+        await spending.settle_held(connection, called.attempt, spending.ANSWERED, used, called.latency_ms)

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.domain.values import clean
-from app.store import rows
 from app.store.tables import RunStep
 from workers.context import Change, Context
 
@@ -48,8 +47,7 @@ async def done(
     """Step `key`: as stored if this very question was already answered in this run, else made now and
     committed before it is returned. `kind` is `model` or `tool`."""
     asked = digest(question)
-    async with context.look() as session:
-        stored = await rows.run_step(session, context.run_id, key)
+    stored = await context.step(key)
     if stored is not None and stored.digest == asked:
         return Done(stored.payload, stored.tree)
     context.heed_pause()
@@ -67,7 +65,7 @@ async def done(
             payload=payload,
             tree=result.tree,
         )
-        await rows.replace_run_step(change.session, step)
+        await change.store(step)
         change.advance()
         if result.settle is not None:
             await result.settle(change)
@@ -76,5 +74,14 @@ async def done(
 
 async def note(change: Change, key: str, payload: str) -> None:
     """Store something a later step will need, in the unit that decides it."""
-    step = RunStep(run_id=change.run.id, key=key, kind="note", digest="", payload=clean(payload))
-    await rows.replace_run_step(change.session, step)
+    step = RunStep(
+        run_id=change.run.id,
+        key=key,
+        kind="note",
+        agent="",
+        model="",
+        asked="",
+        digest="",
+        payload=clean(payload),
+    )
+    await change.store(step)

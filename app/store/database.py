@@ -1,14 +1,20 @@
 """The way to PostgreSQL: engines, read-only reads, and what its absence looks like."""
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
 
 import asyncpg
 import orjson
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.domain.errors import Unavailable
 
@@ -27,19 +33,62 @@ def async_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
+IDLE_S = 30.0
+"""A connection that was idle for longer is asked whether it still works before it is used."""
+
+
 def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine whose connections are tried before use, so that a restarted PostgreSQL heals by itself."""
-    return create_async_engine(
+    """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself."""
+    engine = create_async_engine(
         async_url(url),
-        pool_size=pool_size,
-        max_overflow=10,
-        pool_timeout=5,
-        pool_pre_ping=True,
-        hide_parameters=True,  # an error's text goes to the log; prompts and hashes do not
+        **_pool(pool_size),
         connect_args={"timeout": 3, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
+    _replace_dead_connections(engine)
+    return engine
+
+
+def _pool(size: int) -> dict[str, Any]:
+    return {
+        "pool_size": size,
+        "max_overflow": 10,
+        "pool_timeout": 5,
+        "pool_use_lifo": True,  # the warm ones first: their statements are prepared
+        "hide_parameters": True,  # an error's text goes to the log; prompts and hashes do not
+    }
+
+
+def _replace_dead_connections(engine: AsyncEngine) -> None:
+    """What `pool_pre_ping` is for, without its three round trips a use: whether a connection has ended is
+    known here, or lies unread at its socket; only one that was idle for long may be dead in silence."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        idle_s = monotonic() - record.info.get("used", monotonic())
+        driver = connection.driver_connection
+        doubtful = driver.is_closed() or idle_s > IDLE_S or _has_unread(driver)
+        if doubtful and not _answers(engine, connection):
+            raise DisconnectionError
+
+
+def _has_unread(driver: Any) -> bool:
+    """Whether PostgreSQL said something without being asked, as it does when it goes."""
+    poll = select.poll()
+    poll.register(driver._transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _answers(engine: AsyncEngine, connection: DBAPIConnection) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except (engine.dialect.loaded_dbapi.Error, OSError):
+        return False
 
 
 _AWAY = ("08", "57P0", "53300")
@@ -92,17 +141,14 @@ class Reads:
         self._engine = create_async_engine(
             async_url(url),
             isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=10,
-            pool_timeout=5,
-            pool_pre_ping=True,
-            hide_parameters=True,
+            **_pool(pool_size),
             connect_args={
                 "timeout": 3,
                 "command_timeout": 30,
                 "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
             },
         )
+        _replace_dead_connections(self._engine)
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[AsyncConnection]:

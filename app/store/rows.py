@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, func, select, update
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
@@ -86,10 +87,22 @@ async def run_step(session: AsyncSession, run_id: UUID, key: str) -> RunStep | N
     ).one_or_none()
 
 
+async def run_step_keys(session: AsyncSession, run_id: UUID) -> Sequence[str]:
+    return (await session.scalars(select(RunStep.key).where(RunStep.run_id == run_id))).all()
+
+
 async def replace_run_step(session: AsyncSession, step: RunStep) -> None:
-    """Store a step; one with the same key, of another question, is replaced."""
-    await session.execute(delete(RunStep).where(RunStep.run_id == step.run_id, RunStep.key == step.key))
-    session.add(step)
+    """Store a step; one with the same key is replaced, and counts as the newest."""
+    values = {name: getattr(step, name) for name in _STEP_COLUMNS}
+    await session.execute(_REPLACE_STEP, values)
+
+
+_STEP_COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
+_NEW_STEP = insert(RunStep)
+_REPLACE_STEP = _NEW_STEP.on_conflict_do_update(
+    index_elements=["run_id", "key"],
+    set_={name: _NEW_STEP.excluded[name] for name in (*_STEP_COLUMNS, "id", "created_at")},
+)
 
 
 async def set_aside_run_steps(session: AsyncSession, run_id: UUID, prefix: str) -> None:
@@ -132,6 +145,16 @@ class Seen:
 
 async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
     """All that was checked for this job, oldest first."""
+    return await _seen(session, Evidence.job_id == job_id)
+
+
+async def evidence_of(session: AsyncSession, job_id: UUID, check_digest: str, tree: str) -> Sequence[Seen]:
+    """What one check came to on one tree, oldest first: once for each ticket and phase that asked."""
+    same = and_(Evidence.check_digest == check_digest, Evidence.tree == tree)
+    return await _seen(session, and_(Evidence.job_id == job_id, same))
+
+
+async def _seen(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[Seen]:
     rows = await session.execute(
         select(
             Evidence.ticket_id,
@@ -142,7 +165,7 @@ async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
             Evidence.output_tail,
             Evidence.exit_code,
         )
-        .where(Evidence.job_id == job_id)
+        .where(which)
         .order_by(Evidence.created_at, Evidence.id)
     )
     return [Seen(*row) for row in rows]

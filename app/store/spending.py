@@ -11,11 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     ForeignKey,
     Identity,
     Index,
+    and_,
+    bindparam,
     cast,
+    exists,
     func,
     literal,
     select,
@@ -24,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
-from sqlalchemy.types import Date
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import BigInteger, Date, Double, Text
 
 from app.domain.budget import Limits, Use
 from app.domain.stages import RunState
@@ -102,45 +104,83 @@ async def reserve(
     """Reserve `worst` for one request and make its row, whose id is returned; or say which limit forbids it.
     What an earlier request of the job left open is charged first: its answer was lost. Commit afterwards,
     also after a refusal."""
-    job = (
-        await connection.execute(
-            select(Job.user_id, Job.token_budget, Job.cost_budget_usd)
-            .where(Job.id == purpose.job_id)
-            .with_for_update(key_share=True)
-        )
-    ).one_or_none()
-    ours = select(Run.id).where(
-        Run.id == purpose.run_id, Run.fence == purpose.fence, Run.state == RunState.READY
-    )
-    if job is None or await connection.scalar(ours) is None:
+    held = (await connection.execute(_HOLD, _at(purpose))).one_or_none()
+    if held is None:
         return Refused("lease")
-    await _charge_lost(connection, purpose.job_id)
-    usd_limits = (limits.job_usd if job.cost_budget_usd is None else job.cost_budget_usd, limits.day_usd)
+    if held.open:
+        await _charge_lost(connection, purpose.job_id)
+    usd_limits = (limits.job_usd if held.cost_budget_usd is None else held.cost_budget_usd, limits.day_usd)
     if worst.cost_usd is None and any(limit is not None for limit in usd_limits):
         return Refused("price")
-    usd = worst.cost_usd or 0.0
-    token_limit = limits.job_tokens if job.token_budget is None else job.token_budget
-    today = cast(func.timezone("UTC", func.clock_timestamp()), Date)
-    day: date = (await connection.execute(select(today))).scalar_one()
-    async with connection.begin_nested() as both:
-        if not await _commit_to_job(connection, purpose.job_id, worst.total, usd, token_limit, usd_limits[0]):
-            return Refused("job")
-        if not await _commit_to_day(connection, job.user_id, day, worst.total, usd, limits):
-            await both.rollback()
-            return Refused("day")
-    made = insert(ModelAttempt).values(
-        job_id=purpose.job_id,
-        run_id=purpose.run_id,
-        step=purpose.step,
-        agent=purpose.agent,
-        ticket_id=purpose.ticket_id,
-        model=model,
-        reserved_input=worst.input_tokens,
-        reserved_output=worst.output_tokens,
-        reserved_usd=usd,
-        day=day,
+    tokens, usd = worst.total, worst.cost_usd or 0.0
+    token_limit = limits.job_tokens if held.token_budget is None else held.token_budget
+    if not (
+        _within(held.committed_tokens + tokens, token_limit)
+        and _within(held.committed_usd + usd, usd_limits[0])
+    ):
+        return Refused("job")
+    if not await _commit_to_day(connection, held.user_id, held.day, tokens, usd, limits):
+        return Refused("day")
+    made = {
+        **_at(purpose),
+        "step": purpose.step,
+        "agent": purpose.agent,
+        "ticket": purpose.ticket_id,
+        "model": model,
+        "input": worst.input_tokens,
+        "output": worst.output_tokens,
+        "usd": usd,
+        "day": held.day,
+    }
+    return int((await connection.execute(_ENTER, made)).scalar_one())
+
+
+def _at(purpose: Purpose) -> dict[str, Any]:
+    return {"job": purpose.job_id, "run": purpose.run_id, "fence": purpose.fence}
+
+
+_HOLD = (
+    select(
+        Job.user_id,
+        Job.token_budget,
+        Job.cost_budget_usd,
+        Job.committed_tokens,
+        Job.committed_usd,
+        cast(func.timezone("UTC", func.clock_timestamp()), Date).label("day"),
+        exists().where(ModelAttempt.job_id == bindparam("job"), ModelAttempt.outcome == OPEN).label("open"),
     )
-    return (await connection.execute(made.returning(ModelAttempt.id))).scalar_one()
+    .join(Run, Run.job_id == Job.id)
+    .where(Job.id == bindparam("job"), Run.id == bindparam("run"))
+    .where(Run.fence == bindparam("fence"), Run.state == RunState.READY)
+    .with_for_update(key_share=True, of=[Job, Run])
+)
+"""The job's row, then the run's, while it is ours."""
+
+_ENTER = (
+    insert(ModelAttempt)
+    .values(
+        job_id=bindparam("job"),
+        run_id=bindparam("run"),
+        step=bindparam("step"),
+        agent=bindparam("agent"),
+        ticket_id=bindparam("ticket"),
+        model=bindparam("model"),
+        reserved_input=bindparam("input"),
+        reserved_output=bindparam("output"),
+        reserved_usd=bindparam("usd"),
+        day=bindparam("day"),
+    )
+    .returning(ModelAttempt.id)
+    .add_cte(
+        update(Job)
+        .where(Job.id == bindparam("job"))
+        .values(
+            committed_tokens=Job.committed_tokens + bindparam("input") + bindparam("output"),
+            committed_usd=Job.committed_usd + bindparam("usd"),
+        )
+        .cte("committed")
+    )
+)
 
 
 async def settle(
@@ -149,112 +189,110 @@ async def settle(
     """Put what was used in the place of what was reserved; None: nobody said, so the reservation stands. What
     was settled before stays as it is."""
     await connection.execute(select(Job.id).where(Job.id == job_id).with_for_update(key_share=True))
-    values: dict[str, Any] = {"outcome": outcome, "latency_ms": latency_ms}
-    if used is None:
-        values |= _RESERVED
-    else:
-        values |= {
-            "input_tokens": used.input_tokens,
-            "output_tokens": used.output_tokens,
-            "cached_tokens": used.cached_tokens,
-            "cost_usd": used.cost_usd or 0.0,
-        }
-    await _close(connection, job_id, ModelAttempt.id == attempt, values)
+    await settle_held(connection, attempt, outcome, used, latency_ms)
 
 
-_RESERVED = {
-    "input_tokens": ModelAttempt.reserved_input,
-    "output_tokens": ModelAttempt.reserved_output,
-    "cost_usd": ModelAttempt.reserved_usd,
-}
+async def settle_held(
+    connection: AsyncConnection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
+) -> None:
+    """`settle` where the job's row is locked already."""
+    values = {
+        "attempt": attempt,
+        "outcome": outcome,
+        "latency": latency_ms,
+        "answers": int(outcome == ANSWERED),
+        "input": used.input_tokens if used else None,
+        "output": used.output_tokens if used else None,
+        "cached": used.cached_tokens if used else None,
+        "usd": (used.cost_usd or 0.0) if used else None,
+    }
+    await connection.execute(_SETTLE, values)
+
+
+_SETTLE = text(
+    """
+    with closed as (
+        update model_attempts set
+            outcome = :outcome,
+            latency_ms = coalesce(:latency, latency_ms),
+            input_tokens = coalesce(:input, reserved_input),
+            output_tokens = coalesce(:output, reserved_output),
+            cached_tokens = coalesce(:cached, cached_tokens),
+            cost_usd = coalesce(:usd, reserved_usd)
+        where id = :attempt and outcome = 'open'
+        returning job_id, day, input_tokens, output_tokens, cost_usd,
+            input_tokens + output_tokens - reserved_input - reserved_output as more_tokens,
+            cost_usd - reserved_usd as more_usd
+    ), billed as (
+        update jobs set
+            committed_tokens = committed_tokens + more_tokens,
+            committed_usd = committed_usd + more_usd,
+            input_tokens = jobs.input_tokens + closed.input_tokens,
+            output_tokens = jobs.output_tokens + closed.output_tokens,
+            cost_usd = jobs.cost_usd + closed.cost_usd,
+            model_calls = model_calls + :answers
+        from closed where jobs.id = closed.job_id
+        returning user_id, day, more_tokens, more_usd
+    )
+    update user_days set
+        committed_tokens = committed_tokens + more_tokens,
+        committed_usd = committed_usd + more_usd
+    from billed where user_days.user_id = billed.user_id and user_days.day = billed.day
+    """
+).bindparams(
+    bindparam("attempt", type_=BigInteger()),
+    bindparam("outcome", type_=Text()),
+    *(bindparam(name, type_=BigInteger()) for name in ("latency", "answers", "input", "output", "cached")),
+    bindparam("usd", type_=Double()),
+)
+"""One attempt's bill: in its own row, in its job's, and in its user's day."""
 
 
 async def _charge_lost(connection: AsyncConnection, job_id: UUID) -> None:
     """A run makes one request at a time: whatever is open now has lost its worker."""
-    await _close(connection, job_id, ModelAttempt.job_id == job_id, {"outcome": LOST, **_RESERVED})
-
-
-async def _close(
-    connection: AsyncConnection, job_id: UUID, which: ColumnElement[bool], values: dict[str, Any]
-) -> None:
-    closed = await connection.execute(
-        update(ModelAttempt)
-        .where(which, ModelAttempt.outcome == OPEN)
-        .values(values)
-        .returning(
-            ModelAttempt.outcome,
-            ModelAttempt.input_tokens,
-            ModelAttempt.output_tokens,
-            ModelAttempt.cost_usd,
-            ModelAttempt.reserved_input + ModelAttempt.reserved_output,
-            ModelAttempt.reserved_usd,
-            ModelAttempt.day,
-        )
-    )
-    for outcome, tokens_in, tokens_out, cost, reserved_tokens, reserved_usd, day in closed.all():
-        more_tokens, more_usd = tokens_in + tokens_out - reserved_tokens, cost - reserved_usd
-        user_id = await connection.scalar(
-            update(Job)
-            .where(Job.id == job_id)
-            .values(
-                committed_tokens=Job.committed_tokens + more_tokens,
-                committed_usd=Job.committed_usd + more_usd,
-                input_tokens=Job.input_tokens + tokens_in,
-                output_tokens=Job.output_tokens + tokens_out,
-                cost_usd=Job.cost_usd + cost,
-                model_calls=Job.model_calls + int(outcome == ANSWERED),
-            )
-            .returning(Job.user_id)
-        )
-        await connection.execute(
-            update(UserDay)
-            .where(UserDay.user_id == user_id, UserDay.day == day)
-            .values(
-                committed_tokens=UserDay.committed_tokens + more_tokens,
-                committed_usd=UserDay.committed_usd + more_usd,
-            )
-        )
-
-
-async def _commit_to_job(
-    connection: AsyncConnection,
-    job_id: UUID,
-    tokens: int,
-    usd: float,
-    token_limit: int | None,
-    usd_limit: float | None,
-) -> bool:
-    done = await connection.scalar(
-        update(Job)
-        .where(
-            Job.id == job_id,
-            _within(Job.committed_tokens, tokens, token_limit),
-            _within(Job.committed_usd, usd, usd_limit),
-        )
-        .values(committed_tokens=Job.committed_tokens + tokens, committed_usd=Job.committed_usd + usd)
-        .returning(Job.id)
-    )
-    return done is not None
+    lost = select(ModelAttempt.id).where(ModelAttempt.job_id == job_id, ModelAttempt.outcome == OPEN)
+    for attempt in (await connection.scalars(lost)).all():
+        await settle_held(connection, attempt, LOST, None)
 
 
 async def _commit_to_day(
     connection: AsyncConnection, user_id: UUID, day: date, tokens: int, usd: float, limits: Limits
 ) -> bool:
-    empty = insert(UserDay).values(user_id=user_id, day=day, committed_tokens=0, committed_usd=0.0)
-    await connection.execute(empty.on_conflict_do_nothing())
-    done = await connection.scalar(
-        update(UserDay)
-        .where(
-            UserDay.user_id == user_id,
-            UserDay.day == day,
-            _within(UserDay.committed_tokens, tokens, limits.day_tokens),
-            _within(UserDay.committed_usd, usd, limits.day_usd),
-        )
-        .values(committed_tokens=UserDay.committed_tokens + tokens, committed_usd=UserDay.committed_usd + usd)
-        .returning(UserDay.day)
-    )
-    return done is not None
+    if not (_within(tokens, limits.day_tokens) and _within(usd, limits.day_usd)):
+        return False
+    values = {
+        "user": user_id,
+        "day": day,
+        "tokens": tokens,
+        "usd": usd,
+        "most_tokens": limits.day_tokens,
+        "most_usd": limits.day_usd,
+    }
+    return (await connection.execute(_COMMIT_TO_DAY, values)).one_or_none() is not None
 
 
-def _within(committed: InstrumentedAttribute[Any], more: float, limit: float | None) -> ColumnElement[bool]:
-    return literal(True) if limit is None else committed + more <= limit
+_MUCH = literal(2**62)
+"""A limit where there is none."""
+
+_TODAY = insert(UserDay).values(
+    user_id=bindparam("user"),
+    day=bindparam("day"),
+    committed_tokens=bindparam("tokens"),
+    committed_usd=bindparam("usd"),
+)
+_WITH_IT = {
+    "committed_tokens": UserDay.committed_tokens + _TODAY.excluded.committed_tokens,
+    "committed_usd": UserDay.committed_usd + _TODAY.excluded.committed_usd,
+}
+_COMMIT_TO_DAY = _TODAY.on_conflict_do_update(
+    index_elements=["user_id", "day"],
+    set_=_WITH_IT,
+    where=and_(
+        _WITH_IT["committed_tokens"] <= func.coalesce(bindparam("most_tokens", type_=BigInteger()), _MUCH),
+        _WITH_IT["committed_usd"] <= func.coalesce(bindparam("most_usd", type_=Double()), _MUCH),
+    ),
+).returning(UserDay.day)
+
+
+def _within(committed: float, limit: float | None) -> bool:
+    return limit is None or committed <= limit

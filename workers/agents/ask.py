@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -96,11 +97,9 @@ async def ask(
 
     Raises Unusable after two re-asks, ModelUnavailable.
     """
-    problems = ""
+    problems, schema = "", _schema(shape)
     for attempt in range(1 + RE_ASKS):
-        answer = await speak(
-            context, f"{key}.{attempt}", role, messages, schema=shape.model_json_schema(), hear=hear
-        )
+        answer = await speak(context, f"{key}.{attempt}", role, messages, schema=schema, hear=hear)
         try:
             value = shape.model_validate_json(_json_of(answer.text))
             check(value)
@@ -118,6 +117,11 @@ async def ask(
             Message("user", f"That cannot be used: {problems}\nAnswer again with the corrected JSON only."),
         )
     raise Unusable(f"{key}.", f"{role.agent} gave no usable answer ({role.purpose}): {clip(problems, 300)}")
+
+
+@cache
+def _schema(shape: type[Output]) -> Mapping[str, Any]:
+    return shape.model_json_schema()
 
 
 def facts(value: BaseModel) -> tuple[Message, ...]:

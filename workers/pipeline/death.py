@@ -1,7 +1,6 @@
 """A box that dies or fails in the middle of an attempt: once may be an accident, twice ends the attempt."""
 
 from app.runtime.workspace import RuntimeProblem
-from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.steps import note
@@ -21,8 +20,7 @@ async def note_death(context: Context, ticket: Ticket, problem: RuntimeProblem) 
 
 async def noted_death(context: Context, ticket: Ticket) -> str:
     """What ended the ticket's current attempt; "" when it may go on."""
-    async with context.look() as session:
-        noted = await rows.run_step(session, context.run_id, _key(ticket))
+    noted = await context.step(_key(ticket))
     return "" if noted is None else noted.payload
 
 

@@ -62,8 +62,7 @@ async def _kinds(context: Context, spec: Spec) -> list[Kind]:
     once a run, so that a successor shows the same."""
 
     async def make() -> Result:
-        async with context.look() as session:
-            _, run = await context.mine(session)
+        run = await context.run()
         if run.requirements and spec.profile:
             found = [find(spec.profile)]
         else:
@@ -76,8 +75,7 @@ async def _kinds(context: Context, spec: Spec) -> list[Kind]:
 
 
 async def _facts(context: Context, spec: Spec, kinds: list[Kind]) -> DiscussionFacts:
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
     return DiscussionFacts(
         summary=spec.summary,
         requirements=spec.requirement_list,

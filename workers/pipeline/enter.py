@@ -23,8 +23,7 @@ _WAITING = ":waiting"
 
 async def enter(context: Context, stage: Stage, agent: str, description: str) -> None:
     """Show that the stage is at work: the job's status, and a sentence, once a run and again on a retry."""
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
     mark = f"{stage}:{run.retries}"
     if run.described.removesuffix(_WAITING) == mark:
         return
@@ -36,8 +35,7 @@ async def enter(context: Context, stage: Stage, agent: str, description: str) ->
 
 async def tell_waiting(context: Context, reason: str) -> None:
     """Say once that the stage waits for a place and goes on by itself."""
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
     if not run.described.endswith(_WAITING):
         await _tell(
             context, f"{run.described}{_WAITING}", f"{reason} Waiting for a place; it goes on by itself."
@@ -46,8 +44,7 @@ async def tell_waiting(context: Context, reason: str) -> None:
 
 async def tell_going_on(context: Context) -> None:
     """Say that there is a place now, if it was said before that there was none."""
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
     if run.described.endswith(_WAITING):
         await _tell(context, run.described.removesuffix(_WAITING), "There is a place now. Going on.")
 

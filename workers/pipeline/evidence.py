@@ -118,8 +118,7 @@ async def observe(
     What could not be checked here is not."""
     key = check_digest(check)
     async with context.look() as session:
-        seen = await rows.evidence(session, context.job_id)
-    same = [item for item in seen if item.check_digest == key and item.tree == commit.tree]
+        same = await rows.evidence_of(session, context.job_id, key, commit.tree)
     if same:
         result = _again(same[0])
     else:

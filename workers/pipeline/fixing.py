@@ -30,8 +30,7 @@ class Fix:
 
 async def opened_before(context: Context, key: str) -> bool:
     """Whether tickets were opened under `key` in this run."""
-    async with context.look() as session:
-        return await rows.run_step(session, context.run_id, key) is not None
+    return await context.step(key) is not None
 
 
 async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:

@@ -17,8 +17,7 @@ from workers.pipeline.outcome import Outcome
 async def prd(context: Context) -> Outcome:
     await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "Writing the PRD.")
     spec = await specs.load(context)
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
     assert spec.decision is not None, "the discussion ends with the Secretary's record"
     known = {item.id for item in spec.requirement_list}
     wanted = {item.id for item in spec.requirement_list if item.priority != "could"}

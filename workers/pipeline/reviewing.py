@@ -61,8 +61,8 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
     assert spec.prd is not None, "a run that built has one"
     begin = await begin_of_run(context, workspace)
     diff = await workspace.diff(begin.tree, commit.tree, DIFF_CHARS)
+    run = await context.run()
     async with context.look() as session:
-        _, run = await context.mine(session)
         tickets = await rows.tickets(session, context.job_id)
     return ReviewFacts(
         prd=spec.prd,

@@ -73,10 +73,7 @@ async def play(context: Context, claim: Claim) -> None:
 
 
 async def _stage(context: Context) -> Outcome:
-    async with context.look() as session:
-        _, run = await context.mine(session)
-    if run.fence != context.fence or run.state != RunState.READY:
-        raise LeaseLost
+    run = await context.run()
     return await PLAN[Stage(run.stage)](context)
 
 

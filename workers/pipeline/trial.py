@@ -115,8 +115,7 @@ def _key(ticket: Ticket, what: str) -> str:
 
 async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commit:
     """The commit before the ticket: the head when it was first begun since the last retry."""
-    async with context.look() as session:
-        _, run = await context.mine(session)
+    run = await context.run()
 
     async def make() -> Result:
         return Result(_COMMIT.dump_json(await begun(workspace)).decode())
@@ -136,8 +135,7 @@ async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
 
 async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:
     """What the failure before decided. At first only how it fails with nothing done is known."""
-    async with context.look() as session:
-        kept = await rows.run_step(session, context.run_id, _why(ticket, ticket.attempts))
+    kept = await context.step(_why(ticket, ticket.attempts))
     if kept is not None:
         return _STANDING.validate_json(kept.payload)
     before = [finding.as_failure() for finding in red if finding.failed]

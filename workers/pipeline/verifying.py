@@ -47,8 +47,8 @@ class Verdict:
 
 async def verifying(context: Context) -> Outcome:
     await enter(context, Stage.VERIFYING, Agent.BUILDER, "Checking everything once more.")
+    run = await context.run()
     async with context.look() as session:
-        _, run = await context.mine(session)
         tickets = await rows.tickets(session, context.job_id)
     async with attached(context) as workspace:
         commit = await workspace.head()

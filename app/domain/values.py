@@ -36,25 +36,27 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text, if PostgreSQL can store it as it is. ValueError."""
     if _UNSTORABLE.search(text):
         raise ValueError("must not contain NUL or lone surrogates")
     return text
 
 
-def _not_blank(text: str) -> str:
+def not_blank(text: str) -> str:
+    """The text, if it says something. ValueError."""
     if not text.strip():
         raise ValueError("must not be blank")
     return text
 
 
-ClientText = Annotated[str, AfterValidator(_storable)]
+ClientText = Annotated[str, AfterValidator(storable)]
 """Text from a client: refused, not cleaned, when it cannot be stored."""
 
 Prompt = Annotated[
     str,
     StringConstraints(min_length=1, max_length=5000),
-    AfterValidator(_storable),
-    AfterValidator(_not_blank),
+    AfterValidator(storable),
+    AfterValidator(not_blank),
 ]
 """An idea, a requirement or a chat message: 1–5000 characters, not blank."""

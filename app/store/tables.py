@@ -146,6 +146,7 @@ class Job(Base):
     last_position: Mapped[int] = mapped_column(server_default="0")
     last_order: Mapped[int] = mapped_column(server_default="0")
     client_messages: Mapped[int] = mapped_column(server_default="0")
+    client_tickets: Mapped[int] = mapped_column(server_default="0")
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")
     cost_usd: Mapped[float] = mapped_column(server_default="0")
@@ -217,7 +218,8 @@ class App(Base):
 
 class Ticket(Base):
     """`run_id` is the run whose backlog brought it; `reason` says why it was skipped or failed,
-    `blocked` that only a failed dependency is to blame; `requirements` are the ids (R1, …) it covers."""
+    `blocked` that only a failed dependency is to blame; `requirements` are the ids (R1, …) it covers.
+    `of_client` says that the client made it, or changed what it asks, since a backlog last held it."""
 
     __tablename__ = "tickets"
     __table_args__ = (
@@ -243,6 +245,7 @@ class Ticket(Base):
     dependencies: Mapped[list[str]]
     order: Mapped[int]
     attempts: Mapped[int] = mapped_column(server_default="0")
+    of_client: Mapped[bool] = mapped_column(server_default=text("false"))
     commit: Mapped[str | None]
     created_at: Mapped[datetime] = now_column()
     updated_at: Mapped[datetime] = now_column()

@@ -4,7 +4,7 @@ question."""
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
 from app.store.tables import Evidence, Job, Run, Ticket
@@ -65,6 +65,13 @@ async def all_tickets(connection: AsyncConnection, owner: UUID, job_id: UUID | N
     if job_id is not None:
         query = query.where(Ticket.job_id == job_id)
     return await listed(connection, query, [Ticket.job_id, Ticket.order, Ticket.id], page)
+
+
+async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | None:
+    """The job a ticket is in."""
+    query = select(Ticket.job_id).join(Job, Job.id == Ticket.job_id)
+    found: UUID | None = await session.scalar(query.where(Ticket.id == ticket_id, Job.user_id == owner))
+    return found
 
 
 async def evidence(connection: AsyncConnection, owner: UUID, job_id: UUID, page: Page) -> Listed:

@@ -73,6 +73,13 @@ ROWS: dict[str, Row] = {
     "GET /api/apps/{id}/": Row(200, 404, url="/api/apps/{app_id}/"),
     "GET /api/tickets/": Row(200, 404, url="/api/tickets/?job_id={job_id}"),
     "GET /api/tickets/{id}/": Row(200, 404, url="/api/tickets/{ticket_id}/"),
+    "POST /api/tickets/": Row(
+        201, 404, body={"job_id": "{job_id}", "type": "task", "title": "A ticket"}, state="failed"
+    ),
+    "PATCH /api/tickets/{id}/": Row(
+        200, 404, url="/api/tickets/{ticket_id}/", body={"title": "Mine"}, state="failed"
+    ),
+    "DELETE /api/tickets/{id}/": Row(204, 404, url="/api/tickets/{ticket_id}/", state="failed"),
     "POST /api/jobs/{job_id}/containers/start": Row(NOT_BUILT, 404),
     "POST /api/jobs/{job_id}/containers/stop": Row(NOT_BUILT, 404),
     "GET /api/jobs/{job_id}/containers/status": Row(200, 404),

@@ -170,6 +170,14 @@ def test_a_backlog_that_does_not_fit(tickets: list[TicketDraft], words: str) -> 
         check_backlog(shown(), Backlog(tickets=tickets))
 
 
+def test_a_backlog_takes_up_what_the_client_wrote() -> None:
+    by_hand = [ticket.model_copy(update={"of_client": True}) for ticket in shown().known]
+    facts = shown().model_copy(update={"known": by_hand})
+    check_backlog(facts, Backlog(tickets=[draft(OPEN_ID)]))
+    with pytest.raises(ValueError, match=f"client's own are not taken up: {OPEN_ID}"):
+        check_backlog(facts, Backlog(tickets=[draft("T1")]))
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -82,6 +82,8 @@ class Company(Ground):
     prd: Prd | None = None
     tickets: list[Ticket] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    by_hand: list[KnownTicket] = field(default_factory=list)
+    """What the client wrote into the backlog."""
 
     def talk_it_over(self) -> None:
         """The client's answers one after the other; when there are none left, it asks to start."""
@@ -146,14 +148,17 @@ class Company(Ground):
                 decision=decision,
                 profile="python-stdlib",
                 known=[
-                    KnownTicket(
-                        id=t.id,
-                        type=t.draft.type,
-                        title=t.draft.title,
-                        status=t.status,
-                        requirements=t.draft.requirements,
-                    )
-                    for t in self.tickets
+                    *self.by_hand,
+                    *(
+                        KnownTicket(
+                            id=t.id,
+                            type=t.draft.type,
+                            title=t.draft.title,
+                            status=t.status,
+                            requirements=t.draft.requirements,
+                        )
+                        for t in self.tickets
+                    ),
                 ],
             ),
             Backlog,

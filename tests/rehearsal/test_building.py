@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +17,7 @@ from app.domain.ticket import TicketStatus, TicketType
 from app.domain.workspace import Manifest
 from tests.rehearsal.company import Company, Ticket
 from tests.rehearsal.ground import free_port, request
+from workers.agents.facts import KnownTicket
 
 pytestmark = pytest.mark.xdist_group("rehearsal")
 
@@ -213,6 +215,32 @@ def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> N
     company.tickets = [keep, offer]
     company.build(again, prove=False)
     assert_own_tests_pass(company)
+
+
+def test_tickets_that_the_client_wrote_are_taken_up_or_left_out_with_a_reason(tmp_path: Path) -> None:
+    company = Company(tmp_path, IDEA)
+    company.talk_it_over()
+    find = next(draft for draft in company.plan().tickets if draft.title.startswith("Find "))
+    ids = {"find": str(uuid4()), "one": str(uuid4()), "two": str(uuid4()), "epic": str(uuid4())}
+    titles = {"find": find.title, "one": "Lend a book", "two": "Lend a book", "epic": "Lending"}
+    company.by_hand = [
+        KnownTicket(
+            id=ident,
+            type=TicketType.EPIC if name == "epic" else TicketType.TASK,
+            title=titles[name],
+            status=TicketStatus.TODO,
+            requirements=[],
+            of_client=True,
+            parent="" if name in ("epic", "two") else ids["epic"],
+        )
+        for name, ident in ids.items()
+    ]
+    drafts = {draft.key: draft for draft in company.plan("add a rating").tickets}
+    assert drafts[ids["find"]].checks
+    left_out = [drafts[ids[name]] for name in ("one", "two")]
+    assert all("none of them" in draft.skip_reason for draft in left_out)
+    assert left_out[0].parent == ids["epic"]
+    assert drafts[left_out[1].parent].type is TicketType.EPIC
 
 
 @pytest.mark.parametrize(

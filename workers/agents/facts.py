@@ -65,13 +65,19 @@ class PrdFacts(Facts):
 
 
 class KnownTicket(Facts):
-    """A ticket of an earlier run."""
+    """A ticket of an earlier run, or one that the client wrote or changed since (`of_client`): of such a one
+    it is told what it asks."""
 
     id: str
     type: TicketType
     title: str
     status: TicketStatus
     requirements: list[str]
+    of_client: bool = False
+    parent: str = ""
+    depends_on: list[str] = []
+    description: str = ""
+    acceptance_criteria: list[str] = []
 
 
 class TicketingFacts(Facts):

@@ -21,6 +21,9 @@ from workers.pipeline.ladder import WORDS, Standing, Terms, climb
 from workers.pipeline.mending import give_up_unmended
 from workers.pipeline.outcome import Outcome, StageFailed
 
+UNPROVABLE = "It has no check yet: continue the job, and the Project Manager gives it some."
+"""Of a ticket that the client wrote after the backlog was cut, when the run is begun again."""
+
 
 async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
@@ -48,7 +51,8 @@ async def building(context: Context) -> Outcome:
 
 
 async def _next(context: Context) -> Ticket | None:
-    """The next ticket that can be worked on. What waits for one that was not done is skipped, and told so."""
+    """The next ticket that can be worked on. What nothing could prove, and what waits for one that was not
+    done, is skipped, and told so."""
     while True:
         async with context.look() as session:
             tickets = await rows.tickets(session, context.job_id)
@@ -57,10 +61,15 @@ async def _next(context: Context) -> Ticket | None:
         if not work:
             return None
         for ticket in work:
+            if not ticket.checks:
+                await _skip(context, ticket.id, UNPROVABLE)
+                break
             before = [by_id[key] for key in ticket.dependencies if key in by_id]
             lost = next((t for t in before if t.status in (TicketStatus.FAILED, TicketStatus.SKIPPED)), None)
             if lost is not None:
-                await _skip(context, ticket.id, lost)
+                reason = f"It depends on “{lost.title}”, which was not done."
+                blocked = lost.blocked or lost.status == TicketStatus.FAILED
+                await _skip(context, ticket.id, reason, blocked=blocked)
                 break
             if all(t.status == TicketStatus.DONE for t in before):
                 return ticket
@@ -147,12 +156,11 @@ async def _end(
         changes.follow_children(change.unit, change.job, await rows.tickets(change.session, context.job_id))
 
 
-async def _skip(context: Context, ticket_id: UUID, cause: Ticket) -> None:
+async def _skip(context: Context, ticket_id: UUID, reason: str, *, blocked: bool = False) -> None:
     async with context.change() as change:
         change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
-        ticket.reason = f"It depends on “{cause.title}”, which was not done."
-        ticket.blocked = cause.blocked or cause.status == TicketStatus.FAILED
+        ticket.reason, ticket.blocked = reason, blocked
         changes.move_ticket(
             change.unit, change.job, ticket, TicketStatus.SKIPPED, ticket.reason, reason=ticket.reason
         )

@@ -60,16 +60,28 @@ async def _facts(context: Context) -> TicketingFacts:
         profile=spec.profile,
         stack=find(spec.profile).stack,
         browser=await context.served.browser(context.resources.runtime),
-        known=[
-            KnownTicket(
-                id=str(t.id),
-                type=TicketType(t.type),
-                title=t.title,
-                status=TicketStatus(t.status),
-                requirements=t.requirements,
-            )
-            for t in tickets
-        ],
+        known=[_known(ticket) for ticket in tickets],
+    )
+
+
+def _known(ticket: Ticket) -> KnownTicket:
+    known = KnownTicket(
+        id=str(ticket.id),
+        type=TicketType(ticket.type),
+        title=ticket.title,
+        status=TicketStatus(ticket.status),
+        requirements=ticket.requirements,
+    )
+    if not ticket.of_client:
+        return known
+    return known.model_copy(
+        update={
+            "of_client": True,
+            "parent": str(ticket.parent_id or ""),
+            "depends_on": ticket.dependencies,
+            "description": ticket.description,
+            "acceptance_criteria": ticket.acceptance_criteria,
+        }
     )
 
 
@@ -92,6 +104,9 @@ def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
     covered = {rid for d in backlog.tickets if d.type is not TicketType.EPIC for rid in d.requirements}
     if missing := set(shown.uncovered) - covered:
         raise ValueError(f"tickets: no ticket covers {', '.join(sorted(missing))}")
+    asked = {t.id for t in shown.known if t.of_client and t.type is not TicketType.EPIC}
+    if missing := asked - done - keys:
+        raise ValueError(f"tickets: the client's own are not taken up: {', '.join(sorted(missing))}")
 
 
 async def _replace(change: Change, backlog: Backlog) -> None:
@@ -129,7 +144,8 @@ def _in_order(drafts: list[TicketDraft]) -> list[TicketDraft]:
 
 def _kept(old: Sequence[Ticket], taken_up: set[str], parents: set[str]) -> list[Ticket]:
     done = [t for t in old if t.status == TicketStatus.DONE and t.type != TicketType.EPIC]
-    needed = {t.parent_id for t in done} | {t.id for t in done}
+    epics = {t.id for t in old if t.of_client and t.type == TicketType.EPIC}
+    needed = {t.parent_id for t in done} | {t.id for t in done} | epics
     return [t for t in old if t.id in needed or str(t.id) in taken_up | parents]
 
 
@@ -142,6 +158,7 @@ def _fill(ticket: Ticket, draft: TicketDraft, ids: dict[str, UUID], order: int) 
     ticket.requirements = list(draft.requirements)
     ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.TODO
     ticket.reason, ticket.blocked, ticket.order = clean(draft.skip_reason), False, order
+    ticket.of_client = False
     ticket.assigned_to = Agent.PROJECT_MANAGER if draft.type is TicketType.EPIC else Agent.BUILDER
 
 

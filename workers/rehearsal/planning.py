@@ -101,7 +101,22 @@ def backlog(facts: TicketingFacts) -> Backlog:
     for index, item in enumerate(skipped, start=len(stories) + 1):
         epic = _epic(WISHES, facts.known, epics, drafts, plan)
         drafts.append(_skip(item, f"T{index}", epic))
+    for ticket in _written_by_hand(facts.known, {draft.key for draft in drafts}):
+        epic = ticket.parent or _epic(WISHES, facts.known, epics, drafts, plan)
+        drafts.append(_skip_by_hand(ticket, epic))
     return Backlog(tickets=drafts)
+
+
+def _written_by_hand(known: Sequence[KnownTicket], taken_up: set[str]) -> list[KnownTicket]:
+    """The client's own tickets that are none of the cast's steps."""
+    return [
+        ticket
+        for ticket in known
+        if ticket.of_client
+        and ticket.type is not TicketType.EPIC
+        and ticket.status is not TicketStatus.DONE
+        and ticket.id not in taken_up
+    ]
 
 
 def _needed(facts: TicketingFacts, plan: Blueprint) -> tuple[list[Story], list[Requirement]]:
@@ -207,6 +222,19 @@ def _skip(item: Requirement, key: str, epic: str) -> TicketDraft:
         parent=epic,
         requirements=[item.id],
         skip_reason=f"Left out: {_reason(item)}."[:500],
+    )
+
+
+def _skip_by_hand(ticket: KnownTicket, epic: str) -> TicketDraft:
+    return TicketDraft(
+        key=ticket.id,
+        type=ticket.type,
+        title=ticket.title,
+        description=ticket.description,
+        parent=epic,
+        requirements=ticket.requirements,
+        acceptance_criteria=ticket.acceptance_criteria,
+        skip_reason="Left out: the rehearsal cast builds only its own steps, and this is none of them.",
     )
 
 

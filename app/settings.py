@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     model_schema: Literal["native", "tool", "prompted"] = "native"
     """How typed answers are asked for: by a JSON schema, through a tool, or in words."""
     model_stream: bool = True
+    model_max_tokens: int | None = Field(default=None, ge=64)
+    """The longest answer that is asked for; without it each role has its own, up to 16,000."""
     model_input_price_usd: float | None = Field(default=None, ge=0)
     model_output_price_usd: float | None = Field(default=None, ge=0)
     """For a million tokens of what answers at OPENAI_BASE_URL."""

@@ -27,12 +27,14 @@ class UnknownModel(Exception):
 
 @dataclass(frozen=True)
 class Names:
-    """MODEL, MODEL_<ROLE> by agent, MODEL_STRONG, MODEL_FALLBACK; empty ones are not set."""
+    """MODEL, MODEL_<ROLE> by agent, MODEL_STRONG, MODEL_FALLBACK; empty ones are not set. `longest` is
+    MODEL_MAX_TOKENS."""
 
     first: str
     roles: Mapping[str, str]
     strong: str = ""
     fallback: str = ""
+    longest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def choose(names: Names, servers: Servers, rehearsal_pace: float, *, usd_limited
         roles={agent: find(name) for agent, name in names.roles.items() if name},
         strong=find(names.strong) if names.strong else None,
         fallback=find(names.fallback) if names.fallback else None,
+        longest=names.longest,
     )
 
 

@@ -78,6 +78,7 @@ def choose_models(settings: Settings) -> Lineup:
         roles={agent: getattr(settings, f"model_{agent.name.lower()}") for agent in Agent},
         strong=settings.model_strong,
         fallback=settings.model_fallback,
+        longest=settings.model_max_tokens,
     )
     times = TimeLimits(
         settings.model_connect_timeout,

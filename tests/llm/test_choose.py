@@ -29,10 +29,12 @@ def test_roles_fallback_and_strong() -> None:
         model_builder="anthropic:claude-opus-5-5",
         model_fallback="rehearsal",
         model_strong="openai:gpt-4o",
+        model_max_tokens=2000,
     )
     assert [model.name for model in models.speakers("CEO")] == ["openai:gpt-4o-mini", "rehearsal"]
     assert next(model.name for model in models.speakers("Builder")) == "anthropic:claude-opus-5-5"
     assert next(model.name for model in models.speakers("Builder", strong=True)) == "openai:gpt-4o"
+    assert (models.answer_tokens(16_000), models.answer_tokens(1_500)) == (2_000, 1_500)
     assert models.first.price(Tokens(1_000_000, 0)) == pytest.approx(0.15)
 
 

@@ -9,8 +9,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-CONTEXT, LONGEST = 4096, 256
-"""Tokens: of a request and its answer together, and of an answer."""
+CONTEXT = 4096
+"""Tokens of a request and its answer together."""
 
 
 def weights() -> Path | None:
@@ -26,7 +26,11 @@ def main() -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights())
-    parameters.n_ctx, parameters.n_predict, parameters.n_parallel = CONTEXT, LONGEST, 1
+    parameters.n_ctx, parameters.n_parallel = CONTEXT, 1
+    # Its threads spin while they wait for each other: with one a core, and others on the cores, they are ten
+    # times slower than a single one.
+    for threads in (parameters.cpuparams, parameters.cpuparams_batch):
+        threads.n_threads, threads.poll = 1, 0
     server = xllamacpp.Server(parameters)
     print(f"{server.listening_address}/v1", flush=True)  # noqa: T201
     sys.stdin.read()

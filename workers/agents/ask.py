@@ -64,7 +64,7 @@ async def speak(
         messages=messages,
         schema=schema,
         tools=tools,
-        max_tokens=role.max_tokens,
+        max_tokens=context.models.answer_tokens(role.max_tokens),
     )
     text = orjson.dumps(question).decode()
 

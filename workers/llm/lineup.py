@@ -20,17 +20,23 @@ class Patience:
 @dataclass(frozen=True)
 class Lineup:
     """`roles` are by agent (`domain.conversation.Agent`); `strong` is for what others have failed at;
-    `fallback` speaks when one of them cannot be reached."""
+    `fallback` speaks when one of them cannot be reached. No answer is asked for that is longer than
+    `longest` tokens."""
 
     first: Model
     roles: Mapping[str, Model] = field(default_factory=dict)
     strong: Model | None = None
     fallback: Model | None = None
     patience: Patience = Patience()
+    longest: int | None = None
 
     @property
     def name(self) -> str:
         return self.first.name
+
+    def answer_tokens(self, wanted: int) -> int:
+        """How long an answer may be to a role that would have `wanted` tokens."""
+        return wanted if self.longest is None else min(wanted, self.longest)
 
     def speakers(self, agent: str, *, strong: bool = False) -> tuple[Model, ...]:
         """The models to ask, one after the other."""

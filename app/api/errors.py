@@ -1,6 +1,6 @@
 """Every error as RFC 9457 `application/problem+json`, with a stable code and one human sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -109,10 +109,20 @@ def as_refusal(error: RequestValidationError) -> Refusal:
     return Invalid(f"{where}{fields[0].message}.", errors=fields)
 
 
+_LENGTHS = {"too_short": ("least", "min_length"), "too_long": ("most", "max_length")}
+
+
 def _field(item: dict[str, Any]) -> FieldError:
-    path = ".".join(str(part) for part in item["loc"][1:])
+    return FieldError(".".join(str(part) for part in item["loc"][1:]), in_words(item))
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """One of pydantic's errors, as a person says it: the end of a sentence about the field."""
+    if item["type"] in _LENGTHS and isinstance(item.get("input"), str):
+        words, limit = _LENGTHS[item["type"]]
+        return f"must have at {words} {item['ctx'][limit]} characters"
     message = str(item["msg"]).removeprefix("Value error, ")
-    return FieldError(path, message[:1].lower() + message[1:])
+    return message[:1].lower() + message[1:]
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:

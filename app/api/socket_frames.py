@@ -5,6 +5,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from app.api.errors import in_words
 from app.domain.errors import Invalid, Refusal
 from app.domain.values import Prompt
 
@@ -40,10 +41,10 @@ def read_frame(text: str | None) -> Chat | Ping:
     try:
         return FRAMES[kind].model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise Invalid(
-            f"This message cannot be taken: {field}: {first['msg']}.", code="invalid_message"
+            f"This message cannot be taken: {field} {in_words(first)}.", code="invalid_message"
         ) from None
 
 

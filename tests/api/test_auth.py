@@ -101,6 +101,17 @@ async def test_what_register_refuses(anybody: httpx.AsyncClient, change: dict[st
     assert PASSWORD not in answer.text
 
 
+async def test_a_refusal_is_a_sentence(anybody: httpx.AsyncClient) -> None:
+    for change, detail in (
+        ({"password": "short"}, "password: must have at least 8 characters."),
+        ({"password": "x" * 129}, "password: must have at most 128 characters."),
+        ({"email": "x" * 250 + "@example.org"}, "email: must have at most 254 characters."),
+        ({"name": "\0"}, "name: must not contain NUL or lone surrogates."),
+    ):
+        answer = await anybody.post("/api/auth/register/", json={**new_person(), **change})
+        assert answer.json()["detail"] == detail
+
+
 async def test_wrong_credentials_are_400_and_tell_nothing(service: Service, ada: Person) -> None:
     async with service.client() as client:
         wrong = await client.post("/api/auth/login/", json={"email": ada.email, "password": "wrong password"})

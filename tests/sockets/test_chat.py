@@ -83,7 +83,8 @@ async def test_nonsense_is_one_error_and_the_socket_stays(
         await socket.connection.send(frame)
         error = await socket.hear()
         assert (error["kind"], error["code"]) == ("error", code)
-        assert error["message"]
+        assert error["message"].endswith(".")
+        assert "error" not in error["message"]
         assert "seq" not in error
         assert await socket.pings() == []
     assert len(await stored(web.resources, job_id)) == 1

@@ -35,6 +35,29 @@ IDEAS = [
     ("Every visitor has a date of arrival and a number of bags",
      "visitors: Name, Date of arrival, Number of bags"),
     ("hello", "entries: Name, Category, Date, Status, Notes"),
+    ("Something to keep track of who owes whom money in our flat share",
+     "debts: Who owes, To whom, Amount, Since, For what, Paid back, Notes"),
+    ("a log of my runs with distance, time and how I felt",
+     "workouts: Exercise, Distance, Time, How it felt"),
+    ("I want to catalogue my grandfather's stamp collection, with country, year and estimated value",
+     "stamps: Name, Country, Year, Estimated value"),
+    ("a list of all the films we watched at our film club with the date and who chose them",
+     "films: Title, Date, Chosen by"),
+    ("a list of my bonsai trees and when they were pruned",
+     "bonsai trees: Name, Category, Date, Status, Pruned on, Notes"),
+    ("a list of house plants and when they were watered",
+     "plants: Name, Species, Place, Last watered, Water every (days), Needs sun, Notes"),
+    ("a register of the keys of our office and who has them",
+     "keys: Name, Category, Date, Status, Who has it, Notes"),
+    ("Which houses have we viewed, and what did we think of them",
+     "houses: Name, Category, Date, Status, Notes"),
+    ("Keep a record of the mileage of our company cars",
+     "cars: Name, Make, Year, Last service, Mileage, Notes"),
+    ("a hotel booking system", "hotel bookings: Name, Category, Date, Status, Notes"),
+    ("a list of restaurants I want to try, with the cuisine and whether I've been there",
+     "restaurants: Name, Cuisine, Been there"),
+    ("track my medication: name, dose, when I took it", "medications: Name, Dose, Taken on"),
+    ("Reading log", "books: Title, Author, Pages, Status, Finished on, Notes"),
 ]  # fmt: skip
 
 
@@ -45,6 +68,27 @@ def test_an_idea_becomes_things_with_fields(idea: str, expected: str) -> None:
     assert [field.required for field in plan.fields] == [True, *[False] * (len(plan.fields) - 1)]
 
 
+TITLES = [
+    ("a list of house plants and when they were watered", "List of house plants"),
+    ("a list of my bonsai trees and when they were pruned", "List of my bonsai trees"),
+    ("Something to keep track of who owes whom money in our flat share", "Our debts"),
+    (
+        "I want to catalogue my grandfather's stamp collection, with country",
+        "My grandfather's stamp collection",
+    ),
+    ("app where the neighbours can see which ladders and saws they can borrow", "Our tools"),
+    ("Plan the meals of the week", "Meals of the week"),
+    ("track job applications and their status", "Job applications"),
+    ("a list of all the films we watched", "List of films"),
+    ("a reading list for a book club", "Reading list for a book club"),
+]
+
+
+@pytest.mark.parametrize(("idea", "title"), TITLES)
+def test_a_title_names_something_and_ends_where_its_sentence_turns(idea: str, title: str) -> None:
+    assert read_plan(idea).title == title
+
+
 FIELDS = [
     ("a name", "Name", "text", (), None, None),
     ("rating from 1 to 5", "Rating", "number", (), 1, 5),
@@ -52,6 +96,11 @@ FIELDS = [
     ("rating", "Rating", "number", (), 1, 5),
     ("price", "Price", "number", (), None, None),
     ("phone number", "Phone number", "text", (), None, None),
+    ("CAS number", "CAS number", "text", (), None, None),
+    ("table number", "Table number", "number", (), None, None),
+    ("when I last saw it", "Seen on", "date", (), None, None),
+    ("who chose it", "Chosen by", "text", (), None, None),
+    ("whether I've been there", "Been there", "yes_no", (), None, None),
     ("when it was watered", "Watered on", "date", (), None, None),
     ("birthday", "Birthday", "date", (), None, None),
     ("last watered", "Last watered", "date", (), None, None),
@@ -111,6 +160,24 @@ def test_every_known_domain_is_complete_and_found_by_its_own_words() -> None:
         assert plan.fields[0].required
         assert len({field.name for field in plan.fields}) == len(plan.fields)
         assert all(len(field.choices) > 1 for field in plan.fields if field.kind == "choice")
+
+
+def test_fields_for_which_there_is_no_room_are_named() -> None:
+    labels = [f"Mark {letter * 2}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    facts = AnalysisFacts(
+        idea=f"a list of vases. Each vase has a name, {', '.join(labels)}",
+        summary="Vases",
+        conversation=[],
+        continuation="",
+        known=[],
+    )
+    written = requirements(facts)
+    plan = read_blueprint(written.requirements)
+    assert plan is not None
+    assert [field.label for field in plan.fields] == ["Name", *labels[:23]]
+    last = written.requirements[-1]
+    assert last.title == "Asked for: the further fields Mark xx, Mark yy and Mark zz"
+    assert "as many fields as it can hold" in last.description
 
 
 WORDS = st.lists(

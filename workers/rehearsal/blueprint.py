@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from workers.agents.outputs import Requirement
+from workers.rehearsal.words import countable
 
 Kind = Literal["text", "note", "number", "date", "yes_no", "choice"]
 
@@ -63,6 +64,8 @@ class Blueprint:
     export: bool = False
     added: tuple[str, ...] = field(default=())
     """Names of the fields that came by a continuation."""
+    beyond: tuple[str, ...] = field(default=(), compare=False)
+    """Labels of the fields that were asked for at first and have no room. No requirement keeps them."""
 
     @property
     def table(self) -> str:
@@ -72,7 +75,7 @@ class Blueprint:
 
     @property
     def a_one(self) -> str:
-        return f"{'an' if self.one[:1] in 'aeiou' else 'a'} {self.one}"
+        return f"{'an' if self.one[:1] in 'aeiou' else 'a'} {countable(self.one)}"
 
     def field(self, name: str) -> Field | None:
         return next((item for item in self.fields if item.name == name), None)

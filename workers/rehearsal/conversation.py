@@ -13,7 +13,7 @@ from workers.agents.outputs import ClientReply
 from workers.llm.model import Message
 from workers.rehearsal.blueprint import Blueprint, Field
 from workers.rehearsal.reading import read_plan, read_things, told_fields
-from workers.rehearsal.wishes import Wish, read_first_wishes
+from workers.rehearsal.wishes import Wish, read_first_wishes, without_room
 from workers.rehearsal.words import capital, clipped, listed
 
 MOST_QUESTIONS = 4
@@ -86,7 +86,8 @@ class Talk:
 
     @property
     def wishes(self) -> list[Wish]:
-        return read_first_wishes(self.said, self.plan)
+        plan = self.plan
+        return read_first_wishes(self.said, plan) + without_room(plan)
 
 
 def read_talk(turns: Sequence[tuple[bool, str]]) -> Talk:

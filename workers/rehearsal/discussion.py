@@ -1,6 +1,7 @@
 """CEO, CTO and Secretary: what to build first, what could go wrong, and what was decided."""
 
 from app.domain.ticket import TicketStatus
+from app.domain.values import clip
 from workers.agents.facts import DiscussionFacts, ReviewFacts
 from workers.agents.outputs import DecisionRecord, Option, Requirement, Review, Turn
 from workers.rehearsal.blueprint import CANNOT_TITLE, FIELD_TITLE, Blueprint
@@ -36,8 +37,8 @@ def _ceo_first(facts: DiscussionFacts, plan: Blueprint) -> Turn:
     )
     if beyond:
         message += (
-            f" We say openly that we will not deliver {listed(beyond)}; promising it would be worse than "
-            "leaving it out."
+            f" We say openly that we will not deliver {clip(listed(beyond), 2000)}; promising it would be "
+            "worse than leaving it out."
         )
     return Turn(
         message=message,
@@ -89,7 +90,7 @@ def _ceo_again(facts: DiscussionFacts, plan: Blueprint) -> Turn:
         "only ask more of what they use."
     )
     if beyond:
-        message += f" As before, we do not promise what we cannot do: {listed(beyond)}."
+        message += f" As before, we do not promise what we cannot do: {clip(listed(beyond), 2000)}."
     return Turn(message=message)
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from workers.rehearsal.blueprint import MOST_FIELDS, Field, Kind
+from workers.rehearsal.blueprint import Field, Kind
 from workers.rehearsal.words import capital, items
 
 _DATE_WORDS = "date day birthday deadline due when since until anniversary expires expiry"
@@ -20,6 +20,9 @@ _YES_NO_WORDS = (
     "archived important urgent shared vaccinated watched bought packed signed"
 )
 
+MOST_READ = 200
+"""Fields that are read in one list: the rest of a text that goes on for ever is no list."""
+
 
 def _one_of(words: str) -> str:
     return f"(?:{'|'.join(words.split())})"
@@ -29,7 +32,7 @@ _KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "date",
         re.compile(
-            rf"\b{_one_of(_DATE_WORDS)}\b|\w+(?:ed|en|t) on$|\b(?:back|due) by$|^(?:last|next"
+            rf"\b{_one_of(_DATE_WORDS)}\b|\w+(?:ed|en|t|n|ne|nk|un) on$|\b(?:back|due) by$|^(?:last|next"
             r"|first) \w+(?:ed|en|t|up|seen|visit|service|contact)\b",
             re.IGNORECASE,
         ),
@@ -49,9 +52,7 @@ _KIND_BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("note", re.compile(rf"\b{_one_of(_NOTE_WORDS)}\b", re.IGNORECASE)),
 )
 """Tried in this order; what fits none is a text."""
-_NOT_A_NUMBER = re.compile(
-    r"\b(?:phone|telephone|house|serial|model|order|account|flight|room|part) (?:number|no)", re.I
-)
+_NOT_A_NUMBER = re.compile(r"\b(?!(?:table|page|season|episode|week|floor|track)\b)\w+ (?:number|no)\b", re.I)
 
 _SAID_KIND: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
@@ -86,15 +87,30 @@ _PROSE = re.compile(
     r"|thanks?|because|so)\b",
     re.IGNORECASE,
 )
+_PAST = {
+    "took": "taken", "saw": "seen", "gave": "given", "ate": "eaten", "drank": "drunk", "wrote": "written",
+    "did": "done", "chose": "chosen", "ran": "run", "began": "begun", "went": "visited", "drew": "drawn",
+}  # fmt: skip
+_PARTICIPLE = rf"(?:\w+(?:ed|t|n)|{'|'.join(_PAST)})"
+"""What was done to it: `watered`, and in the client's words also `took`."""
+
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
     (re.compile(r"^(?:whether|if) (?!the\b)\w+ (?:is|are|was|were|ha[sd]|have)?\s*(.+)$", re.I), r"\1"),
     (re.compile(r"^(?:whether|if) (?:the \w+ )?(?:is|was|has been)?\s*(.+)$", re.I), r"\1"),
-    (re.compile(r"^when (?:\w+) (?:was |were |is |are )?(?:last )?(\w+(?:ed|t|n))$", re.I), r"\1 on"),
-    (re.compile(r"^who (\w+(?:ed|t|n))(?: it| them| the \w+)?$", re.I), r"\1 by"),
+    (
+        re.compile(
+            rf"^when (?:the )?\w+ (?:was |were |is |are )?(?:last )?({_PARTICIPLE})(?: it| them)?$", re.I
+        ),
+        r"\1 on",
+    ),
+    (re.compile(rf"^who (?:has |have |had )?({_PARTICIPLE})(?: it| them| the \w+)?$", re.I), r"\1 by"),
+    (re.compile(r"^who (?:has|have|had|owns?|keeps?) (?:it|them|the \w+)$", re.I), "Who has it"),
+    (re.compile(r"^how (?:i|we|you|it|they|he|she) (felt|went)(?: .*)?$", re.I), r"How it \1"),
     (re.compile(r"^where (?:it|they|we|i|you) .*$", re.I), "Place"),
     (re.compile(r"^where$", re.I), "Place"),
 )  # fmt: skip
+_HELPS = {"ve": "have", "s": "is", "re": "are"}
 RATING = re.compile(r"\b(?:rating|stars)\b", re.IGNORECASE)
 
 
@@ -114,9 +130,13 @@ def read_field(words: str, known: tuple[Field, ...] = ()) -> Field | None:
     lowest, highest, words = _bounds(words)
     said, choices, words = _said(words)
     questioned = bool(re.match(r"whether|if\b", words, re.I))
+    words = re.sub(
+        r"^((?:whether|if) \w+)['’](ve|s|re)\b", lambda said: f"{said[1]} {_HELPS[said[2]]}", words
+    )
     for pattern, replacement in _QUESTION_WORDS:
         if pattern.match(words):
             words = pattern.sub(replacement, words)
+            words = re.sub(r"^\w+(?= (?:on|by)$)", lambda said: _PAST.get(said[0].lower(), said[0]), words)
             break
     label = capital(
         " ".join(re.sub(r"[^\w '’/&+.#%€$-]", " ", _ARTICLES.sub("", words)).split()).strip(" .'")
@@ -148,12 +168,10 @@ def read_list(text: str, known: tuple[Field, ...] = ()) -> list[Field]:
     """The fields of a list such as `a name, a species and needs sun (yes/no)`; what is prose is left out."""
     found: dict[str, Field] = {}
     for part in items(text):
-        if _PROSE.search(
-            re.sub(r"\([^)]*\)|yes ?/ ?no|^(?:whether|if|when|who|where|how many)\b.*", "", part)
-        ):
+        if _PROSE.search(re.sub(r"\([^)]*\)|yes ?/ ?no|^(?:whether|if|when|who|where|how)\b.*", "", part)):
             continue
         field = read_field(part, known)
-        if field and len(found) < MOST_FIELDS:
+        if field and len(found) < MOST_READ:
             found.setdefault(field.name, field)
     return list(found.values())
 

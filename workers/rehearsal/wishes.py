@@ -8,7 +8,7 @@ from workers.rehearsal.blueprint import Blueprint, Field, has_room, slug
 from workers.rehearsal.domains import DOMAINS
 from workers.rehearsal.fields import read_field, read_list
 from workers.rehearsal.impossible import BEYOND, reason_against
-from workers.rehearsal.words import clipped, items, sentences
+from workers.rehearsal.words import clipped, items, listed, sentences
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ _UNDERSTOOD = re.compile(
     re.IGNORECASE,
 )
 
+_FULL = "{a_one} has as many fields as it can hold"
+
 
 def read_wishes(text: str, plan: Blueprint) -> list[Wish]:
     """The wishes of a continuation. Every part of the text that is no courtesy becomes at least one."""
@@ -103,9 +105,7 @@ def read_wishes(text: str, plan: Blueprint) -> list[Wish]:
                 if has_room(plan.fields, wish.field):
                     plan = replace(plan, fields=(*plan.fields, wish.field))
                 else:
-                    wish = Wish(
-                        "cannot", wish.words, reason=f"{plan.a_one} has as many fields as it can hold"
-                    )
+                    wish = Wish("cannot", wish.words, reason=_FULL.format(a_one=plan.a_one))
             found.append(wish)
     return _distinct(found) or [
         Wish("cannot", clipped(text.strip(), 12), reason="it names no change to the app")
@@ -123,6 +123,12 @@ def read_first_wishes(text: str, plan: Blueprint) -> list[Wish]:
                 continue
             found += _against(clause, plan)
     return _distinct(found)
+
+
+def without_room(plan: Blueprint) -> list[Wish]:
+    """The fields that were asked for at first and are left out."""
+    words = f"the further field{'s' * (len(plan.beyond) > 1)} {clipped(listed(plan.beyond), 60)}"
+    return [Wish("cannot", words, reason=_FULL.format(a_one=plan.a_one))] if plan.beyond else []
 
 
 def clauses(text: str) -> list[str]:

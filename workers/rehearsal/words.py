@@ -8,7 +8,12 @@ _IRREGULAR = {
     "cacti": "cactus", "movies": "movie", "cookies": "cookie", "shoes": "shoe", "heroes": "hero",
     "potatoes": "potato", "tomatoes": "tomato", "series": "series", "species": "species", "sheep": "sheep",
     "fish": "fish", "music": "music", "data": "data", "news": "news", "equipment": "equipment",
+    "furniture": "furniture", "jewellery": "jewellery", "software": "software", "clothing": "clothing",
+    "luggage": "luggage",
 }  # fmt: skip
+_UNCOUNTED = frozenset(
+    ("music", "data", "news", "equipment", "furniture", "jewellery", "software", "clothing", "luggage")
+)
 _PLURAL = {one: many for many, one in _IRREGULAR.items()}
 
 
@@ -38,6 +43,11 @@ def plural(noun: str) -> str:
     else:
         last += "s"
     return " ".join([*before, last])
+
+
+def countable(noun: str) -> str:
+    """Of `sheet music`, of which there is no plural: `piece of sheet music`."""
+    return f"piece of {noun}" if noun.split(" ")[-1] in _UNCOUNTED else noun
 
 
 def sentences(text: str) -> list[str]:

@@ -123,7 +123,7 @@ async def test_what_the_engine_says_of_a_box(docker: DockerRuntime) -> None:
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert (host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (False, True, "none")
     assert host["MemorySwap"] == host["Memory"] == TIGHT.memory_bytes
-    assert host["LogConfig"]["Config"] == {"max-file": "1", "max-size": str(MIB)}
+    assert host["LogConfig"]["Type"] == "none"
     assert sorted(mount["Destination"] for mount in said["Mounts"]) == ["/app", "/scratch"]
     assert {mount["Type"] for mount in said["Mounts"]} == {"volume"}
     assert not host["Binds"]
@@ -302,13 +302,15 @@ async def test_what_a_killed_examination_left_is_removed_when_it_is_old(
     for age in (0, TRIAL_S + 60):
         marks = {BEGAN: str(int(time.time()) - age)}
         box = DockerBox(Company(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
-        await box.awake()  # which makes the volumes where there are none
+        await box.awake(None)  # which makes the volumes where there are none
+        _, writer = await box.open()
+        writer.close()
         left[age] = box
     young, old = left.values()
     await docker.rest()
     assert await old.inspect() is None
     assert not await old.exists()
-    assert (await young.awake()).state == "running", "somebody may still be at it"
+    assert (await young.awake(await young.inspect())).state == "running", "somebody may still be at it"
     await young.remove()
 
 

@@ -33,6 +33,8 @@ OTHER_CALLS = [
     "POST /v1.41/containers/boardroom-worker-1/exec",
     f"POST /v1.41/containers/{ID}/exec",
     f"POST /v1.41/containers/{BOX}/attach",
+    "POST /v1.41/containers/boardroom-api-1/attach?stream=1&stdin=1&stdout=1&stderr=1",
+    f"GET /v1.41/containers/{BOX}/logs?stdout=1",
     f"POST /v1.41/containers/{BOX}/update",
     "POST /v1.41/containers/create",
     "POST /v1.41/containers/create?name=boardroom-postgres-1",

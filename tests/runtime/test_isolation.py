@@ -74,6 +74,7 @@ async def test_a_job_has_no_powers(workspace: Workspace) -> None:
         "echo b > /proc/sysrq-trigger",
         "cat /proc/1/environ /proc/1/maps",
         "ls /proc/1/fd",
+        "ls /proc/$PPID/fd",
         "kill -9 1 && kill -STOP 1 && false",
     ):
         assert (await workspace.run(forbidden, timeout_s=10)).exit_code != 0, forbidden
@@ -97,6 +98,7 @@ async def test_a_job_sees_nothing_of_ours(
             await output_of(other, "ls -A /app /home /root /mnt /srv 2>/dev/null | grep -v ':$'; true") == ""
         )
         assert await output_of(other, "ls /proc/self/fd") == "0\n1\n2\n3"
+        assert await output_of(other, "readlink /proc/self/fd/0") == "/dev/null"
         processes = await output_of(other, "ls /proc | grep '^[0-9]' | wc -l")
         assert int(processes) < 10
     finally:

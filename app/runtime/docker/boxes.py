@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+from aiodocker.stream import Stream
+
 from app.runtime.docker.engine import NOT_FOUND, Container, Engine, EngineRefused
 from app.runtime.docker.hardening import RELAY_UID, Recipe, container_config
-from app.runtime.docker.network import Network
-from app.runtime.docker.relay import COMMAND, ExecReader, ExecWriter
+from app.runtime.docker.network import NO_NETWORK, Network
+from app.runtime.docker.relay import COMMAND, EngineReader, EngineWriter
 from app.runtime.workspace import FenceLost, SandboxUnavailable
 
 INSTANCE, JOB, GUEST, FENCE = "boardroom.instance", "boardroom.job", "boardroom.guest", "boardroom.fence"
 ROUNDS = 50
-STARTS = 3
 GONE_S = 30.0
 DEATH_S = 0.5
 """How long the engine may take to notice the end of a container whose streams have ended."""
@@ -61,15 +62,17 @@ class DockerBox:
         self._recipe = company.recipe
         self._network = company.network
         self._labels = {**company.labels, JOB: str(job_id)}
+        self._ends: Stream | None = None
+        """Those of the guest itself, as long as they are ours to take: it was we who made the container."""
+        self._reader: EngineReader | None = None
 
     async def exists(self) -> bool:
         """Whether it has files; the container may have been lost."""
         return await self._engine.has_volume(f"{self.name}-app")
 
     async def create(self) -> None:
-        """Harmless when it is there."""
-        names = (f"{self.name}-{part}" for part in ("scratch", "app"))
-        await asyncio.gather(*(self._engine.create_volume(name, self._labels) for name in names))
+        """Its files, that is; the rest is made with the container. Harmless when it is there."""
+        await self._engine.create_volume(f"{self.name}-app", self._labels)
 
     async def note_fence(self, fence: int) -> None:
         """Remember the highest fence beyond the life of a guest, as an empty volume that says so. Of two that
@@ -88,27 +91,25 @@ class DockerBox:
     async def inspect(self) -> Container | None:
         return await self._engine.inspect(self.name)
 
-    async def awake(self) -> Container:
-        """The running container, made or started if need be."""
-        starts = 0
+    async def awake(self, container: Container | None) -> Container:
+        """The running container, made or woken if need be; `container` is what was seen of it last. One that
+        has ended is replaced: to make another takes no longer than to start it and to send a relay."""
         for _ in range(ROUNDS):
-            container = await self.inspect()
             if container is None:
-                await self._make()
+                if made := await self._make():
+                    return made
             elif container.state == "running":
                 return container
             elif container.state == "paused":
                 await self._engine.unpause(self.name)
-            elif container.state in ("created", "exited") and not self.is_outdated(container):
-                if starts == STARTS:
-                    break
-                starts += 1
+            elif container.state == "created" and not self.is_outdated(container):
+                # Somebody is about to start it, or has died before.
                 with _gone_meanwhile():
-                    await self._network.settle(self.name, container)
-                    await self._engine.start(self.name)
+                    await self._start(container)
             else:
                 await self._engine.remove(container.id)
-        raise SandboxUnavailable(f"the box does not start: {await self._engine.log_tail(self.name)}")
+            container = await self.inspect()
+        raise SandboxUnavailable("the box does not start")
 
     def is_outdated(self, container: Container) -> bool:
         """Made by another version of the service, or with other settings."""
@@ -122,20 +123,44 @@ class DockerBox:
         """Within, the container has a network."""
         return self._network.connected(self.name)
 
-    async def _make(self) -> None:
+    async def _make(self) -> Container | None:
+        """The container, made and started; None when there is one already, or it has gone meanwhile."""
         labels = {**self._labels, GUEST: self._recipe.version}
+        made = Container("", "running", labels, networks=frozenset({NO_NETWORK}))
         try:
-            await self._engine.create(self.name, container_config(self._recipe, self.name, labels))
+            if not await self._engine.create(self.name, container_config(self._recipe, self.name, labels)):
+                return None
         except EngineRefused as refusal:
             if refusal.status == NOT_FOUND:
                 raise SandboxUnavailable(f"{no_image(self._recipe)} {MAKE_IMAGE}") from refusal
             raise
+        with _gone_meanwhile():
+            self._ends = await self._engine.join(self.name)
+            try:
+                await self._start(made)
+            except SandboxUnavailable:
+                await self._ends.close()
+                self._ends = None
+                raise
+            return made
+        return None
 
-    async def open(self) -> tuple[ExecReader, ExecWriter]:
-        """A relay to the guest of the running container."""
-        stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
-        reader = ExecReader(stream, self.autopsy)
-        return reader, ExecWriter(stream, reader)
+    async def _start(self, container: Container) -> None:
+        await self._network.settle(self.name, container)
+        await self._engine.start(self.name)
+
+    async def open(self) -> tuple[EngineReader, EngineWriter]:
+        """A way to the guest of the running container: its own ends for who has made it, else a relay."""
+        stream, self._ends = self._ends, None
+        if stream is None:
+            stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
+        self._reader = EngineReader(stream, self.autopsy)
+        return self._reader, EngineWriter(stream, self._reader)
+
+    @property
+    def words(self) -> str:
+        """The last that the guest said on stderr, if we made the container."""
+        return "" if self._reader is None else self._reader.words
 
     async def autopsy(self) -> str:
         """What the container died of; "" when it has not."""
@@ -153,9 +178,6 @@ class DockerBox:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEATH_S):
                 await self._engine.wait(self.name)
-
-    async def log_tail(self) -> str:
-        return await self._engine.log_tail(self.name)
 
     async def kill(self) -> None:
         """End the container now, with everything in it."""

@@ -13,6 +13,7 @@ import aiodocker
 import aiohttp
 from aiodocker.networks import DockerNetwork
 from aiodocker.stream import Stream
+from yarl import URL
 
 from app.runtime.workspace import EngineAway, SandboxUnavailable
 
@@ -103,10 +104,12 @@ class Engine:
             for item in found
         }
 
-    async def create(self, name: str, config: Mapping[str, Any]) -> None:
-        """Somebody else may have been faster; that is as good."""
+    async def create(self, name: str, config: Mapping[str, Any]) -> bool:
+        """Whether it was made by us: somebody else may have been faster; that is as good."""
         with self._asked(CONFLICT) as docker:
             await docker.containers.create(dict(config), name=name)
+            return True
+        return False
 
     async def start(self, name: str) -> None:
         """Harmless when it runs."""
@@ -151,12 +154,6 @@ class Engine:
         """With whatever runs in it; harmless when it is not there or is being removed already."""
         with self._asked(NOT_FOUND, CONFLICT) as docker:
             await docker.containers.container(name).delete(force=True, v=True)
-
-    async def log_tail(self, name: str) -> str:
-        with self._asked(NOT_FOUND) as docker:
-            lines = await docker.containers.container(name).log(stdout=True, stderr=True, tail=10)
-            return "".join(lines).strip()
-        return ""
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Harmless when it is there."""
@@ -215,6 +212,17 @@ class Engine:
                 command, stdin=True, stderr=False, user=user
             )
             return await process.start().__aenter__()
+
+    async def join(self, name: str) -> Stream:
+        """The container's own stdin, stdout and stderr, whether it runs yet or not: one for whoever asks, so
+        only one may. When the caller closes it, or is gone, the container's stdin ends for good."""
+
+        async def where() -> tuple[URL, None, bool]:
+            ends = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
+            return URL(f"containers/{name}/attach").with_query(ends), None, False
+
+        with self._asked() as docker:
+            return await Stream(docker, where).__aenter__()
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -18,7 +18,6 @@ RELAY_UID = 1001
 """Who brings attachments to the guest; nobody in the box can become it."""
 HEADROOM = 0.9
 """The guest ends the largest command at this part of a limit, before the kernel ends anything."""
-LOG_BYTES = MIB
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,8 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
         "WorkingDir": "/app",
         "User": f"{JOB_UID}:{JOB_UID}",
         "StopSignal": "SIGKILL",  # the guest is deaf to all others
+        "OpenStdin": True,  # for who makes it, see `Engine.join`
+        "StdinOnce": True,
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             "CapDrop": ["ALL"],
@@ -105,7 +106,10 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
                 {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
                 {"Name": "core", "Soft": 0, "Hard": 0},
             ],
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": str(LOG_BYTES), "max-file": "1"}},
+            "LogConfig": {
+                "Type": "none",
+                "Config": {},
+            },  # stdout is an attachment, full of the client's files
             "NetworkMode": "none",  # see `network.Network`
             "IpcMode": "private",
             "PidMode": "",

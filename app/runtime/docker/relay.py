@@ -1,7 +1,9 @@
-"""The way to a guest in a container: a tiny process there that hands our two pipes to it and waits.
+"""The way to a guest in a container: streams of the engine's, which need no port, no mount and no network, on
+whatever machine it is.
 
-An exec's streams are the only way into a container that needs no port, no mount and no network, on whatever
-machine the engine is. The relay copies nothing: what we write into its stdin the guest reads.
+Whoever makes the container has the guest's own stdin and stdout. All others start a tiny process there, which
+hands its two pipes to the guest and waits. This relay copies nothing: what we write into its stdin the guest
+reads.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ MAX_UNSENT = 256 * 1024
 CLOSE_S = 5.0
 """How long what was written last may take to be read before the connection is cut."""
 STDOUT = 1
+WORDS = 2000
+"""How much is kept of what a guest says on stderr."""
 
 # 1, 1: AF_UNIX and SOCK_STREAM, then SOL_SOCKET and SCM_RIGHTS. `_socket` loads in half the time of `socket`.
 RELAY = """\
@@ -31,7 +35,7 @@ Autopsy = Callable[[], Awaitable[str]]
 """Why the other end may have gone; "" when nothing is known."""
 
 
-class ExecReader:
+class EngineReader:
     """What the guest says (`guest.ends.Source`). At an end that is not our doing the autopsy is held, and its
     finding is raised as a ConnectionError."""
 
@@ -39,7 +43,13 @@ class ExecReader:
         self._stream = stream
         self._autopsy = autopsy
         self._buffer = bytearray()
+        self._words = bytearray()
         self.closed = False
+
+    @property
+    def words(self) -> str:
+        """The last that was said on stderr."""
+        return self._words.decode(errors="replace").strip()
 
     async def read(self, n: int) -> bytes:
         if not self._buffer:
@@ -65,15 +75,17 @@ class ExecReader:
             if message.stream == STDOUT and message.data:
                 self._buffer += message.data
                 return True
+            if message.stream != STDOUT:
+                self._words = (self._words + message.data)[-WORDS:]
         if not self.closed and (cause := await self._autopsy()):
             raise ConnectionResetError(cause)
         return False
 
 
-class ExecWriter:
+class EngineWriter:
     """What we say (`guest.ends.Sink`): written at once, sent in the background."""
 
-    def __init__(self, stream: Stream, reader: ExecReader) -> None:
+    def __init__(self, stream: Stream, reader: EngineReader) -> None:
         self._stream = stream
         self._reader = reader
         self._unsent = bytearray()

@@ -1,7 +1,8 @@
 """The Docker runtime: a container per job, and one attachment of each of our processes that all calls share.
 
-A relay costs a tenth of a second, so the attachment without a fence is kept as long as the box lives; it does
-not keep the box awake, calls do. A worker's attachment is its own.
+A relay costs a tenth of a second (see `relay`; whoever makes a container needs none), so the attachment
+without a fence is kept as long as the box lives; it does not keep the box awake, calls do. A worker's
+attachment is its own.
 """
 
 import asyncio
@@ -184,15 +185,15 @@ class DockerRuntime:
             if container is not None and container.state == "running" and box.is_outdated(container):
                 with contextlib.suppress(WorkspaceBusy):
                     await self.stop(box.job_id)
-            container = await box.awake()
+                container = await box.inspect()
+            container = await box.awake(container)
             if fence is not None:
                 await box.settle(container)
             try:
                 return await self._greet(box, fence)
             except BoxDied as error:
                 # It was about to end, or never came up.
-                log = await box.log_tail()
-                problem = SandboxUnavailable(f"{error}: {log}" if log else str(error))
+                problem = SandboxUnavailable(f"{error}: {box.words}" if box.words else str(error))
         raise problem
 
     async def _greet(self, box: DockerBox, fence: int | None, call: str = "") -> Channel:
@@ -225,7 +226,7 @@ class DockerRuntime:
             return None
         if container.state == "paused":
             async with self._places.taken(box.job_id):
-                await box.awake()
+                await box.awake(container)
         return channel
 
     def _known(self, job_id: UUID) -> Channel | None:

@@ -32,7 +32,7 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
         box = DockerBox(company, mark)
         try:
             await box.create()
-            await box.awake()
+            await box.awake(None)
             reader, writer = await box.open()
             channel = await attach(reader, writer, fence=0, patience=patience)
             workspace = WorkerAttachment(channel, recipe.image, lambda: None, lambda _: None)

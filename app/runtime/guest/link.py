@@ -172,6 +172,7 @@ class Link:
         self._pings = 0
         self._turn = asyncio.Lock()
         self._bye = ""
+        self._greeted = False
         self.lost: LinkLost | None = None
         self.heard = asyncio.get_running_loop().time()
 
@@ -180,6 +181,7 @@ class Link:
 
     async def greet(self, hello: Json) -> None:
         self.send(HELLO, 0, encode_object(hello))
+        self._greeted = True
         await self._writer.drain()
 
     async def greeting(self) -> Json:
@@ -211,7 +213,7 @@ class Link:
     async def _read_frames(self) -> None:
         buffer = bytearray()
         handled = 0
-        while chunk := await self._reader.read(MAX_FRAME):
+        while not self._bye and (chunk := await self._reader.read(MAX_FRAME)):
             self.heard = asyncio.get_running_loop().time()
             buffer += chunk
             at = 0
@@ -260,6 +262,8 @@ class Link:
         self.send(PING, 0)
 
     def bye(self, reason: str) -> None:
+        """The serving end's last word. Where the connection is a container's own output it is the only sign
+        of the end, for the engine does not pass that on."""
         self.send(BYE, 0, encode_object({"reason": reason}))
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
@@ -277,6 +281,8 @@ class Link:
                 raise LinkLost("the connection closed", self._bye) from error
 
     def close(self) -> None:
+        if self._on_open is not None and self._greeted:
+            self.bye("closed")
         self._writer.close()
 
     def _end(self, lost: LinkLost) -> None:
@@ -284,7 +290,7 @@ class Link:
         for stream in list(self._streams.values()):
             stream.on_lost(lost)
         self._streams.clear()
-        self._writer.close()
+        self.close()
 
     def _on_frame(self, kind: int, ident: int, payload: bytes) -> None:
         if ident == 0:
@@ -305,7 +311,7 @@ class Link:
         elif kind == PONG and self._pings:
             self._pings -= 1
         elif kind == BYE and not serving:
-            self._bye = str(parse_object(payload).get("reason", ""))[:40]
+            self._bye = str(parse_object(payload).get("reason", ""))[:40] or "closed"
         else:
             raise Violation(f"an unexpected frame of kind {kind}")
 

@@ -1,4 +1,5 @@
-"""Attachments that come through a relay: a process of another user, which the engine starts in our box.
+"""How attachments come into a container: one is our own stdin and stdout, for whoever made the container; all
+others come through a relay, a process of another user, which the engine starts in our box.
 
 The relay hands over its stdin and stdout and waits until they are done with; it copies nothing. Our address
 is abstract, so no file of the job can stand in for it, and it is taken as long as the box lives. Who calls is
@@ -30,7 +31,7 @@ class RelayServer:
         self._listener.bind(ADDRESS)
         self._listener.listen(BACKLOG)
         self._listener.setblocking(False)
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving = {asyncio.create_task(self._serve_our_own(*_own_ends()))}
         self._accepting = asyncio.create_task(self._accept())
 
     def close(self) -> None:
@@ -44,6 +45,13 @@ class RelayServer:
             serving = asyncio.create_task(self._serve(relay))
             self._serving.add(serving)
             serving.add_done_callback(self._serving.discard)
+
+    async def _serve_our_own(self, stdin: int, stdout: int) -> None:
+        """As soon as somebody speaks, whenever that is."""
+        await _readable(stdin)
+        reader, writer = await _streams(stdin, stdout)
+        await self._on_connection(reader, writer)
+        await writer.flushed()
 
     async def _serve(self, relay: socket.socket) -> None:
         with relay:
@@ -83,19 +91,33 @@ def _uid_of(relay: socket.socket) -> int:
 async def _handed_over(relay: socket.socket) -> tuple[int, int]:
     """The relay's stdin and stdout. Raises OSError, ValueError."""
     relay.setblocking(False)
-    readable = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(relay, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(relay)
+    await _readable(relay.fileno())
     _, descriptors, _, _ = socket.recv_fds(relay, 1, 2)
     if len(descriptors) != 2:
         for descriptor in descriptors:
             os.close(descriptor)
         raise ValueError("the relay handed over something else than stdin and stdout")
     return descriptors[0], descriptors[1]
+
+
+def _own_ends() -> tuple[int, int]:
+    """Our stdin and stdout, taken from where those whom we start would inherit them."""
+    ends = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return ends
+
+
+async def _readable(descriptor: int) -> None:
+    readable = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 async def _streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, PipeWriter]:

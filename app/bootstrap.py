@@ -123,7 +123,12 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
     )
     host = find_engine(settings.docker_host) or USUAL_ENGINE
     return DockerRuntime(
-        host, instance, recipe, max_boxes=settings.workspaces_max, rest_s=settings.workspace_idle_s
+        host,
+        instance,
+        recipe,
+        max_boxes=settings.workspaces_max,
+        rest_s=settings.workspace_idle_s,
+        spare_boxes=settings.workspace_pool,
     )
 
 

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """When a container has a network: never, for an app's install step, always. Local boxes have none."""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
+    workspace_pool: int = Field(default=0, ge=0)
+    """Containers that are made in advance."""
     preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)

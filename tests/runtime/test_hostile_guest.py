@@ -244,7 +244,7 @@ async def test_greetings(hello: bytes, problem: type[RuntimeProblem]) -> None:
 
 
 async def test_a_goodbye_gives_its_reason() -> None:
-    bye = as_json(BYE, 0, {"reason": "fence"})
+    bye = as_json(BYE, 0, {"reason": "fence"}) + as_json(BYE, 0, {"reason": "closed"})
     with pytest.raises(FenceLost):
         async with greeted(lambda at: bye + frame(RESET, at)) as (workspace, _):
             await workspace.read("a")

@@ -21,6 +21,9 @@ from app.runtime.docker.relay import COMMAND, EngineReader, EngineWriter
 from app.runtime.workspace import FenceLost, SandboxUnavailable
 
 INSTANCE, JOB, GUEST, FENCE = "boardroom.instance", "boardroom.job", "boardroom.guest", "boardroom.fence"
+POOL = "boardroom.pool"
+"""The name that a box had which was made in advance (see `pool`): its volumes keep it."""
+UUID_LENGTH = 36
 ROUNDS = 50
 GONE_S = 30.0
 DEATH_S = 0.5
@@ -47,9 +50,29 @@ class Company:
     def labels(self) -> dict[str, str]:
         return {INSTANCE: self.instance, **self.marks}
 
+    @property
+    def pool(self) -> str:
+        """What the names of containers begin with that are nobody's yet."""
+        return f"boardroom-{self.instance}-pool-"
+
     @cached_property
     def network(self) -> Network:
         return Network(self.engine, self.instance, self.labels, self.recipe.network)
+
+    def job_of(self, name: str) -> UUID | None:
+        """Whose container that is; a label cannot say it of one that was adopted."""
+        return None if name.startswith(self.pool) else id_in(name)
+
+    async def remove_spare(self, name: str) -> None:
+        """All of a box that was made in advance, its claim last."""
+        await self.engine.remove(name)
+        for part in ("app", "scratch", "claim"):
+            await self.engine.remove_volume(f"{name}-{part}")
+
+
+def id_in(name: str) -> UUID:
+    """A container's name ends in its job's id, or its own."""
+    return UUID(name[-UUID_LENGTH:])
 
 
 class DockerBox:
@@ -58,21 +81,37 @@ class DockerBox:
     def __init__(self, company: Company, job_id: UUID) -> None:
         self.job_id = job_id
         self.name = f"boardroom-{company.instance}-{job_id}"
+        self._company = company
         self._engine = company.engine
         self._recipe = company.recipe
         self._network = company.network
         self._labels = {**company.labels, JOB: str(job_id)}
         self._ends: Stream | None = None
-        """Those of the guest itself, as long as they are ours to take: it was we who made the container."""
+        """Those of the guest itself, as long as they are ours to take: it was we who made or adopted it."""
         self._reader: EngineReader | None = None
+        self._files = ""
 
     async def exists(self) -> bool:
         """Whether it has files; the container may have been lost."""
-        return await self._engine.has_volume(f"{self.name}-app")
+        labels = await self._engine.volume(f"{self.name}-app")
+        self._files = (labels or {}).get(POOL, self.name)
+        return labels is not None
 
     async def create(self) -> None:
         """Its files, that is; the rest is made with the container. Harmless when it is there."""
-        await self._engine.create_volume(f"{self.name}-app", self._labels)
+        labels = await self._engine.mark(f"{self.name}-app", self._labels)
+        self._files = labels.get(POOL, self.name)
+
+    async def adopt(self, spare: str) -> None:
+        """Take a box that is claimed for this job. Its volumes keep their names: one that would be this box's
+        own says where the files are instead, unless somebody has made it already."""
+        labels = await self._engine.mark(f"{self.name}-app", {**self._labels, POOL: spare})
+        self._files = labels.get(POOL, self.name)
+        if self._files != spare:
+            await self._company.remove_spare(spare)
+        elif await self._engine.rename(spare, self.name):
+            with _gone_meanwhile():
+                self._ends = await self._engine.join(self.name)
 
     async def note_fence(self, fence: int) -> None:
         """Remember the highest fence beyond the life of a guest, as an empty volume that says so. Of two that
@@ -125,22 +164,25 @@ class DockerBox:
 
     async def _make(self) -> Container | None:
         """The container, made and started; None when there is one already, or it has gone meanwhile."""
+        if not self._files:
+            await self.exists()
         labels = {**self._labels, GUEST: self._recipe.version}
+        config = container_config(self._recipe, self._files, labels)
         made = Container("", "running", labels, networks=frozenset({NO_NETWORK}))
         try:
-            if not await self._engine.create(self.name, container_config(self._recipe, self.name, labels)):
+            if not await self._engine.create(self.name, config):
                 return None
         except EngineRefused as refusal:
             if refusal.status == NOT_FOUND:
                 raise SandboxUnavailable(f"{no_image(self._recipe)} {MAKE_IMAGE}") from refusal
             raise
+        await self.leave()
         with _gone_meanwhile():
             self._ends = await self._engine.join(self.name)
             try:
                 await self._start(made)
             except SandboxUnavailable:
-                await self._ends.close()
-                self._ends = None
+                await self.leave()
                 raise
             return made
         return None
@@ -156,6 +198,12 @@ class DockerBox:
             stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
         self._reader = EngineReader(stream, self.autopsy)
         return self._reader, EngineWriter(stream, self._reader)
+
+    async def leave(self) -> None:
+        """Give the guest's own ends back, if they were not used."""
+        if self._ends is not None:
+            await self._ends.close()
+            self._ends = None
 
     @property
     def words(self) -> str:
@@ -188,7 +236,10 @@ class DockerBox:
         async with _in_time(f"the container {self.name} is not gone yet"):
             while await self.inspect() is not None:
                 await self._engine.remove(self.name)
-        for volume in await self._engine.volumes(self._labels):
+        volumes = await self._engine.volumes(self._labels)
+        for spare in {labels[POOL] for labels in volumes.values() if POOL in labels}:
+            await self._company.remove_spare(spare)
+        for volume in volumes:
             await self._engine.remove_volume(volume)
 
 

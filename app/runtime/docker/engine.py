@@ -13,6 +13,7 @@ import aiodocker
 import aiohttp
 from aiodocker.networks import DockerNetwork
 from aiodocker.stream import Stream
+from aiodocker.volumes import DockerVolume
 from yarl import URL
 
 from app.runtime.workspace import EngineAway, SandboxUnavailable
@@ -21,7 +22,7 @@ CONNECT_S = 5.0
 CALL_S = 120.0
 """An engine under load takes its time to make or remove a container."""
 
-FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 403, 404, 409
 KILLED = 128 + signal.SIGKILL
 AWAY = (900, 502, 504)
 """For an engine that cannot be reached: aiodocker's own number, and what a proxy before the engine says."""
@@ -116,6 +117,13 @@ class Engine:
         with self._asked() as docker:
             await docker.containers.container(name).start()
 
+    async def rename(self, name: str, new: str) -> bool:
+        """Not when there is none of that name (any more), or there is one of the new name."""
+        with self._asked(BAD_REQUEST, NOT_FOUND, CONFLICT) as docker:
+            await docker.containers.container(name).rename(new)
+            return True
+        return False
+
     async def unpause(self, name: str) -> None:
         """Harmless when it is not paused."""
         with self._asked(CONFLICT) as docker:
@@ -160,11 +168,18 @@ class Engine:
         with self._asked() as docker:
             await docker.volumes.create({"Name": name, "Labels": dict(labels)})
 
-    async def has_volume(self, name: str) -> bool:
+    async def mark(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """A volume that is there for its labels. Of those who make it at once the first one's stand, and all
+        are told these."""
+        await self.create_volume(name, labels)
+        return await self.volume(name) or {}
+
+    async def volume(self, name: str) -> Mapping[str, str] | None:
+        """Its labels; None when there is no such volume."""
         with self._asked(NOT_FOUND) as docker:
-            await docker.volumes.get(name)
-            return True
-        return False
+            labels: Mapping[str, str] = (await DockerVolume(docker, name).show())["Labels"] or {}
+            return labels
+        return None
 
     async def volumes(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
         """The labels of all volumes that have these, by name."""
@@ -175,7 +190,7 @@ class Engine:
     async def remove_volume(self, name: str) -> None:
         """Refused while a container has it."""
         with self._asked(NOT_FOUND) as docker:
-            await aiodocker.volumes.DockerVolume(docker, name).delete()
+            await DockerVolume(docker, name).delete()
 
     async def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
         """Harmless when it is there."""

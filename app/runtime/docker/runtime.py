@@ -15,10 +15,11 @@ from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
 from app.runtime.docker.attachments import SharedAttachment, WorkerAttachment
-from app.runtime.docker.boxes import JOB, Company, DockerBox
+from app.runtime.docker.boxes import JOB, Company, DockerBox, id_in
 from app.runtime.docker.deaths import Deathwatch
 from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import Recipe
+from app.runtime.docker.pool import Pool
 from app.runtime.docker.trial import examine, remove_old_trials
 from app.runtime.places import Places
 from app.runtime.workspace import (
@@ -50,16 +51,19 @@ class DockerRuntime:
         *,
         max_boxes: int = 20,
         rest_s: float = 900,
+        spare_boxes: int = 0,
         patience: Patience | None = None,
     ) -> None:
         self._engine = Engine(host)
         self._ask_instance = instance
         self._recipe = recipe
-        self._max_frozen = max_boxes
-        self._places = Places(max_boxes, self._running, self._longest_idle, self.stop)
+        self._max_boxes = max_boxes
+        self._spare_boxes = spare_boxes
+        self._places = Places(max_boxes, self._running, self._longest_idle, self._make_way)
         self._rest_s = rest_s
         self._patience = patience or Patience()
         self._company: Company | None = None
+        self._pool: Pool | None = None
         self._deaths: Deathwatch | None = None
         self._shared: dict[UUID, Channel] = {}
         self._sharing: dict[UUID, asyncio.Lock] = {}
@@ -68,12 +72,17 @@ class DockerRuntime:
 
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         box = DockerBox(await self._ours(), job_id)
-        if fence is None:
-            return self._keep(SharedAttachment, box, await self._awake(box) or await self._share(box, create))
-        async with self._places.taken(job_id):
-            await self._prepare(box, create)
-            await box.note_fence(fence)
-            return self._keep(WorkerAttachment, box, await self._wake(box, fence))
+        try:
+            if fence is None:
+                channel = await self._awake(box) or await self._share(box, create)
+                return self._keep(SharedAttachment, box, channel)
+            await self._adopt(box, create)
+            async with self._places.taken(job_id):
+                await self._prepare(box, create)
+                await box.note_fence(fence)
+                return self._keep(WorkerAttachment, box, await self._wake(box, fence))
+        finally:
+            await box.leave()
 
     async def status(self, job_id: UUID) -> BoxStatus:
         box = DockerBox(await self._ours(), job_id)
@@ -134,15 +143,17 @@ class DockerRuntime:
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         frozen = [name for name, each in found.items() if each.state == "paused"]
-        jobs = [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
+        running = [company.job_of(name) for name, each in found.items() if each.state == "running"]
+        jobs = [job_id for job_id in running if job_id is not None]
         uses = await asyncio.gather(*(self._use(job_id) for job_id in jobs))
         for job_id, (busy, idle_s) in zip(jobs, uses, strict=True):
             if not busy and self._rest_s <= idle_s < math.inf:
                 await self._engine.pause(DockerBox(company, job_id).name)
-        for name in frozen[self._max_frozen :]:
+        for name in frozen[self._max_boxes :]:
             await self._engine.remove(name)
         await company.network.cut_off()
         await remove_old_trials(self._engine)
+        await self._spares(company).tend(min(self._spare_boxes, self._max_boxes - len(jobs)))
 
     async def examine(self) -> Diagnosis:
         return await examine(self._engine, self._recipe, self._patience)
@@ -152,6 +163,7 @@ class DockerRuntime:
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         await asyncio.gather(*(self._engine.remove(name) for name in found))
+        await self._spares(company).end()
         await company.network.remove()
 
     async def close(self) -> None:
@@ -170,6 +182,19 @@ class DockerRuntime:
             self._company = Company(self._engine, await self._ask_instance(), self._recipe)
             self._deaths = Deathwatch(self._company)
         return self._company
+
+    def _spares(self, company: Company) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(company)
+        return self._pool
+
+    async def _adopt(self, box: DockerBox, create: bool) -> None:
+        """Give a job that has no box one that was made in advance, if there is one. No more boxes are awake
+        afterwards than before."""
+        if self._spare_boxes and create and not await box.exists():
+            spare = await self._spares(await self._ours()).claim(box.job_id)
+            if spare is not None:
+                await box.adopt(spare)
 
     async def _prepare(self, box: DockerBox, create: bool) -> None:
         if create:
@@ -243,6 +268,7 @@ class DockerRuntime:
             async with lock:
                 channel = self._known(box.job_id)
                 if channel is None:
+                    await self._adopt(box, create)
                     async with self._places.taken(box.job_id):
                         await self._prepare(box, create)
                         channel = self._shared[box.job_id] = await self._wake(box, None)
@@ -258,15 +284,25 @@ class DockerRuntime:
         return attachment
 
     async def _running(self) -> list[UUID]:
+        """Jobs, and boxes that were made in advance."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
-        return [UUID(each.labels[JOB]) for each in found.values() if each.state == "running"]
+        return [id_in(name) for name, each in found.items() if each.state == "running"]
 
-    async def _longest_idle(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """Those in which no worker is; a guest that does not answer has been idle for ever."""
-        uses = await asyncio.gather(*(self._use(job_id) for job_id in job_ids))
-        idle = {job_id: idle_s for job_id, (busy, idle_s) in zip(job_ids, uses, strict=True) if not busy}
-        return sorted(idle, key=lambda job_id: idle[job_id], reverse=True)
+    async def _longest_idle(self, ids: Sequence[UUID]) -> list[UUID]:
+        """Those in which no worker is; a box of no job, and a guest that does not answer, has been idle for
+        ever."""
+        uses = await asyncio.gather(*(self._use(each) for each in ids))
+        idle = {each: idle_s for each, (busy, idle_s) in zip(ids, uses, strict=True) if not busy}
+        return sorted(idle, key=lambda each: idle[each], reverse=True)
+
+    async def _make_way(self, box: UUID) -> None:
+        company = await self._ours()
+        spare = f"{company.pool}{box}"
+        if await self._engine.inspect(spare) is None:
+            await self.stop(box)
+        elif not await self._spares(company).discard(spare):
+            raise WorkspaceBusy("a job has just adopted it")
 
     async def _use(self, job_id: UUID) -> tuple[bool, float]:
         """Whether a worker is in the box, and for how many seconds it has been idle."""

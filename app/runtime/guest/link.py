@@ -311,7 +311,7 @@ class Link:
         elif kind == PONG and self._pings:
             self._pings -= 1
         elif kind == BYE and not serving:
-            self._bye = str(parse_object(payload).get("reason", ""))[:40] or "closed"
+            self._bye = self._bye or str(parse_object(payload).get("reason", ""))[:40] or "closed"
         else:
             raise Violation(f"an unexpected frame of kind {kind}")
 

@@ -28,11 +28,15 @@ def home() -> Iterator[Path]:
         wait_for(lambda: not processes_of(Path(folder)), 30)
 
 
-@pytest.fixture(scope="module")
-def environment(home: Path) -> Mapping[str, str]:
+def small_environment(home: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     small = {"LEASE_S": "2", "SWEEP_S": "0.5", "REHEARSAL_PACE": "0"}
     return {**kept, **small, "DATA_DIR": str(home), "PORT": "0", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path) -> Mapping[str, str]:
+    return small_environment(home)
 
 
 Boardroom = Callable[..., "subprocess.CompletedProcess[str]"]

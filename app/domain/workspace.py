@@ -30,6 +30,17 @@ TEST_FILE = (
 )
 """Paths of a repository that hold tests."""
 
+STEERS_TESTS = (
+    r"(^|/)(package\.json|pyproject\.toml|setup\.cfg|tox\.ini|\.?pytest\.(ini|toml)|conftest\.py|noxfile\.py"
+    r"|[Mm]akefile|GNUmakefile|[Jj]ustfile|\.npmrc|\.mocharc[^/]*|(site|user)customize\.py)$"
+    r"|(^|/)(vite|vitest|jest|ava|playwright|karma)\.(config|workspace|setup)[^/]*$"
+    r"|(^|/)(run[_-]?)?tests?\.\w+$"
+    r"|(^|/)(unittest|_?pytest)(\.py$|/)"
+    r"|(^|/)node_modules/"
+)
+"""Paths of what decides which tests are run, how, and what their failure means; also of what would stand in
+place of a runner."""
+
 
 def resolve_path(path: str) -> str:
     """The absolute, normalised form of a client's path: absolute under `/app`, or relative to it.

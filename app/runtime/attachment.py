@@ -13,6 +13,7 @@ from app.domain.workspace import (
     MAX_SAVE_BYTES,
     NOT_ENTERED,
     ROOT,
+    STEERS_TESTS,
     TEST_FILE,
     Manifest,
     resolve_path,
@@ -208,7 +209,8 @@ class Attachment:
             "with_tests",
             commit=commit.sha,
             kept=kept,
-            pattern=TEST_FILE,
+            tests=TEST_FILE,
+            steering=STEERS_TESTS,
             deadline_s=GIT_S,
         )
         if made.sha is None:

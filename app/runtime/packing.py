@@ -8,7 +8,7 @@ from importlib import resources
 
 MODULES = (
     "ends", "frames", "link", "process", "paths", "files", "archive", "output", "web", "watch", "installing",
-    "application", "repository", "box", "checking", "bundle", "calls", "confine", "relayed", "main",
+    "application", "kept", "repository", "box", "checking", "bundle", "calls", "confine", "relayed", "main",
 )  # fmt: skip
 """In the order of their imports."""
 

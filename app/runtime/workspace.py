@@ -240,8 +240,9 @@ class Workspace(Protocol):
         """The last commit, or None in an empty repository."""
 
     async def with_tests(self, commit: Commit, kept: str) -> Commit:
-        """A commit like `commit`, but with exactly the test files (`domain.workspace.TEST_FILE`) of commit
-        `kept`; `commit` itself where all of those are in it as they were. On no branch, always the same."""
+        """A commit like `commit`, but with exactly the test files of commit `kept` and what steers them
+        (`domain.workspace.TEST_FILE`, `STEERS_TESTS`); `commit` itself where all of those are in it as they
+        were. Dependencies are those of `commit`. On no branch, always the same."""
 
     async def diff(self, old: str, new: str, limit: int) -> str:
         """What changed from one commit or tree to another, as git shows it, without lock files; its first

@@ -5,63 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.workspace import TEST_FILE
+from app.domain.workspace import STEERS_TESTS, TEST_FILE
+from app.runtime.guest.kept import put_back
 from app.store import rows
 from tests.house import TERMS, House
-from tests.pipeline.company import BACKLOG, builder, call, company
+from tests.pipeline.company import builder, call, company
 from tests.pipeline.test_bad_models import DONE, tickets
+from tests.pipeline.weakened import ABOUT, FRONT, TESTED, weakening, with_test
 from workers.agents.facts import BuildingFacts
-from workers.agents.outputs import TicketDraft
-from workers.llm.model import Answer, Question, ToolCall
+from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
-
-CHECKS = [
-    {
-        "id": "c",
-        "criterion": 0,
-        "kind": "command",
-        "run": "python3 -m unittest discover -s tests",
-        "expect_output": "OK",
-    }
-]
-FIRST, SECOND = (
-    TicketDraft.model_validate({**BACKLOG.tickets[place].model_dump(mode="json"), "checks": CHECKS})
-    for place in (1, 2)
-)
-TESTED = BACKLOG.model_copy(update={"tickets": [BACKLOG.tickets[0], FIRST, SECOND]})
-
-FRONT = """
-import pathlib, unittest
-class Front(unittest.TestCase):
-    def test_it(self):
-        self.assertIn("hello", pathlib.Path("server.py").read_text())
-"""
-ABOUT = FRONT.replace("hello", "by us")
-BREAK = call("edit_file", path="server.py", old='"/": "hello"', new='"/": "by us"')
-MORE = call("write_file", path="tests/test_about.py", content=ABOUT)
-
-WEAKER: dict[str, list[ToolCall]] = {
-    "deleted": [call("delete_file", path="tests/test_front.py")],
-    "rewritten": [call("write_file", path="tests/test_front.py", content=ABOUT)],
-    "skipped": [
-        call("edit_file", path="tests/test_front.py", old="class", new="@unittest.skip('later')\nclass")
-    ],
-}
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", WEAKER)
+@pytest.mark.parametrize("how", ["deletes tests", "puts a runner of its own in the way"])
 async def test_weakened_tests_close_nothing(house: House, how: str) -> None:
-    """The second ticket breaks the first one's page, and has its tests say that this is fine."""
-
-    def building(question: Question) -> Line:
-        facts = BuildingFacts.model_validate_json(question.messages[0].text)
-        turn = sum(message.role == "assistant" for message in question.messages)
-        if facts.ticket == "Page /":
-            return builder(question) if turn != 1 else _both(question)
-        return [BREAK, MORE, *WEAKER[how], call("finish", summary="All tests pass.")][turn]
-
-    script = company(intake=lambda _: DONE, ticketing=lambda _: TESTED, building=building)
+    """All ways are in `tests/llm/test_bad_models.py`, over the wire; here it is seen what showed it."""
+    script = company(intake=lambda _: DONE, ticketing=lambda _: TESTED, building=weakening(how))
     async with house.worker(ScriptedModel(script), terms=replace(TERMS, ticket_attempts=1)):
         job_id = await house.create()
         job = await house.until_finished(job_id)
@@ -75,23 +35,19 @@ async def test_weakened_tests_close_nothing(house: House, how: str) -> None:
     assert ("regression", False) in {(item.phase, item.passed) for item in second}
 
 
-def _both(question: Question) -> Line:
-    manifest = builder(question)
-    assert isinstance(manifest, ToolCall)
-    test = call("write_file", path="tests/test_front.py", content=FRONT)
-    return Answer("", "scripted", calls=(manifest, test))
-
-
 async def test_tests_may_grow_in_files_that_were_there(house: House) -> None:
     def building(question: Question) -> Line:
         facts = BuildingFacts.model_validate_json(question.messages[0].text)
         turn = sum(message.role == "assistant" for message in question.messages)
         if facts.ticket == "Page /":
-            return builder(question) if turn != 1 else _both(question)
+            return builder(question) if turn != 1 else with_test(question)
         grown = call(
             "write_file", path="tests/test_front.py", content=FRONT + ABOUT.replace("Front", "About")
         )
-        return grown if turn == 1 else builder(question)
+        # What steers tests may be added to as well, as long as the earlier ones hold without it.
+        settings = call("write_file", path="setup.cfg", content="[tool:pytest]\naddopts = -q\n")
+        done = call("finish", summary="Tested.")
+        return builder(question) if turn == 0 else [grown, settings, done][turn - 1]
 
     script = company(intake=lambda _: DONE, ticketing=lambda _: TESTED, building=building)
     async with house.worker(ScriptedModel(script)):
@@ -116,3 +72,60 @@ async def test_tests_may_grow_in_files_that_were_there(house: House) -> None:
 )
 def test_what_a_test_file_is(path: str, holds: bool) -> None:
     assert bool(re.search(TEST_FILE, path)) is holds
+
+
+@pytest.mark.parametrize(
+    ("path", "steers"),
+    [
+        ("package.json", True),
+        ("web/pyproject.toml", True),
+        ("pytest.ini", True),
+        (".pytest.toml", True),
+        ("vitest.config.ts", True),
+        ("vite.config.mts", True),
+        ("jest.setup.js", True),
+        ("Makefile", True),
+        ("run_tests.sh", True),
+        ("unittest/__main__.py", True),
+        (".mocharc.yml", True),
+        ("package-lock.json", False),
+        ("requirements.txt", False),
+        ("src/contest.py", False),
+        ("server.py", False),
+        ("boardroom.json", False),
+    ],
+)
+def test_what_steers_tests(path: str, steers: bool) -> None:
+    assert bool(re.search(STEERS_TESTS, path)) is steers
+
+
+PACKAGE = b'{"name": "a", "scripts": {"test": "vitest run"}, "dependencies": {"x": "1"}}'
+PROJECT = b'[project]\nname = "a"\n\n[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "then", "now", "holds", "lacks"),
+    [
+        ("package.json", PACKAGE, PACKAGE.replace(b"vitest run", b"true"), '"vitest run"', '"true"'),
+        ("package.json", PACKAGE, PACKAGE.replace(b'"test":', b'"pretest": "rm -r", "test":'), "", "rm"),
+        ("package.json", PACKAGE, PACKAGE.replace(b'"1"', b'"1", "y": "2"'), '"y": "2"', "?"),
+        ("package.json", PACKAGE, b"no JSON", '"vitest run"', "no JSON"),
+        ("package.json", PACKAGE, PACKAGE.replace(b'"name"', b'"jest": {"roots": []}, "name"'), "", "roots"),
+        ("pyproject.toml", PROJECT, PROJECT.replace(b'["tests"]', b'["other"]'), '["tests"]', "other"),
+        ("pyproject.toml", PROJECT, b'tool.pytest.addopts = "--co"\n' + PROJECT, '["tests"]', "--co"),
+        ("pyproject.toml", PROJECT, PROJECT.replace(b'"a"', b'"a"\ndependencies = ["y"]'), '["y"]', "?"),
+        ("Makefile", b"test:\n\tpytest\n", b"test:\n\ttrue\n", "pytest", "true"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_place_of_it(path: str, then: bytes, now: bytes, holds: str, lacks: str) -> None:
+    """What steers tests is as it was; what the app depends on is as it is."""
+    stands = put_back(path, then, now).decode()
+    assert holds in stands
+    assert lacks not in stands
+
+
+def test_a_change_no_test_can_tell_is_none() -> None:
+    more = b'{"name": "b", "scripts": {"test": "vitest run", "lint": "eslint ."}, "dependencies": {"y": "2"}}'
+    assert put_back("package.json", PACKAGE, more) == more
+    grown = PROJECT.replace(b'name = "a"', b'name = "a"\ndependencies = ["y"]')
+    assert put_back("pyproject.toml", PROJECT, grown) == grown

@@ -130,12 +130,17 @@ async def observe(
 
 
 _NO_TEST = re.compile(
-    r"^(Ran 0 tests|collected 0 items|no tests ran|# tests 0$|No test files found)", re.M | re.I
+    r"^(Ran 0 tests|collected 0 items|no tests (ran|collected)|[#ℹ] (tests|pass) 0$|No test files found"
+    r"|Ran (\d+) tests? in .*\n+OK \(skipped=\4\)$"
+    r"|(=+ )?\d+ (skipped|deselected|tests? collected)(, \d+ (skipped|deselected|warnings?))* in "
+    r"|\s*Tests:?\s+\d+ skipped(, \d+ total| \(\d+\))$)",
+    re.M | re.I,
 )
+"""What the runners of the profiles say when they ran nothing, skipped all, or only listed it."""
 
 
 def _unless_empty(result: CheckResult) -> CheckResult:
-    """A test run without a test shows nothing, whatever its exit code."""
+    """A test run in which no test was run shows nothing, whatever its exit code."""
     if not result.passed or not _NO_TEST.search(result.output_tail):
         return result
     return replace(result, passed=False, output_tail=f"{result.output_tail}\nNo test was run.")

@@ -1,8 +1,8 @@
 """Tests that closed a ticket count as they were then: nobody closes a later one by weakening them.
 
-Where a commit has changed or deleted test files that a closed ticket left, the ticket's commands are run on
-that commit with the test files as they were. What the client changed between two runs is the client's word
-and counts as it is when the run begins to build.
+Where a commit has changed or deleted test files that a closed ticket left, or what decides which tests are
+run and what their failure means, the ticket's commands are run on that commit with those files as they were.
+What the client changed between two runs is the client's word and counts as it is when building begins.
 """
 
 from dataclasses import dataclass

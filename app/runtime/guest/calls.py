@@ -137,7 +137,7 @@ async def show(call: Call) -> Json:
 
 async def with_tests(call: Call) -> Json:
     args = call.args
-    made = await call.box.repository.with_tests(args["commit"], args["kept"], args["pattern"])
+    made = await call.box.repository.with_tests(args["commit"], args["kept"], args["tests"], args["steering"])
     return {"sha": made[0], "tree": made[1]} if made else {}
 
 

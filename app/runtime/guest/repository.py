@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from .kept import MIXED, put_back
 from .paths import Refused
 
 EXCLUDED = """\
@@ -133,28 +134,48 @@ class Repository:
             await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
             os.unlink(f"{folder}.index")
 
-    async def with_tests(self, commit: str, kept: str, pattern: str) -> tuple[str, str] | None:
-        """A commit like `commit` with the files of `kept` that match `pattern`, and no others that do; None
-        where `commit` has all of those as they are. The same two always make the same commit."""
+    async def with_tests(self, commit: str, kept: str, tests: str, steering: str) -> tuple[str, str] | None:
+        """A commit like `commit` with the files of `kept` that match one of the patterns, and no others that
+        do; None where nothing of those was changed, deleted or, if it matches `steering`, added. Of what
+        steers tests the new dependencies stay (`kept`). The same two always make the same commit."""
         async with self._lock:
             raw = await self._raw("diff-tree", "-r", "-z", "--no-renames", kept, commit)
             fields = os.fsdecode(raw).split("\0")
             pairs = zip(fields[::2], fields[1::2], strict=False)
-            tests = [(meta.split(), path) for meta, path in pairs if re.search(pattern, path)]
-            put_back = [f"{meta[0][1:]},{meta[2]},{path}" for meta, path in tests if meta[4] != "A"]
-            if not put_back:
+            ours = [(meta.split(), path) for meta, path in pairs if re.search(f"{tests}|{steering}", path)]
+            added = [path for meta, path in ours if meta[4] == "A"]
+            back = [(meta, path, await self._blob_then(meta, path)) for meta, path in ours if meta[4] != "A"]
+            entries = [f"{meta[0][1:]},{blob},{path}" for meta, path, blob in back if blob != meta[3]]
+            if not entries and not any(re.search(steering, path) for path in added):
                 return None
-            added = [path for meta, path in tests if meta[4] == "A"]
             index = {"GIT_INDEX_FILE": f"{self._index}.tests"}
             await self._git("read-tree", commit, env=index)
             await self._git("update-index", "--force-remove", "--", *added, env=index)
-            entries = [word for entry in put_back for word in ("--cacheinfo", entry)]
-            await self._git("update-index", "--add", *entries, env=index)
+            words = [word for entry in entries for word in ("--cacheinfo", entry)]
+            await self._git("update-index", "--add", *words, env=index)
             tree = await self._git("write-tree", env=index)
-            words = f"{commit[:10]} with the tests of {kept[:10]}"
-            made = await self._git("commit-tree", tree, "-p", commit, "-m", words, env=TIMELESS)
+            said = f"{commit[:10]} with the tests of {kept[:10]}"
+            made = await self._git("commit-tree", tree, "-p", commit, "-m", said, env=TIMELESS)
             await self._git("update-ref", f"refs/boardroom/tests/{made}", made)
             return made, tree
+
+    async def _blob_then(self, meta: list[str], path: str) -> str:
+        """What the file was, as far as tests can tell; `meta` is its line of a raw diff."""
+        _, _, then, now, how = meta
+        if how != "M" or not path.endswith(MIXED):
+            return then
+        blobs = [await self._raw("cat-file", "blob", sha) for sha in (then, now)]
+        merged = put_back(path, *blobs)
+        if merged in blobs:
+            return (then, now)[blobs.index(merged)]
+        return await self._git("hash-object", "-w", "--no-filters", self._beside(merged))
+
+    def _beside(self, content: bytes) -> str:
+        """The path of a file of ours with this content."""
+        path = f"{self._index}.kept"
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
 
     async def diff(self, old: str, new: str) -> bytes:
         """What changed between two trees or commits, without `UNSHOWN` files."""

@@ -7,22 +7,26 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
 from app.domain.job import FINISHED
+from app.store import rows
 from app.store.tables import Job
 from tests.house import TERMS, House
 from tests.llm import server as wire
 from tests.llm.company import Misfortunes, plays
 from tests.llm.conftest import lineup
 from tests.llm.server import Exchange, Move, Server, refuses, says, sends
-from tests.pipeline.company import PRD, REQUIREMENTS, builder, call, company
+from tests.pipeline.company import BACKLOG, PRD, REQUIREMENTS, builder, call, company
+from tests.pipeline.weakened import FIRST, TESTED, WEAKER, weakening
 from workers.agents.facts import BuildingFacts
-from workers.agents.outputs import ClientReply, Requirements
+from workers.agents.outputs import Backlog, ClientReply, Requirements
 from workers.llm.model import Answer, Question, ToolCall
 from workers.llm.scripted import Line
 from workers.pipeline.attempt import MAX_SAME
+from workers.pipeline.evidence import closed_by_checks
 from workers.pipeline.ladder import Rung
 
 TRIES, ASKS = 3, 3
@@ -42,6 +46,9 @@ class Case:
     requests: int
     misfortunes: Misfortunes
     building: Callable[[Question], Line] = builder
+    backlog: Backlog = BACKLOG
+    closed: frozenset[str] = frozenset()
+    """Titles of tickets that have to be done, and no others; empty: whatever."""
 
 
 def _unreachable(move: Move, tries: int = TRIES) -> Case:
@@ -64,6 +71,12 @@ def _lazy(line: Line, *, for_ever: bool = False) -> Case:
         return line if for_ever or len(question.messages) == 1 else call("finish", summary="All tests pass!")
 
     return Case("checks_failed", BEFORE_BUILDING + (Rung.FRESH + 1) * MAX_SAME, {}, building)
+
+
+def _weakens(how: str) -> Case:
+    """A builder whose first page is good; the second ticket breaks it, and its tests do not tell."""
+    most = BEFORE_BUILDING + 3 + (Rung.FRESH + 1) * 4
+    return Case("checks_failed", most, {}, weakening(how), TESTED, frozenset({FIRST.title}))
 
 
 def _astray(*lines: Line) -> Case:
@@ -100,6 +113,9 @@ _SILENT: dict[str, Move] = {
 ON_THE_WIRE: dict[str, Case] = {
     **{f"server: {name}, for ever": _unreachable(move) for name, move in _SILENT.items()},
     **{f"server: {name}, twice, then well, then 400": _comes_back(move) for name, move in _SILENT.items()},
+    "server: 500 in mid-build, for ever": Case(
+        "model_unavailable", BEFORE_BUILDING + TRIES, {"building": refuses(500)}
+    ),
     "server: 429, come back in an hour": _unreachable(refuses(429, retry_after="3600"), 1),
     "server: no credit": _unreachable(refuses(429, "quota", "insufficient_quota"), 1),
     "server: 400": _unreachable(refuses(400, "context length exceeded"), 1),
@@ -110,6 +126,7 @@ ON_THE_WIRE: dict[str, Case] = {
     "answer: empty": _unusable(says("")),
     "answer: a refusal": _unusable(says("I cannot help with that.", finish="content_filter")),
     "answer: prose": _unusable(says("Well, I would begin with the users. " * 20)),
+    "answer: cut off by its length": _unusable(says('{"summary": "x', finish="length")),
     "answer: 200 KB": _unusable(says("x" * 200_000)),
     "answer: a flood": _unusable(wire.never_ends),
     "answer: a call instead": _unusable(says("", ToolCall("1", "fly", "{}"))),
@@ -131,6 +148,10 @@ BUILDERS: dict[str, Case] = {
     "builder: a command without end": _lazy(call("run_command", command="tail -f /dev/null", timeout_s=1)),
     "builder: rm -rf /app": _lazy(call("run_command", command="rm -rf /app; kill -9 -1")),
     "builder: a start command that is a lie": _lazy(call("write_file", path="boardroom.json", content=LIE)),
+    **{f"builder: {how}": _weakens(how) for how in WEAKER},
+    "builder: resets in mid-build, then the work": Case(
+        "verified", 40, {"building": [wire.resets_mid_stream, wire.resets_at_once]}
+    ),
     "builder: a fork bomb, then the work": _astray(call("run_command", command=FORK_BOMB, timeout_s=1)),
     "builder: orders from a file, then the work": _astray(
         call("write_file", path="TODO.md", content=POISON),
@@ -142,11 +163,13 @@ BUILDERS: dict[str, Case] = {
 
 @dataclass(frozen=True)
 class Ending:
-    """How a case ended; `attempts` are the entered requests and `asked` those that the server saw."""
+    """How a case ended; `attempts` are the entered requests and `asked` those that the server saw, `closed`
+    the titles of tickets that are done."""
 
     job: Job
     attempts: list[Any]
     asked: list[Exchange]
+    closed: set[str]
 
     @property
     def how(self) -> str:
@@ -178,9 +201,16 @@ async def play(house: House, server: Server, cases: Mapping[str, Case], slots: i
         ids = [await house.create(_idea(place)) for place in range(len(names))]
         await house.until(all_finished, within_s=WITHIN_S)
     return {
-        name: Ending(await house.job(job_id), await house.attempts(job_id), asked[place])
+        name: Ending(
+            await house.job(job_id), await house.attempts(job_id), asked[place], await _closed(house, job_id)
+        )
         for place, (name, job_id) in enumerate(zip(names, ids, strict=True))
     }
+
+
+async def _closed(house: House, job_id: UUID) -> set[str]:
+    async with house.resources.look() as session:
+        return {ticket.title for ticket in closed_by_checks(await rows.tickets(session, job_id))}
 
 
 def _idea(place: int) -> str:
@@ -199,6 +229,7 @@ def _move(case: Case, place: int) -> Move:
     script = company(
         intake=lambda _: ClientReply(reply="Thank you.", done=True, summary=idea),
         analysis=lambda _: Requirements(summary=idea, requirements=REQUIREMENTS),
+        ticketing=lambda _: case.backlog,
         prd=lambda _: PRD.model_copy(update={"title": idea}),
         building=case.building,
     )

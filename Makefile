@@ -33,7 +33,7 @@ workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_H
 	@scripts/workspace-image
 
 test: venv-dev  ## the tests, on real parts; ALL=1 adds the long ones
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(ALL),,not long)"
+	@$(BIN)/python -m pytest -n 3 --dist loadscope -m "$(if $(ALL),,not long)"
 
 tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was changed
 	@$(BIN)/python -m tests.recorded.record

@@ -9,15 +9,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+from xdist.remote import Producer
 
 from app.embedded import stack as embedded
 from app.store.database import async_url
 from app.store.migrate import migrate
 from tests.house import House, open_house
+from tests.together import Together
 
 # Services under test build in local boxes even where there is an engine: containers have tests of their own.
 os.environ.setdefault("WORKSPACE_RUNTIME", "local")
@@ -35,6 +37,10 @@ MAY_BLOCK = (
     ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files; nothing else runs meanwhile
 )
 """Where a blocking call is known and harmless: (end of the file's path, function)."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    return Together(config, log)
 
 
 @dataclass(frozen=True)
@@ -99,17 +105,24 @@ def redis_url(parts: Parts) -> str:
     return parts.redis_url
 
 
+@pytest.fixture(scope="session")
+def blockbuster() -> BlockBuster:
+    made = BlockBuster(["app", "workers"])
+    for function in made.functions.values():
+        for file, name in MAY_BLOCK:
+            function.can_block_in(file, name)
+    return made
+
+
 @pytest.fixture(autouse=True)
-def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+def no_blocking_calls(request: pytest.FixtureRequest, blockbuster: BlockBuster) -> Iterator[None]:
     """A call of ours that blocks the event loop fails the test, unless the test is marked `may_block`."""
     if request.node.get_closest_marker("may_block"):
         yield
         return
-    with blockbuster_ctx(["app", "workers"]) as blockbuster:
-        for function in blockbuster.functions.values():
-            for file, name in MAY_BLOCK:
-                function.can_block_in(file, name)
-        yield
+    blockbuster.activate()
+    yield
+    blockbuster.deactivate()
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from app.embedded.datadir import DataDir
 from tests.cli.conftest import Boardroom, Popen, wait_until_ready
 from tests.embedded.conftest import command_line, processes_of, wait_for
 
-pytestmark = pytest.mark.xdist_group("up")
-
 PASSWORD, ANOTHER = "correct horse battery", "staple correct horse"
 
 

@@ -27,7 +27,7 @@ class Running:
         return self.url.replace("http://", "ws://")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     data_dir = tmp_path_factory.mktemp("up") / "data"
     env = {

@@ -11,8 +11,6 @@ from websockets.exceptions import ConnectionClosed
 from tests.e2e.conftest import Running
 from tests.e2e.guide_client import KINDS, ORDER, GuideClient
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 IDEA = (
     "A reading list for our book club: each book has a title, an author and a rating. The members use it on"
     " their phones, because the paper list gets lost, and it is good when everybody sees what we read next."

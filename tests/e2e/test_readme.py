@@ -8,8 +8,6 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Running
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.mark.long
 @pytest.mark.timeout(120)

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 import orjson
+from sqlalchemy.orm import configure_mappers
 
 from app.domain.job import FINISHED
 from app.events.redis import RedisBus, open_redis
@@ -32,7 +33,7 @@ from workers.llm.lineup import Lineup
 from workers.llm.model import Answer, Hear, Question
 from workers.llm.scripted import ScriptedModel
 
-TERMS = Terms(slots=1, lease_s=0.15, sweep_s=0.02)
+TERMS = Terms(slots=1, lease_s=0.3, sweep_s=0.1)
 MOST_DEATHS = 400
 
 
@@ -86,6 +87,7 @@ async def work(database_url: str, redis_url: str, boxes: Path, job_id: UUID, cal
 
 def main() -> int:
     database_url, redis_url, boxes, job, calls = sys.argv[1:]
+    configure_mappers()  # once, not in each worker
     for death in range(MOST_DEATHS):
         pid = os.fork()
         if pid == 0:

@@ -69,7 +69,9 @@ class Shown:
     def browser(self, host: str | None = None, **options: Any) -> httpx.AsyncClient:
         """A client on the preview's origin (names are not resolved here)."""
         headers = {"Host": host or self.host, **options.pop("headers", {})}
-        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=20, **options)
+        return httpx.AsyncClient(
+            base_url=self.service.url, headers=headers, timeout=20, verify=False, **options
+        )
 
     async def get(self, path: str = "/", **options: Any) -> httpx.Response:
         async with self.browser() as browser:

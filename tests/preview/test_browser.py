@@ -7,10 +7,7 @@ import pytest
 from tests.preview.browser import PROGRAM, browse
 from tests.preview.conftest import Shown
 
-pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="There is no Chromium or Chrome on PATH."),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="There is no Chromium or Chrome on PATH.")
 
 ADD = """
 document.querySelector("input").value = "Emma & <b>Knightley</b>"

@@ -19,8 +19,6 @@ from tests.rehearsal.company import Company, Ticket
 from tests.rehearsal.ground import free_port, request
 from workers.agents.facts import KnownTicket
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
-
 IDEA = "a reading list for a book club"
 
 

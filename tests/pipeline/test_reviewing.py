@@ -1,5 +1,9 @@
 """The reviewer: read once, sent back once, and believed only as far as the service sees it."""
 
+import pytest
+
+from app.runtime import checker
+from app.runtime.guest.page import NO_BROWSER
 from tests.house import House
 from tests.pipeline.company import builder, call, company
 from tests.pipeline.test_bad_models import DONE, tickets
@@ -7,6 +11,7 @@ from workers.agents.facts import BuildingFacts, ReviewFacts
 from workers.agents.outputs import FixDraft, Review
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
+from workers.profiles.served import Served
 
 
 def fix(title: str, path: str, status: int) -> FixDraft:
@@ -48,3 +53,50 @@ async def test_what_the_reviewer_finds_is_mended_once_if_it_can_be_seen(house: H
     assert "Opened:\n- Answer /legal" in said["content"]
     assert "was seen to fail:\n- Answer /" in said["content"]
     assert said["metadata"]["model"] == "scripted"
+
+
+SEEN = FixDraft.model_validate(
+    {
+        "title": "Say welcome",
+        "description": "The front page does not greet.",
+        "requirements": ["R1"],
+        "acceptance_criteria": ["/ says welcome."],
+        "checks": [{"id": "c", "criterion": 0, "kind": "page", "path": "/", "expect_text": "welcome"}],
+    }
+)
+
+
+def _greets(question: Question) -> Line:
+    facts = BuildingFacts.model_validate_json(question.messages[0].text)
+    if facts.ticket != SEEN.title:
+        return builder(question)
+    edit = call("edit_file", path="server.py", old='"hello"', new='"hello and welcome"')
+    return edit if len(question.messages) == 1 else call("finish", summary="It greets.")
+
+
+@pytest.mark.long
+async def test_the_reviewer_may_look_with_a_browser_where_there_is_one(house: House) -> None:
+    there = await Served().browser(house.resources.runtime)
+    found = Review(message="Almost.", fixes=[SEEN])
+    model = ScriptedModel(company(intake=lambda _: DONE, building=_greets, review=[found]))
+    async with house.worker(model):
+        job_id = await house.create()
+        job = await house.until_finished(job_id, within_s=100)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    (asked,) = [question for question in model.asked if question.purpose == "review"]
+    assert ReviewFacts.model_validate_json(asked.messages[0].text).browser is there
+    opened = [(t.title, t.status) for t in await tickets(house, job_id) if t.title == SEEN.title]
+    assert opened == ([(SEEN.title, "done")] if there else [])
+
+
+async def test_what_the_reviewer_would_need_a_browser_for_is_told_and_not_opened(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checker, "_PROGRAM", f"raise SystemExit({NO_BROWSER})")
+    found = Review(message="Almost.", fixes=[SEEN])
+    async with house.worker(ScriptedModel(company(intake=lambda _: DONE, review=[found]))):
+        job_id = await house.create()
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    said = next(e["content"] for e in await house.events(job_id) if e.get("sender") == "CTO")
+    assert f"no browser to see it with:\n- {SEEN.title}" in said

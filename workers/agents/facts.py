@@ -107,7 +107,7 @@ class Reviewed(Facts):
 
 class ReviewFacts(Facts):
     """For the CTO as the reviewer: what was promised, and what the run made of it. `diff` is cut (`cut`)
-    where it is long."""
+    where it is long; with a `browser` there may be `page` checks."""
 
     prd: Prd
     requirements: list[Requirement]
@@ -116,6 +116,7 @@ class ReviewFacts(Facts):
     files: list[str]
     diff: str
     cut: bool
+    browser: bool = False
 
 
 class Failure(Facts):

@@ -1,8 +1,11 @@
 """The CTO reads what the run built against the PRD, once: passes it, or files up to three fix tickets.
 
 A ticket is opened only if one of its checks fails on the commit that was read: what the service cannot see
-broken, nobody is sent to mend.
+broken, nobody is sent to mend. A `page` check that meets no browser was not seen to fail.
 """
+
+from collections.abc import Sequence
+from enum import StrEnum
 
 from app.actions import changes
 from app.domain.ticket import TicketStatus, TicketType
@@ -10,7 +13,7 @@ from app.domain.values import clean
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows
 from app.store.tables import Run
-from workers.agents.ask import Spoken, ask, facts
+from workers.agents.ask import ask, facts
 from workers.agents.facts import Reviewed, ReviewFacts
 from workers.agents.outputs import FixDraft, Review
 from workers.agents.roles import REVIEWER
@@ -22,6 +25,21 @@ from workers.pipeline.fixing import Fix, open_fixes
 from workers.pipeline.trial import begin_of_run
 
 DIFF_CHARS = 60_000
+
+
+class Look(StrEnum):
+    """What the checks of a fix came to on the commit that was read."""
+
+    BROKEN = "broken"
+    HOLDS = "holds"
+    UNSEEN = "unseen"
+
+
+TOLD = {
+    Look.BROKEN: "Opened:",
+    Look.HOLDS: "Not opened, since none of their checks was seen to fail:",
+    Look.UNSEEN: "Not opened, since the box has no browser to see it with:",
+}
 
 
 def key(run: Run) -> str:
@@ -42,14 +60,15 @@ async def review(context: Context, workspace: Workspace, commit: Commit) -> bool
             raise ValueError(f"fixes: unknown requirements: {', '.join(sorted(unknown))}")
 
     spoken = await ask(context, "review", REVIEWER, facts(shown), Review, fits)
-    fixes = [fix for fix in spoken.value.fixes if await _seen_broken(context, workspace, commit, fix)]
+    looks = [(fix, await _look(context, workspace, commit, fix)) for fix in spoken.value.fixes]
+    fixes = [fix for fix, look in looks if look is Look.BROKEN]
     async with context.change() as change:
         changes.add_message(
             change.unit,
             change.job,
             "agent",
             REVIEWER.agent,
-            clean(_told(spoken, fixes)),
+            clean(_told(spoken.value.message, looks)),
             {"stage": "verifying", "model": spoken.model, "commit": commit.sha},
         )
         await open_fixes(change, key(change.run), [_fix(draft) for draft in fixes])
@@ -81,12 +100,15 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
         files=await toolbox.files(workspace),
         diff=diff,
         cut=len(diff.encode()) >= DIFF_CHARS,
+        browser=await context.served.browser(context.resources.runtime),
     )
 
 
-async def _seen_broken(context: Context, workspace: Workspace, commit: Commit, fix: FixDraft) -> bool:
+async def _look(context: Context, workspace: Workspace, commit: Commit, fix: FixDraft) -> Look:
     seen = [await observe(context, workspace, check, commit, "review") for check in fix.checks]
-    return any(result.checked and not result.passed for result in seen)
+    if any(result.checked and not result.passed for result in seen):
+        return Look.BROKEN
+    return Look.HOLDS if all(result.checked for result in seen) else Look.UNSEEN
 
 
 def _fix(draft: FixDraft) -> Fix:
@@ -99,16 +121,9 @@ def _fix(draft: FixDraft) -> Fix:
     )
 
 
-def _told(spoken: Spoken[Review], opened: list[FixDraft]) -> str:
-    found = spoken.value
-    lines = [found.message]
-    if opened:
-        lines += ["", "Opened:", *(f"- {fix.title}" for fix in opened)]
-    if len(found.fixes) > len(opened):
-        left = [fix for fix in found.fixes if fix not in opened]
-        lines += [
-            "",
-            "Not opened, since none of their checks was seen to fail:",
-            *(f"- {fix.title}" for fix in left),
-        ]
+def _told(message: str, looks: Sequence[tuple[FixDraft, Look]]) -> str:
+    lines = [message]
+    for look, words in TOLD.items():
+        if titles := [f"- {fix.title}" for fix, came_to in looks if came_to is look]:
+            lines += ["", words, *titles]
     return "\n".join(lines)

@@ -35,10 +35,11 @@ def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRunt
     image = settings.pop("image", os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE))
     limits = settings.pop("limits", ContainerLimits(idle_s=60))
     network = settings.pop("network", "none")
+    oci_runtime = settings.pop("oci_runtime", "")
     return DockerRuntime(
         host or proxied.get("host", ENGINE),
         name,
-        Recipe(image, limits, network=network),
+        Recipe(image, limits, oci_runtime, network),
         **settings,
     )
 

@@ -24,6 +24,8 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
 KILLED = 128 + signal.SIGKILL
+LOOK_S = 0.01
+"""How often a supervisor looks that the kernel does not wake."""
 PATIENCE_S = 10.0
 """How long a supervisor may take to clear its tree before everything in the box is killed."""
 
@@ -241,10 +243,14 @@ def _wait(child: int, control: int, deadline_s: float | None) -> tuple[int, int]
     """How the command came to its end, and its exit code in a shell's manner (128 + signal)."""
     end = None if deadline_s is None else time.monotonic() + deadline_s
     poll = select.poll()
-    poll.register(os.pidfd_open(child), select.POLLIN)
     poll.register(control, select.POLLIN | select.POLLHUP)
+    pause = 1.0
+    try:
+        poll.register(os.pidfd_open(child), select.POLLIN)
+    except OSError:  # a gVisor that has no such call
+        pause = LOOK_S
     while True:
-        left = 1.0 if end is None else min(1.0, end - time.monotonic())
+        left = pause if end is None else min(pause, end - time.monotonic())
         if left <= 0:
             return TIMED_OUT, 0
         ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}

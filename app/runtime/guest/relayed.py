@@ -3,7 +3,8 @@ others come through a relay, a process of another user, which the engine starts 
 
 The relay hands over its stdin and stdout and waits until they are done with; it copies nothing. Our address
 is abstract, so no file of the job can stand in for it, and it is taken as long as the box lives. Who calls is
-the kernel's word: the job cannot become the relay's user.
+the kernel's word: the job cannot become the relay's user. gVisor's kernel names ourselves as whoever has
+connected, so it is the sender of the message that counts; elsewhere a stranger goes before saying anything.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ from collections.abc import Awaitable, Callable
 ADDRESS = "\0boardroom"
 BACKLOG = 64
 PATIENCE_S = 10.0
+MAX_WAITING = 32
+"""Connections that have not said yet whose they are."""
 _CREDENTIALS = struct.Struct("3i")
+_ENDS = struct.Struct("2i")
 
 OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -31,6 +35,7 @@ class RelayServer:
         self._listener.bind(ADDRESS)
         self._listener.listen(BACKLOG)
         self._listener.setblocking(False)
+        self._waiting = 0
         self._serving = {asyncio.create_task(self._serve_our_own(*_own_ends()))}
         self._accepting = asyncio.create_task(self._accept())
 
@@ -55,13 +60,16 @@ class RelayServer:
 
     async def _serve(self, relay: socket.socket) -> None:
         with relay:
-            if _uid_of(relay) != self._uid:
+            if _is_stranger(relay, self._uid) or self._waiting == MAX_WAITING:
                 return
+            self._waiting += 1
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    reader, writer = await _streams(*await _handed_over(relay))
+                    reader, writer = await _streams(*await _handed_over(relay, self._uid))
             except (OSError, ValueError, TimeoutError):
                 return
+            finally:
+                self._waiting -= 1
             await self._on_connection(reader, writer)
             await writer.flushed()
 
@@ -82,21 +90,27 @@ class PipeWriter(asyncio.StreamWriter):
                 await self.wait_closed()
 
 
-def _uid_of(relay: socket.socket) -> int:
+def _is_stranger(relay: socket.socket, uid: int) -> bool:
     credentials = relay.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    uid: int = _CREDENTIALS.unpack(credentials)[1]
-    return uid
+    pid, said, _ = _CREDENTIALS.unpack(credentials)
+    return bool(pid != os.getpid() and said != uid)
 
 
-async def _handed_over(relay: socket.socket) -> tuple[int, int]:
-    """The relay's stdin and stdout. Raises OSError, ValueError."""
+async def _handed_over(relay: socket.socket, uid: int) -> tuple[int, int]:
+    """The stdin and stdout of a relay that is this user's. Raises OSError, ValueError."""
     relay.setblocking(False)
+    relay.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     await _readable(relay.fileno())
-    _, descriptors, _, _ = socket.recv_fds(relay, 1, 2)
-    if len(descriptors) != 2:
+    room = socket.CMSG_SPACE(_ENDS.size) + socket.CMSG_SPACE(_CREDENTIALS.size)
+    _, said, _, _ = relay.recvmsg(1, room)
+    parts = {kind: data for _, kind, data in said}
+    sender = parts.get(socket.SCM_CREDENTIALS, b"")
+    rights = parts.get(socket.SCM_RIGHTS, b"")
+    descriptors = struct.unpack(f"{len(rights) // 4}i", rights[: len(rights) // 4 * 4])
+    if len(descriptors) != 2 or len(sender) != _CREDENTIALS.size or _CREDENTIALS.unpack(sender)[1] != uid:
         for descriptor in descriptors:
             os.close(descriptor)
-        raise ValueError("the relay handed over something else than stdin and stdout")
+        raise ValueError("no relay of ours, or not its stdin and stdout")
     return descriptors[0], descriptors[1]
 
 

@@ -1,5 +1,5 @@
-"""Boxes on gVisor (`WORKSPACE_OCI_RUNTIME=runsc`), where the engine has it: `.ci/engine` gives it to an engine
-wherever it is installed. What it does not keep of the contract stands in docs/deployment.md."""
+"""Boxes on gVisor (`WORKSPACE_OCI_RUNTIME=runsc`), where the engine has it; docs/deployment.md says what it
+does not keep of the contract."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4

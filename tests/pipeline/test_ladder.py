@@ -122,6 +122,8 @@ async def test_a_builder_in_circles_is_shown_more_each_time_and_at_last_replaced
     assert [facts.fresh for facts in shown] == [False, False, False, True]
     first, second = (ticket for ticket in await tickets(house, job_id) if ticket.type != "epic")
     assert [(done.title, done.summary) for done in shown[0].lately] == [("Page /", "The server answers.")]
+    assert [(item.id, item.text) for item in shown[0].prd] == [("R2", "About")], "the PRD's part"
+    assert "server.py:4:class Handler(http.server.BaseHTTPRequestHandler):" in shown[0].outline
     assert shown[0].lately[0].commit == first.commit
     given = BuildingFacts.model_validate_json(strong.asked[0].messages[0].text)
     assert (given.attempt, given.fresh, "+us" in given.tried) == (5, True, True)

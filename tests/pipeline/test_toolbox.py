@@ -37,6 +37,32 @@ async def test_search(box: Workspace) -> None:
     assert (await use(box, call("search", text="x", path="../etc"))).startswith("error:")
 
 
+async def test_a_long_file_is_read_in_parts(box: Workspace) -> None:
+    content = "".join(f"line {number}: {'x' * 90}\n" for number in range(1, 401))
+    await use(box, call("write_file", path="long.txt", content=content))
+    parts, first = [], 1
+    while "(cut here" in (read := await use(box, call("read_file", path="long.txt", first=first))):
+        part, _, rest = read.rpartition("(cut here; the file has 400 lines: read on from ")
+        parts.append(part)
+        first = int(rest.rstrip(")"))
+    assert len(parts) == 2
+    assert "".join([*parts, read]) == content
+    assert (
+        await use(box, call("read_file", path="long.txt", first=401)) == "error: the file ends with line 400"
+    )
+
+
+async def test_what_the_repository_defines(box: Workspace) -> None:
+    await use(
+        box, call("write_file", path="app/b.py", content="import x\n\nclass B:\n    def m(self): ...\n")
+    )
+    await use(box, call("write_file", path="a.ts", content="export const a = 1\nfunction f() {}\n"))
+    await use(box, call("write_file", path="node_modules/c.js", content="function hidden() {}\n"))
+    assert await toolbox.outline(box) == (
+        "a.ts:1:export const a = 1\na.ts:2:function f() {}\napp/b.py:3:class B:"
+    )
+
+
 async def test_the_app_is_started_asked_and_stopped(box: Workspace) -> None:
     assert (await use(box, call("start_app"))).startswith("error:")
     await use(box, call("write_file", path="boardroom.json", content="{}"))

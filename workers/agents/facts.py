@@ -7,7 +7,7 @@ Client Relations is the exception: it reads the conversation itself, as chat tur
 from pydantic import BaseModel, ConfigDict
 
 from app.domain.ticket import Check, TicketStatus, TicketType
-from workers.agents.outputs import DecisionRecord, Prd, Requirement
+from workers.agents.outputs import DecisionRecord, Prd, PrdRequirement, Requirement
 
 SUM_UP = "[The client asks to start now: ask nothing more and sum up with what you know.]"
 """The last user turn when Client Relations has to end the conversation."""
@@ -139,13 +139,17 @@ class Closed(Facts):
 class BuildingFacts(Facts):
     """For the Builder: one ticket, and what it needs to know. `attempt` counts from 1; `failures` are those
     of the attempt before; `tried` is a diff of all that was tried, where that alone was not enough, and
-    `fresh` says that it has been taken back. `files` is the map of the repository (paths relative to /app);
-    `finished` are the titles of closed tickets, `lately` the last of them, oldest first."""
+    `fresh` says that it has been taken back. `prd` is what the PRD promises of `requirements`, and
+    `out_of_scope` what it does not. `files` is the map of the repository (paths relative to /app), `outline`
+    where in it what is defined, as far as that goes without reading it all; `finished` are the titles of
+    closed tickets, `lately` the last of them, oldest first."""
 
     title: str
     summary: str
     requirements: list[Requirement]
     all_requirements: list[Requirement]
+    prd: list[PrdRequirement] = []
+    out_of_scope: list[str] = []
     decision: str
     profile: str
     stack: str = ""
@@ -158,5 +162,6 @@ class BuildingFacts(Facts):
     tried: str
     fresh: bool
     files: list[str]
+    outline: str = ""
     finished: list[str]
     lately: list[Closed]

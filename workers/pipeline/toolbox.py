@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -39,6 +40,12 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 OUTPUT_CHARS = 16_000
 """What a tool may tell the model at most."""
 
+OUTLINE_LINES, OUTLINE_WIDTH = 150, 120
+"""Of what the repository defines the Builder is shown at most so much at once."""
+
+_SKIPPED = " ".join(f"--exclude-dir={shlex.quote(name)}" for name in sorted(NOT_ENTERED))
+_DEFINES = r"^(export .|(async )?(def|function) |class |@[a-z]+\.(get|post|put|patch|delete)\()"
+
 HEARD_BYTES = 128 * 1024
 """Of a command's output this much is heard, the first half as it comes; the model is shown less."""
 
@@ -72,6 +79,18 @@ async def files(workspace: Workspace) -> list[str]:
     return sorted(_files(listing.structure))
 
 
+async def outline(workspace: Workspace) -> str:
+    """The lines that define something, of Python and JavaScript, as `path:line:text`; the first of them."""
+    kinds = " ".join(f"--include='*.{kind}'" for kind in ("py", "js", "mjs", "cjs", "ts", "jsx", "tsx"))
+    line = f"grep -rnIE {_SKIPPED} {kinds} -e {shlex.quote(_DEFINES)} -- /app | sort -t: -k1,1 -k2,2n"
+    result = await workspace.run(
+        f"{line} | cut -c1-{OUTLINE_WIDTH} | head -n {OUTLINE_LINES}",
+        timeout_s=20,
+        output_limit=OUTLINE_LINES * OUTLINE_WIDTH,
+    )
+    return result.output.replace("/app/", "").strip()
+
+
 def _files(nodes: list[Node]) -> list[str]:
     found = []
     for node in nodes:
@@ -87,7 +106,17 @@ async def _list(workspace: Workspace, tool: ListFiles) -> str:
 
 async def _read(workspace: Workspace, tool: ReadFile) -> str:
     text = (await workspace.read(resolve_path(tool.path))).content.decode("utf-8", "replace")
-    return "".join(text.splitlines(keepends=True)[tool.first - 1 : tool.last])
+    lines = text.splitlines(keepends=True)
+    wanted = lines[tool.first - 1 : tool.last]
+    if not wanted and lines:
+        return f"error: the file ends with line {len(lines)}"
+    fits = sum(end <= OUTPUT_CHARS - 100 for end in accumulate(map(len, wanted)))
+    if 0 < fits < len(wanted):
+        following = tool.first + fits
+        return "".join(
+            [*wanted[:fits], f"(cut here; the file has {len(lines)} lines: read on from {following})"]
+        )
+    return "".join(wanted)
 
 
 async def _write(workspace: Workspace, tool: WriteFile) -> str:
@@ -112,8 +141,7 @@ async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
 
 async def _search(workspace: Workspace, tool: Search) -> str:
     folder = shlex.quote(resolve_path(tool.path))
-    skipped = " ".join(f"--exclude-dir={shlex.quote(name)}" for name in sorted(NOT_ENTERED))
-    line = f"grep -rnIF {skipped} -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
+    line = f"grep -rnIF {_SKIPPED} -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
     result = await workspace.run(line, timeout_s=20, output_limit=OUTPUT_CHARS // 2)
     return result.output.replace("/app/", "") or "(nothing found)"
 

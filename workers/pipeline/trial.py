@@ -176,6 +176,8 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
         summary=spec.summary,
         requirements=[item for item in spec.requirement_list if item.id in mine],
         all_requirements=spec.requirement_list,
+        prd=[item for item in spec.prd.requirements if item.id in mine] if spec.prd else [],
+        out_of_scope=spec.prd.out_of_scope if spec.prd else [],
         decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
         stack=find(spec.profile).stack,
@@ -188,6 +190,7 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
         tried=standing.tried if standing.rung >= Rung.DIFF else "",
         fresh=standing.fresh,
         files=await toolbox.files(workspace),
+        outline=await toolbox.outline(workspace),
         finished=[done.title for done in closed_by_checks(tickets)],
         lately=await _lately(context, closed_by_checks(tickets)[-LATELY:]),
     )

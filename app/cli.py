@@ -83,7 +83,7 @@ def demo(
     console = Console(highlight=False)
     done = False
     with stops_on_signal():
-        with service(settings.data_dir) as url:
+        with service(settings.data_dir, lambda text: console.print(text, style="dim", soft_wrap=True)) as url:
             job = run_until_stopped(play(url, idea, Screen(console)))
         done = job["status"] == Status.BUILD_DONE
         if done:
@@ -96,9 +96,9 @@ def open_app(
     job: Annotated[UUID, typer.Argument(help="The job's id.")],
     port: Annotated[int, typer.Option(help="The local port; 0 takes any.")] = 0,
 ) -> None:
-    """Lead a port of this machine to the app in a job's box, until Ctrl-C. For a container, whose owner the
-    database knows, a service of our own runs meanwhile if none does."""
+    """Lead a port of this machine to the app in a job's box, until Ctrl-C. The service need not run."""
     settings = load_settings()
+    # The database knows whose a container is: for one, a service of our own runs meanwhile if none does.
     with stops_on_signal(), ExitStack() as later:
         if not settings.database_url and run_until_stopped(_kind_of_boxes(settings)) == "docker":
             later.enter_context(service(settings.data_dir))
@@ -170,8 +170,11 @@ def main() -> None:
     except KeepsDying as problem:
         typer.echo(str(problem), err=True)
         sys.exit(1)
-    except (StackProblem, BadSettings, NotConfigured, Refused, Refusal, RuntimeProblem) as problem:
+    except (StackProblem, BadSettings, NotConfigured, Refused, Refusal) as problem:
         typer.echo(str(problem), err=True)
+        sys.exit(REFUSED)
+    except RuntimeProblem as problem:
+        typer.echo(f"The job's box cannot be used: {problem}.", err=True)
         sys.exit(REFUSED)
 
 
@@ -262,6 +265,7 @@ def _run_module(module: str, *args: str) -> None:
 
 def _ask_password() -> str:
     if sys.stdin.isatty():
+        _with_addresses(load_settings())  # nobody types a password for nothing
         password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         password = sys.stdin.readline().rstrip("\n")

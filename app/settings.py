@@ -155,7 +155,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, item['loc'])).upper() or 'Settings'}: {item['msg']}"
+            ": ".join(
+                filter(
+                    None, (".".join(map(str, item["loc"])).upper(), item["msg"].removeprefix("Value error, "))
+                )
+            )
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise BadSettings("; ".join(lines)) from None

@@ -24,15 +24,18 @@ LOG = "demo.log"
 
 
 @contextmanager
-def service(data_dir: Path) -> Iterator[str]:
-    """Its address. One of our own ends with this block, or with our death. StackProblem."""
+def service(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+    """Its address. One of our own ends with this block, or with our death; what takes some seconds is said.
+    StackProblem."""
     home = DataDir(data_dir)
     if running := home.running():
+        say(f"on the service that runs at {running.url}")
         _await_ready(running.url)
         yield running.url
         return
     reading, ours = os.pipe()
     log_path = home.path / LOG
+    say(f"starting PostgreSQL, Valkey, an API and a worker in {home.path} …")
     with log_path.open("wb") as log:
         up = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "up"],

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from app.embedded.errors import AlreadyRunning, StackProblem
+from app.embedded.errors import AlreadyRunning, StackProblem, in_words
 
 LOCK_PATIENCE_S = 1.0
 """Who only looks whether somebody runs here holds the lock for a moment."""
@@ -39,7 +39,8 @@ class DataDir:
                 self.path.chmod(0o700)
         except OSError as error:
             raise StackProblem(
-                f"DATA_DIR cannot be used: {error}. Set DATA_DIR to a folder of your own."
+                f"DATA_DIR cannot be used: {self.path}: {in_words(error)}. "
+                "Set DATA_DIR to a folder of your own."
             ) from error
 
     @contextmanager

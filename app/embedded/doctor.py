@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from app.embedded.binaries import find_postgres, find_valkey
 from app.embedded.cluster import cluster_folder, identity_and_major
 from app.embedded.datadir import DataDir
-from app.embedded.errors import StackProblem
+from app.embedded.errors import StackProblem, in_words
 from app.settings import Settings
 
 ROOM_BYTES = 2 * 1024**3
@@ -46,9 +46,26 @@ def examine_machine(settings: Settings) -> list[Finding]:
 
 
 def describe_model(settings: Settings) -> Finding:
+    """Who speaks, and whether a worker could begin with it."""
     if settings.model == "rehearsal":
         return Finding("model", True, "the rehearsal: a scripted cast, no language model, costs nothing")
+    kind, _, name = settings.model.partition(":")
+    if not name or kind not in _MODEL_NEEDS:
+        remedy = "MODEL is rehearsal, openai:<name>, anthropic:<name> or tape:<file>"
+        return Finding("model", False, f"{settings.model} is not known", remedy)
+    given = [str(getattr(settings, each.lower())) for each in _MODEL_NEEDS[kind]]
+    if given and not any(given):
+        wanted = " or ".join(_MODEL_NEEDS[kind])
+        return Finding("model", False, f"{settings.model} needs {wanted}", f"set {wanted}")
     return Finding("model", True, settings.model)
+
+
+_MODEL_NEEDS: dict[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "tape": (),
+}
+"""One of these must be set."""
 
 
 def _data(folder: Path) -> Finding:
@@ -94,7 +111,7 @@ def _address(settings: Settings) -> Finding:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
-        return Finding("address", False, f"{address}: {error.strerror}", "choose another port: PORT=…")
+        return Finding("address", False, f"{address}: {in_words(error)}", "choose another: PORT=… or HOST=…")
     return Finding("address", True, f"{address} is free")
 
 

@@ -15,3 +15,8 @@ class WrongMajor(StackProblem):
 
 class AlreadyRunning(StackProblem):
     """Somebody else works in this DATA_DIR."""
+
+
+def in_words(error: OSError) -> str:
+    """The system's words alone: Python adds to some of them what was attempted."""
+    return (error.strerror or str(error)).partition(" (")[0]

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from errno import EACCES, EADDRINUSE
 from functools import partial
 from textwrap import indent
 
 from app import metrics
 from app.embedded.children import Child, Children
 from app.embedded.datadir import DataDir
-from app.embedded.errors import StackProblem
+from app.embedded.errors import StackProblem, in_words
 from app.embedded.stack import Stack
 from app.embedded.stopping import stops_on_signal
 from app.settings import Settings
@@ -93,8 +94,9 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        other = f"PORT={port + 1}" if error.errno in (EADDRINUSE, EACCES) else "HOST=127.0.0.1"
         raise PortTaken(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another: PORT={port + 1}"
+            f"Cannot listen on {host}, port {port}: {in_words(error)}. Choose another: {other}"
         ) from error
     # Inherited by connections; uvicorn takes a descriptor for a Unix socket and does not set it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -29,12 +29,18 @@ def test_bad_settings_are_named(boardroom: Boardroom) -> None:
     assert weak.returncode == 2
     assert str(MIN_SECRET_CHARS) in weak.stderr
     assert "weak" not in weak.stderr
+    assert weak.stderr.startswith("SECRET_KEY must hold")
+    folder = boardroom("up", DATA_DIR="/proc/none")
+    assert folder.stderr == (
+        "DATA_DIR cannot be used: /proc/none: No such file or directory. "
+        "Set DATA_DIR to a folder of your own.\n"
+    )
 
 
 def test_an_absent_job_cannot_be_opened(boardroom: Boardroom) -> None:
     said = boardroom("open", "0199a1f2-1111-7000-8000-000000000002")
     assert said.returncode == 2
-    assert "no workspace" in said.stderr
+    assert said.stderr == "The job's box cannot be used: this job has no workspace yet.\n"
 
 
 def test_doctor_names_what_is_missing(boardroom: Boardroom) -> None:
@@ -42,3 +48,14 @@ def test_doctor_names_what_is_missing(boardroom: Boardroom) -> None:
     assert said.returncode == 1
     assert "PostgreSQL: NOT WORKING, 127.0.0.1:1 does not answer" in said.stdout
     assert "check DATABASE_URL" in said.stdout
+
+
+def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:
+    for model, words in (
+        ("openai:x", "openai:x needs OPENAI_API_KEY or OPENAI_BASE_URL"),
+        ("anthropic:x", "anthropic:x needs ANTHROPIC_API_KEY"),
+        ("gpt", "gpt is not known"),
+    ):
+        said = boardroom("doctor", MODEL=model)
+        assert (said.returncode, f"model: NOT WORKING, {words}\n" in said.stdout) == (1, True)
+    assert "model: openai:x\n" in boardroom("doctor", MODEL="openai:x", OPENAI_API_KEY="k").stdout

@@ -40,6 +40,7 @@ def read_until(process: Popen, pattern: str) -> re.Match[str]:
 
 def test_a_job_that_fails_is_exit_code_1(start: Start, home: Path) -> None:
     demo = start("demo", "--idea", 'a list of "plants", it\'s $HOME', REHEARSAL_PACE="1")
+    read_until(demo, re.escape(f"starting PostgreSQL, Valkey, an API and a worker in {home} …"))
     read_until(demo, re.escape('💡 a list of "plants", it\'s $HOME'))
     job, email, password = read_until(demo, r"job (\S+) of (\S+), password (\S+)").groups()
     with httpx.Client(base_url=DataDir(home).last().url, timeout=30) as client:

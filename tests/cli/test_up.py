@@ -54,7 +54,7 @@ def test_a_taken_port_is_said(up: Popen, url: str, boardroom: Boardroom, tmp_pat
     port = url.rsplit(":", 1)[1]
     other = boardroom("up", DATA_DIR=str(tmp_path / "other"), PORT=port)
     assert other.returncode == 2
-    assert f"port {port}: Address already in use" in other.stderr
+    assert f"port {port}: Address already in use. Choose another: PORT={int(port) + 1}" in other.stderr
 
 
 def test_users_are_made_and_given_new_passwords(url: str, boardroom: Boardroom) -> None:

@@ -145,7 +145,7 @@ def _echo(talk: Talk) -> str:
     said = talk.answers.get(talk.asked[-1], "")
     if not said or _VAGUE.search(said):
         return "Very well, we will choose something sensible there."
-    quoted = f"“{clipped(said.splitlines()[-1].rstrip('.!'), 14)}”"
+    quoted = f"“{clipped(said.splitlines()[-1].rstrip('.!'), 20)}”"
     return {
         THING: f"{capital(talk.plan.many)} it is then.",
         PROBLEM: f"I see: {quoted}. That is what this app should spare you.",

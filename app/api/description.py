@@ -5,7 +5,10 @@ from importlib.resources import files
 from app.api.errors import CODES
 
 _ROWS = ["| status | code | meaning |", "| --- | --- | --- |"]
-_ROWS += [f"| {status} | `{code}` | {meaning} |" for code, (status, meaning) in CODES.items()]
+_ROWS += [
+    f"| {status} | `{code}` | {meaning} |"
+    for code, (status, meaning) in sorted(CODES.items(), key=lambda item: item[1][0])
+]
 
 TEXT = (files("app.api") / "description.md").read_text("utf-8").replace("<codes>", "\n".join(_ROWS))
 

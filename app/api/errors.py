@@ -36,7 +36,7 @@ CODES = {
     "continuation_in_progress": (409, "Another continuation is under way."),
     "job_finished": (409, "The job is in `build_done` or `failed`."),
     "not_failed": (409, "Only a failed job can be retried."),
-    "job_full": (409, "The client added the most messages a job takes."),
+    "job_full": (409, "The client added as many messages or tickets as a job takes."),
     "container_stopped": (409, "The client stopped the container; start it first."),
     "no_app": (409, "There is no app yet that could be started."),
     "not_a_file": (409, "The path is no regular file."),

@@ -57,6 +57,8 @@ IDEAS = [
     ("a list of restaurants I want to try, with the cuisine and whether I've been there",
      "restaurants: Name, Cuisine, Been there"),
     ("track my medication: name, dose, when I took it", "medications: Name, Dose, Taken on"),
+    ("Our wines with name, price, a rating, export as CSV, sort by price and filter by rating",
+     "wines: Name, Price, Rating"),
     ("Reading log", "books: Title, Author, Pages, Status, Finished on, Notes"),
 ]  # fmt: skip
 

@@ -94,6 +94,14 @@ _PAST = {
 _PARTICIPLE = rf"(?:\w+(?:ed|t|n)|{'|'.join(_PAST)})"
 """What was done to it: `watered`, and in the client's words also `took`."""
 
+_DEED = re.compile(
+    r"^(?:(?:also|and|then|an?|the) )*(?:export|filter|sort|search|download|import|print|send|notify|remind"
+    r"|e-?mail|share)\w* (?:.* )?(?:as|by|to|from|for|it|them|me|us|into|via|csv|pdf|excel)\b"
+    r"|\b(?:csv|pdf|excel) (?:export|download|import)s?$",
+    re.IGNORECASE,
+)
+"""What the app should do, in a list of what it should hold."""
+
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),
     (re.compile(r"^(?:whether|if) (?!the\b)\w+ (?:is|are|was|were|ha[sd]|have)?\s*(.+)$", re.I), r"\1"),
@@ -170,7 +178,7 @@ def read_list(text: str, known: tuple[Field, ...] = ()) -> list[Field]:
     for part in items(text):
         if _PROSE.search(re.sub(r"\([^)]*\)|yes ?/ ?no|^(?:whether|if|when|who|where|how)\b.*", "", part)):
             continue
-        field = read_field(part, known)
+        field = None if _DEED.search(part) else read_field(part, known)
         if field and len(found) < MOST_READ:
             found.setdefault(field.name, field)
     return list(found.values())

@@ -59,6 +59,9 @@ IDEAS = [
     ("track my medication: name, dose, when I took it", "medications: Name, Dose, Taken on"),
     ("Our wines with name, price, a rating, export as CSV, sort by price and filter by rating",
      "wines: Name, Price, Rating"),
+    ("my daughter's vaccinations", "vaccinations: Name, Category, Date, Status, Notes"),
+    ("a waiting list for our allotments, with name and phone number", "allotments: Name, Phone number"),
+    ("help me not to forget the birthdays of my friends", "birthdays: Name, Category, Date, Status, Notes"),
     ("Reading log", "books: Title, Author, Pages, Status, Finished on, Notes"),
 ]  # fmt: skip
 
@@ -82,6 +85,8 @@ TITLES = [
     ("Plan the meals of the week", "Meals of the week"),
     ("track job applications and their status", "Job applications"),
     ("a list of all the films we watched", "List of films"),
+    ("a tool library for our street", "Tool library for our street"),
+    ("A place to keep our recipes", "Our recipes"),
     ("a reading list for a book club", "Reading list for a book club"),
 ]
 

@@ -9,6 +9,7 @@ _DATE_WORDS = "date day birthday deadline due when since until anniversary expir
 _NUMBER_WORDS = (
     "number numbers count amount price cost pages year age weight height width length quantity minutes "
     "hours days weeks months km kg distance duration score rating stars servings calories reps sets budget "
+    "systolic diastolic pulse bpm counts "
     "total percent percentage temperature mileage points size volume population value salary floor"
 )
 _NOTE_WORDS = (
@@ -112,6 +113,7 @@ _QUESTION_WORDS = (
         ),
         r"\1 on",
     ),
+    (re.compile(rf"^when ({_PARTICIPLE})$", re.I), r"\1 on"),
     (re.compile(rf"^who (?:has |have |had )?({_PARTICIPLE})(?: it| them| the \w+)?$", re.I), r"\1 by"),
     (re.compile(r"^who (?:has|have|had|owns?|keeps?) (?:it|them|the \w+)$", re.I), "Who has it"),
     (re.compile(r"^how (?:i|we|you|it|they|he|she) (felt|went)(?: .*)?$", re.I), r"How it \1"),

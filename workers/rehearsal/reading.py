@@ -30,6 +30,7 @@ _STOP = frozenset([
     "everything", "something", "anything", "one", "ones", "what's", "shared", "central", "own", "old",
     "want", "wants", "need", "needs", "like", "would", "wish", "have", "has", "had", "having", "do",
     "does", "did", "can", "could", "should", "whom", "whose", "whether", "keep", "track", "plan",
+    "waiting", "mailing", "watching",
 ])  # fmt: skip
 _NOUN = r"((?:[a-zß-ÿ'-]+ ){0,2}[a-zß-ÿ'-]+)"
 _OWNED = (
@@ -49,7 +50,7 @@ _COLLECTION_OF = re.compile(
 )
 _KEPT = re.compile(
     r"\b(?:keep(?:s|ing)? track of|track(?:ing)?|keep(?:s|ing)?|manag(?:e|ing)|organi[sz](?:e|ing)"
-    r"|catalogu?e|collect(?:ing)?|remember|record(?:ing)?|stor(?:e|ing)|log(?:ging)?"
+    r"|catalogu?e|collect(?:ing)?|remember|forget|record(?:ing)?|stor(?:e|ing)|log(?:ging)?"
     rf"|list(?:ing)?) {_OWNED}{_NOUN}",
     re.IGNORECASE,
 )
@@ -58,6 +59,7 @@ _TRACKER = re.compile(
     r"|register|directory|planner|journal|archive|diary|system)\b",
     re.IGNORECASE,
 )
+_MY = re.compile(r"^(?:all )?(?:my|our) ((?:[\w'’-]+ ){0,3}[a-z]+[^\Wsiu]s)$", re.IGNORECASE)
 _WHICH = re.compile(rf"\bwhich {_NOUN}", re.IGNORECASE)
 _HAS = (
     r"(?:also |should |must |can |needs to |will |may )*(?:has|have|gets?|stores?|records?|consists? of"
@@ -95,10 +97,10 @@ _MORE = re.compile(
 _REQUEST = re.compile(
     r"^(?:(?:hi|hello|hey|please|ok|well)[,!. ]+)*(?:(?:can|could|would) you (?:please )?|please )?(?:(?:i"
     r"|we)(?:'d| would)? (?:want|need|like|love|wish)(?: to have| to)?|build|make|create|write|give|develop"
-    r"|design)?(?: me| us)?\s*(?:(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:app"
-    r"|application|tool|website|site|program|place|page)(?: for| to| that| where| which)?|(?:something"
-    r"|somewhere|app) (?:for|to|that|where|which))(?: i can| we can| can| lets? (?:me|us))?)?\s*"
-    r"(?:to (?=catalog))?",
+    r"|design)?(?: me| us)?\s*(?:(?:(?:an?|the) (?:small |simple |little |nice |web |tiny )*(?:(?:app"
+    r"|application|website)(?: for| to| that| where| which)?|(?:tool|site|program|place|page) (?:for|to|that"
+    r"|where|which))|(?:something|somewhere|app) (?:for|to|that|where|which))(?: i can| we can"
+    r"| can| lets? (?:me|us))?)?\s*(?:to (?=catalog))?",
     re.IGNORECASE,
 )
 _DOING = re.compile(
@@ -138,8 +140,9 @@ def read_things(text: str) -> tuple[str, str, Domain | None]:
     domain = matching(text)
     if domain:
         return domain.one, domain.many, domain
-    asked = _WHICH.search(text)
-    noun = singular(_noun(asked[1], last=False)) if asked else ""
+    asked, owned = _WHICH.search(text), _MY.match(text.strip(" .!"))
+    noun = _noun(asked[1], last=False) if asked else _noun(owned[1], last=True) if owned else ""
+    noun = singular(noun)
     return noun, plural(noun) if noun else "", None
 
 
@@ -216,7 +219,7 @@ def _answered(answer: str, fields: list[Field], known: tuple[Field, ...]) -> lis
 
 
 _NAMES = re.compile(
-    r"\b(?:names?|titles?|what|which|models?|artists?|albums?|species|subjects?|topics?|labels?|words?|brand"
+    r"\b(?:names?|titles?|terms?|phrases?|sentences?|what|which|models?|artists?|albums?|species|subjects?|topics?|labels?|words?|brand"
     r"|company|product|questions?|makes?)\b",
     re.IGNORECASE,
 )

@@ -40,6 +40,10 @@ class Twin:
         self._real = real
         self._misfortune = misfortune
 
+    @property
+    def installs(self) -> bool:
+        return self._real.installs
+
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         await asyncio.sleep(self._misfortune.slow_s)
         if self._misfortune.never:

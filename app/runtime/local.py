@@ -42,6 +42,7 @@ class LocalRuntime:
     """See `workspace.Runtime`. `folder` holds one folder per job and is nobody else's."""
 
     kind = "local"
+    installs = False
 
     def __init__(
         self,

@@ -290,6 +290,10 @@ class Runtime(Protocol):
 
     kind: str
 
+    @property
+    def installs(self) -> bool:
+        """Whether an app's install step has a network."""
+
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         """Attach to the job's box, waking it if it sleeps, making it if `create`. A worker passes its fence:
         a lower one than the box has seen raises FenceLost, a higher one ends the lower's attachment.

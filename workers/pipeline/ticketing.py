@@ -58,7 +58,7 @@ async def _facts(context: Context) -> TicketingFacts:
         continuation=run.requirements,
         decision=spec.decision,
         profile=spec.profile,
-        stack=find(spec.profile).stack,
+        stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
         browser=await context.served.browser(context.resources.runtime),
         known=[_known(ticket) for ticket in tickets],
     )

@@ -180,7 +180,7 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
         out_of_scope=spec.prd.out_of_scope if spec.prd else [],
         decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
-        stack=find(spec.profile).stack,
+        stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
         ticket=ticket.title,
         description=ticket.description,
         acceptance_criteria=ticket.acceptance_criteria,

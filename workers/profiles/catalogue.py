@@ -13,6 +13,13 @@ FOLDER = Path(__file__).parent
 HOUSE_STYLE = "python-stdlib"
 """Every box can serve it, and an app that says nothing else is one."""
 
+INSTALLS = (
+    "What else is needed, and nothing that is not, the manifest's `install` line may download (such as "
+    "`npm install`, or `pip install --target lib -r requirements.txt`), in exact versions, below /app and "
+    "kept out of the repository by `.gitignore`: there is a network for it; count on none anywhere else. It "
+    "runs before the app starts, by `start_app` too, and once for the checks of each commit."
+)
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,12 +54,12 @@ class Profile(_Shape):
     checks: list[ProfileCheck]
     scaffold: dict[str, bytes]
 
-    @property
-    def stack(self) -> str:
-        """What those who plan and build have to know of it."""
+    def stack(self, *, installs: bool) -> str:
+        """What those who plan and build have to know of it; `installs`: an install step has a network."""
         lines = [f"- {check.promise}: `{_one_line(check.run)}`" for check in self.checks]
+        more = f"\n\n{INSTALLS}" if installs else ""
         return (
-            f"{self.notes.strip()}\n\nBeside a ticket's own checks these run with every ticket:\n"
+            f"{self.notes.strip()}{more}\n\nBeside a ticket's own checks these run with every ticket:\n"
             + "\n".join(lines)
         )
 

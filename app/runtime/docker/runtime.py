@@ -70,6 +70,10 @@ class DockerRuntime:
         self._attachments: set[Attachment] = set()
         self._chores: set[asyncio.Task[None]] = set()
 
+    @property
+    def installs(self) -> bool:
+        return self._recipe.network != "none"
+
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         box = DockerBox(await self._ours(), job_id)
         try:

@@ -50,6 +50,10 @@ GRACE_S = 8
 BOX_EXAMINED_S = 60.0
 """How long the outcome of making a throw-away box holds for `/readyz`."""
 
+SHUT_OUT = (
+    "Browser clients on another origin that know only ?token= cannot open a socket: ALLOW_WS_TOKEN_QUERY."
+)
+
 log = structlog.get_logger()
 
 
@@ -97,6 +101,8 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(app, Boardroom)
     settings = app.settings
     tokens = Tokens(_secret(settings), access_s=settings.access_token_minutes * 60)
+    if not settings.ws_token_query:
+        log.info("sockets.token_query_off", detail=SHUT_OUT)
     async with AsyncExitStack() as later:
         resources = await later.enter_async_context(open_resources(settings))
         probes = await later.enter_async_context(open_probes(settings, resources))

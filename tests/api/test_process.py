@@ -50,6 +50,7 @@ async def test_serves_on_an_inherited_socket_and_stops_cleanly(
             "REDIS_URL": parts.redis_url,
             "SECRET_KEY": SECRET,
             "DATA_DIR": str(tmp_path),
+            "ALLOW_WS_TOKEN_QUERY": "false",
         }
         with process("--fd", str(descriptor), descriptors=(descriptor,), **env) as running:
             async with httpx.AsyncClient(base_url=url, timeout=30) as client:
@@ -62,6 +63,7 @@ async def test_serves_on_an_inherited_socket_and_stops_cleanly(
             _, said = running.communicate()
             assert running.returncode == 0, said
             assert "/api/auth/register/" in said
+            assert "know only ?token= cannot open a socket: ALLOW_WS_TOKEN_QUERY" in said
             for secret in (session["access"], session["refresh"], body["password"], SECRET):
                 assert secret not in said
 

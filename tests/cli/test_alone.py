@@ -1,6 +1,9 @@
 """Commands for which nothing has to run."""
 
 import json
+import signal
+import subprocess
+import sys
 
 from app.settings import MIN_SECRET_CHARS
 from tests.cli.conftest import Boardroom
@@ -9,6 +12,25 @@ from tests.cli.conftest import Boardroom
 def test_openapi_is_json(boardroom: Boardroom) -> None:
     said = boardroom("openapi")
     assert "/api/jobs/" in json.loads(said.stdout)["paths"]
+
+
+INTERRUPTED = """
+import os, signal, sys
+import app.entry
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "app.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+app.entry.main()
+"""
+
+
+def test_a_ctrl_c_while_it_is_loaded_ends_it_without_a_word() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_what_needs_a_database_says_so(boardroom: Boardroom) -> None:

@@ -62,6 +62,7 @@ IDEAS = [
     ("my daughter's vaccinations", "vaccinations: Name, Category, Date, Status, Notes"),
     ("a waiting list for our allotments, with name and phone number", "allotments: Name, Phone number"),
     ("help me not to forget the birthdays of my friends", "birthdays: Name, Category, Date, Status, Notes"),
+    ("recipes: title, minutes, photos of the dish, and ingredients", "recipes: Title, Minutes, Ingredients"),
     ("Reading log", "books: Title, Author, Pages, Status, Finished on, Notes"),
 ]  # fmt: skip
 

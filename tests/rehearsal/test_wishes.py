@@ -52,6 +52,10 @@ def test_a_continuation_is_read_wish_by_wish(text: str, expected: list[str]) -> 
 
 
 FIRST = [
+    (
+        "a list of wines with name, price, a photo, e-mail reminders, export as CSV and a chart",
+        ["cannot", "cannot", "export", "cannot"],
+    ),
     ("a reading list for a book club with reviews and e-mail reminders", ["cannot"]),
     ("It should recommend books we might like", ["cannot"]),
     ("I want to pay by credit card; no login please", ["cannot"]),

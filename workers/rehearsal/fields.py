@@ -98,10 +98,13 @@ _PARTICIPLE = rf"(?:\w+(?:ed|t|n)|{'|'.join(_PAST)})"
 _DEED = re.compile(
     r"^(?:(?:also|and|then|an?|the) )*(?:export|filter|sort|search|download|import|print|send|notify|remind"
     r"|e-?mail|share)\w* (?:.* )?(?:as|by|to|from|for|it|them|me|us|into|via|csv|pdf|excel)\b"
-    r"|\b(?:csv|pdf|excel) (?:export|download|import)s?$",
+    r"|\b(?:csv|pdf|excel) (?:export|download|import)s?$"
+    r"|\b(?:reminders?|notifications?|alerts?|newsletters?|charts?|graphs?|statistics|dashboards?|log-?ins?"
+    r"|photos?|pictures?|images?|uploads?|attachments?|(?:calendar|map) view)$"
+    r"|^(?:(?:an?|the|some) )*(?:photos?|pictures?|images?) (?:of|from|for) ",
     re.IGNORECASE,
 )
-"""What the app should do, in a list of what it should hold."""
+"""What the app should do or show, in a list of what it should hold: a field would only look like it."""
 
 _QUESTION_WORDS = (
     (re.compile(r"^how many (.+?)(?: (?:it|they|there|we|i)\b.*)?$", re.I), r"Number of \1"),

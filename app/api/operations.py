@@ -27,6 +27,10 @@ ASSET_KINDS = {
 }
 
 
+NARROW = b"<style>.swagger-ui .renderedMarkdown table { display: block; overflow-x: auto }</style>"
+"""On a phone the tables scroll, not the page."""
+
+
 class Health(Shape):
     model_config = example(status="ok")
 
@@ -82,7 +86,7 @@ async def front() -> Response:
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> HTMLResponse:
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=request.app.title,
         swagger_js_url="/docs/swagger-ui-bundle.js",
@@ -90,6 +94,7 @@ async def docs(request: Request) -> HTMLResponse:
         swagger_favicon_url="/docs/favicon.png",
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
     )
+    return HTMLResponse(bytes(page.body).replace(b"</head>", NARROW + b"</head>"))
 
 
 def _asset(name: str, kind: str) -> Callable[[], Awaitable[Response]]:

@@ -1,5 +1,8 @@
 """The ways into a container: its own stdin and stdout for whoever made it, a relay for everybody else."""
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -8,12 +11,26 @@ import pytest
 from app.runtime.docker import hardening
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import SandboxUnavailable
-from tests.runtime.conftest import docker_runtime, output_of
+from tests.runtime.conftest import ENGINE, docker_runtime, none_sleeps, output_of, proxied, sleepers, until
+
+MAKE_AND_HANG = """
+import asyncio, sys, uuid
+from tests.runtime.conftest import docker_runtime
+async def main():
+    runtime = docker_runtime(sys.argv[1], host=sys.argv[2])
+    workspace = await runtime.attach(uuid.UUID(sys.argv[3]), fence=5, create=True)
+    await workspace.save("kept", b"by the dead")
+    print("attached", flush=True)
+    await workspace.run("sleep 987", timeout_s=600)
+asyncio.run(main())
+"""
+
+INSTANCE = f"test-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
 async def docker(docker_boxes: None) -> AsyncIterator[DockerRuntime]:
-    runtime = docker_runtime(f"test-{uuid4().hex[:12]}")
+    runtime = docker_runtime(INSTANCE)
     yield runtime
     for job_id in await runtime.boxes():
         await runtime.destroy(job_id)
@@ -38,3 +55,24 @@ async def test_what_a_guest_says_that_does_not_come_up_is_told(
     monkeypatch.setattr(hardening, "BOOT", "import sys; sys.exit('no luck')")
     with pytest.raises(SandboxUnavailable, match="closed before its greeting: no luck"):
         await docker.attach(uuid4(), create=True)
+
+
+async def test_a_box_outlives_the_death_of_its_maker_and_its_commands_do_not(docker: DockerRuntime) -> None:
+    job = uuid4()
+    where = proxied.get("host", ENGINE)
+    maker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", MAKE_AND_HANG, INSTANCE, where, str(job), stdout=subprocess.PIPE
+    )
+    assert maker.stdout is not None
+    assert await maker.stdout.readline() == b"attached\n"
+    successor = await docker.attach(job, fence=5)
+
+    async def hangs() -> bool:
+        return await sleepers(successor) > 0
+
+    await until(hangs)
+    maker.kill()
+    await maker.wait()
+    await none_sleeps(successor)
+    assert (await successor.read("kept")).content == b"by the dead"
+    await successor.close()

@@ -188,6 +188,16 @@ async def test_spare_boxes_are_made_only_where_there_is_a_place_and_make_way(
     }  # fmt: skip
 
 
+async def test_workers_that_fill_up_at_once_do_not_make_too_many(
+    process: Process, engine: Engine, instance: str
+) -> None:
+    workers = [process(spare_boxes=2) for _ in range(3)]
+    await asyncio.gather(*(worker.rest() for worker in workers))
+    assert len(await _states(engine, instance)) <= 2
+    await workers[0].rest()
+    assert await _states(engine, instance) == ["running"] * 2
+
+
 async def test_the_end_of_the_service_leaves_no_spare_box(
     process: Process, engine: Engine, instance: str
 ) -> None:

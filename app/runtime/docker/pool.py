@@ -6,6 +6,7 @@ shows them to both. A claim with a job is that job's for good; one without says 
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -63,7 +64,7 @@ class Pool:
         self._suspects = frozenset(unfinished)
         for name in sorted(good)[wanted:]:
             await self.discard(name)
-        for _ in range(wanted - len(good)):
+        for _ in range(wanted - _awake(await self._containers())):
             await self._make(wanted)
 
     async def discard(self, name: str) -> bool:
@@ -87,14 +88,13 @@ class Pool:
             await self.company.engine.remove(name)
 
     async def _make(self, wanted: int) -> None:
-        """One more, unless others were faster: a container is counted before it is started."""
+        """One more, unless others do so too: a container is counted before it is started, so that there is
+        sooner one too few, until the next round, than one too many."""
         company, name = self.company, f"{self.company.pool}{uuid4()}"
         labels = {**company.labels, POOL: name, GUEST: company.recipe.version}
         try:
             await company.engine.create(name, container_config(company.recipe, name, labels))
-            there = (await self._containers()).items()
-            counted = sorted(it for it, each in there if self._is_good(each) or each.state == "created")
-            if name in counted[:wanted]:
+            if _awake(await self._containers()) <= wanted:
                 await company.network.settle(name, Container("", "created", labels))
                 await company.engine.start(name)
                 return
@@ -123,3 +123,8 @@ class Pool:
         for name, container in (await self._containers()).items():
             found[name].container = container
         return found
+
+
+def _awake(containers: Mapping[str, Container]) -> int:
+    """How many have a place, or are about to; of whatever version."""
+    return sum(each.state in ("created", "running") for each in containers.values())

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.runtime.docker import hardening
+from app.runtime.docker.engine import Container
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import SandboxUnavailable
 from tests.runtime.conftest import ENGINE, docker_runtime, none_sleeps, output_of, proxied, sleepers, until
@@ -76,3 +77,26 @@ async def test_a_box_outlives_the_death_of_its_maker_and_its_commands_do_not(doc
     await none_sleeps(successor)
     assert (await successor.read("kept")).content == b"by the dead"
     await successor.close()
+
+
+async def test_asking_how_a_box_is_does_not_wake_it(
+    docker: DockerRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that has ended since it was seen to run."""
+    job = uuid4()
+    await docker.attach(job, create=True)
+    engine = docker._engine
+    name = f"boardroom-{INSTANCE}-{job}"
+    seen = [await engine.inspect(name)]
+    await docker.stop(job)
+    inspect = engine.inspect
+
+    async def late(name: str) -> Container | None:
+        return seen.pop() if seen else await inspect(name)
+
+    monkeypatch.setattr(engine, "inspect", late)
+    assert (await docker.status(job)).state == "asleep"
+    assert seen == []
+    found = await inspect(name)
+    assert found is not None
+    assert found.state == "exited"

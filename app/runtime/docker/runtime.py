@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 from app.runtime import answers
@@ -78,7 +79,7 @@ class DockerRuntime:
         box = DockerBox(await self._ours(), job_id)
         try:
             if fence is None:
-                channel = await self._awake(box) or await self._share(box, create)
+                channel = await self._awake(box) or await self._share(box, partial(self._get, create))
                 return self._keep(SharedAttachment, box, channel)
             await self._adopt(box, create)
             async with self._places.taken(job_id):
@@ -95,7 +96,7 @@ class DockerRuntime:
             return BoxStatus("asleep" if await box.exists() else "none", self._recipe.image)
         if container.state == "running":
             with contextlib.suppress(BoxDied):
-                channel = self._known(job_id) or await self._share(box, create=False)
+                channel = await self._share(box, self._look)
                 usage, _ = await channel.ask(answers.Usage, "status")
                 return BoxStatus(
                     "running",
@@ -157,7 +158,8 @@ class DockerRuntime:
             await self._engine.remove(name)
         await company.network.cut_off()
         await remove_old_trials(self._engine)
-        await self._spares(company).tend(min(self._spare_boxes, self._max_boxes - len(jobs)))
+        free = max(0, self._max_boxes - len(jobs))
+        await self._spares(company).tend(min(self._spare_boxes, free))
 
     async def examine(self) -> Diagnosis:
         return await examine(self._engine, self._recipe, self._patience)
@@ -265,21 +267,29 @@ class DockerRuntime:
             return None
         return channel
 
-    async def _share(self, box: DockerBox, create: bool) -> Channel:
-        """This process's one channel without a fence; of many who want it at once the first makes it."""
+    async def _share(self, box: DockerBox, get: Callable[[DockerBox], Awaitable[Channel]]) -> Channel:
+        """This process's one channel without a fence; of many who want it at once the first gets it."""
         lock = self._sharing.setdefault(box.job_id, asyncio.Lock())
         try:
             async with lock:
                 channel = self._known(box.job_id)
                 if channel is None:
-                    await self._adopt(box, create)
-                    async with self._places.taken(box.job_id):
-                        await self._prepare(box, create)
-                        channel = self._shared[box.job_id] = await self._wake(box, None)
+                    channel = self._shared[box.job_id] = await get(box)
                 return channel
         finally:
             if not lock.locked():
                 self._sharing.pop(box.job_id, None)
+
+    async def _get(self, create: bool, box: DockerBox) -> Channel:
+        """Whatever that takes."""
+        await self._adopt(box, create)
+        async with self._places.taken(box.job_id):
+            await self._prepare(box, create)
+            return await self._wake(box, None)
+
+    async def _look(self, box: DockerBox) -> Channel:
+        """Only if it runs: whoever asks how a box is neither wakes it nor keeps it awake. BoxDied."""
+        return await self._greet(box, None, "peek")
 
     def _keep(self, kind: type[Attachment], box: DockerBox, channel: Channel) -> Attachment:
         connect = box.connected if self._recipe.network == "install" else None
@@ -311,7 +321,7 @@ class DockerRuntime:
     async def _use(self, job_id: UUID) -> tuple[bool, float]:
         """Whether a worker is in the box, and for how many seconds it has been idle."""
         try:
-            channel = self._known(job_id) or await self._share(DockerBox(await self._ours(), job_id), False)
+            channel = await self._share(DockerBox(await self._ours(), job_id), self._look)
             usage, _ = await channel.ask(answers.Usage, "status")
         except RuntimeProblem:
             return False, math.inf

@@ -103,6 +103,7 @@ class Engine:
         return {
             item["Names"][0].lstrip("/"): Container(item["Id"], item["State"], item["Labels"])
             for item in found
+            if _has_all(item["Labels"], labels)
         }
 
     async def create(self, name: str, config: Mapping[str, Any]) -> bool:
@@ -185,7 +186,8 @@ class Engine:
         """The labels of all volumes that have these, by name."""
         with self._asked() as docker:
             found = await docker.volumes.list(filters=_filters(labels))
-        return {item["Name"]: item["Labels"] for item in found["Volumes"] or []}
+        volumes = {item["Name"]: item["Labels"] or {} for item in found["Volumes"] or []}
+        return {name: its for name, its in volumes.items() if _has_all(its, labels)}
 
     async def remove_volume(self, name: str) -> None:
         """Refused while a container has it."""
@@ -265,6 +267,12 @@ class Engine:
 
 def _filters(labels: Mapping[str, str]) -> dict[str, list[str]]:
     return {"label": [f"{key}={value}" if value else key for key, value in labels.items()]}
+
+
+def _has_all(found: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
+    """Whether all of `labels` are there: Podman finds volumes that have any, and what is found is removed."""
+    its = found or {}
+    return all(key in its and its[key] == (value or its[key]) for key, value in labels.items())
 
 
 def _moment(text: str) -> datetime | None:

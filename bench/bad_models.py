@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tests.conftest import Parts, fresh_database, open_parts
 from tests.house import open_house
-from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, Case, Ending, play
+from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
 from tests.llm.server import open_server
 
 
 async def main(parts: Parts, boxes: Path) -> int:
     """The number of jobs that ended otherwise than they should."""
     wrong, lies = 0, 0
-    cases = ON_THE_WIRE | BUILDERS
+    cases = ON_THE_WIRE | BUILDERS | WEAKENERS
     print("| the model or its server | ended | requests | seconds |\n| --- | --- | --- | --- |")
     async with (
         fresh_database(parts) as database_url,

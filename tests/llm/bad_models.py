@@ -75,7 +75,7 @@ def _lazy(line: Line, *, for_ever: bool = False) -> Case:
 
 def _weakens(how: str) -> Case:
     """A builder whose first page is good; the second ticket breaks it, and its tests do not tell."""
-    most = BEFORE_BUILDING + 3 + (Rung.FRESH + 1) * 4
+    most = BEFORE_BUILDING + 3 + 2 * 4
     return Case("checks_failed", most, {}, weakening(how), TESTED, frozenset({FIRST.title}))
 
 
@@ -148,7 +148,6 @@ BUILDERS: dict[str, Case] = {
     "builder: a command without end": _lazy(call("run_command", command="tail -f /dev/null", timeout_s=1)),
     "builder: rm -rf /app": _lazy(call("run_command", command="rm -rf /app; kill -9 -1")),
     "builder: a start command that is a lie": _lazy(call("write_file", path="boardroom.json", content=LIE)),
-    **{f"builder: {how}": _weakens(how) for how in WEAKER},
     "builder: resets in mid-build, then the work": Case(
         "verified", 40, {"building": [wire.resets_mid_stream, wire.resets_at_once]}
     ),
@@ -159,6 +158,8 @@ BUILDERS: dict[str, Case] = {
         call("run_command", command="env; cat /proc/1/environ"),
     ),
 }
+
+WEAKENERS: dict[str, Case] = {f"builder: {how}": _weakens(how) for how in WEAKER}
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,9 @@ async def play(house: House, server: Server, cases: Mapping[str, Case], slots: i
             query = text("select count(*) from jobs where status <> all(:finished)")
             return not await connection.scalar(query, {"finished": list(FINISHED)})
 
-    terms = replace(TERMS, slots=slots, lease_s=10)
+    # What breaks an earlier page fails in the same way each time: two attempts show it.
+    attempts = 2 if cases.keys() <= WEAKENERS.keys() else TERMS.ticket_attempts
+    terms = replace(TERMS, slots=slots, lease_s=10, ticket_attempts=attempts)
     async with house.worker(lineup(server, [dispatch]), terms=terms):
         ids = [await house.create(_idea(place)) for place in range(len(names))]
         await house.until(all_finished, within_s=WITHIN_S)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from tests.house import House
-from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, Case, Ending, play
+from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
 from tests.llm.company import plays
 from tests.llm.conftest import lineup
 from tests.llm.server import Server, refuses
@@ -17,7 +17,11 @@ from tests.pipeline.company import company
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("cases", "slots"), [(ON_THE_WIRE, 12), (BUILDERS, 4)], ids=["wire", "builders"])
+@pytest.mark.parametrize(
+    ("cases", "slots"),
+    [(ON_THE_WIRE, 12), (BUILDERS, 4), (WEAKENERS, 4)],
+    ids=["wire", "builders", "weakeners"],
+)
 async def test_models_that_must_be_survived(
     house: House, server: Server, subtests: pytest.Subtests, cases: Mapping[str, Case], slots: int
 ) -> None:

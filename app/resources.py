@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import look, read
+from app.store.database import glance, look, read
 from app.unit import Unit, open_unit
 
 
@@ -32,3 +32,7 @@ class Resources:
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
         """One snapshot, read-only, for rows as instances."""
         return look(self.engine)
+
+    def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """`look` for one statement, at a third of its price."""
+        return glance(self.engine)

@@ -87,6 +87,10 @@ class Context:
         """A short read of one snapshot."""
         return self.resources.look()
 
+    def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A look of one statement."""
+        return self.resources.glance()
+
     async def mine(self, session: AsyncSession) -> tuple[Job, Run]:
         """Our job and run as they are now. Raises LeaseLost when they are gone."""
         found = await rows.job_and_run(session, self.run_id)
@@ -97,7 +101,7 @@ class Context:
     async def run(self) -> Run:
         """Our run; its state, fence and lease may be old. Raises LeaseLost when it is seen not to be ours."""
         if self.last is None:
-            async with self.look() as session:
+            async with self.glance() as session:
                 _, run = await self.mine(session)
             if run.fence != self.fence or run.state != RunState.READY:
                 raise LeaseLost
@@ -107,11 +111,11 @@ class Context:
     async def step(self, key: str) -> RunStep | None:
         """The stored step of this run with that key."""
         if self.keys is None:
-            async with self.look() as session:
+            async with self.glance() as session:
                 self.keys = set(await rows.run_step_keys(session, self.run_id))
         if key not in self.keys:
             return None
-        async with self.look() as session:
+        async with self.glance() as session:
             return await rows.run_step(session, self.run_id, key)
 
     def heed_pause(self) -> None:

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 async def remove_boxes(resources: Resources) -> int:
     """Destroy the boxes of deleted jobs; how many are gone now. Safe to run in many processes at once."""
-    async with resources.look() as session:
+    async with resources.glance() as session:
         waiting = await rows.removals(session)
     gone = 0
     for job_id in waiting:

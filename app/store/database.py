@@ -133,6 +133,15 @@ async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+@asynccontextmanager
+async def glance(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """`look` for one statement, which is a snapshot by itself: without BEGIN and ROLLBACK around it."""
+    async with absence_is_unavailable(), engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+
 class Reads:
     """Connections for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more
     than most answers do, and read-only by PostgreSQL's own word all the same."""

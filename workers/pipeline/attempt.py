@@ -56,8 +56,9 @@ async def attempt(
     Raises GaveUp, ModelUnavailable, BudgetSpent.
     """
     prefix = f"build.{ticket_id}.{number}."
-    async with context.look() as session:
-        await workspace.restore(await rows.last_tree(session, context.run_id, prefix) or tree)
+    async with context.glance() as session:
+        last = await rows.last_tree(session, context.run_id, prefix)
+    await workspace.restore(last or tree)
     (first,) = facts(shown)
     turns: list[tuple[Message, ...]] = []
     limits = Limits(tree)

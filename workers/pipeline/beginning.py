@@ -16,7 +16,7 @@ async def begin(context: Context, workspace: Workspace) -> bool:
 
     The checks of the first ticket are run on this commit before it: what a scaffold does proves nothing.
     """
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     if any(ticket.attempts for ticket in tickets) or await _is_there(workspace, MANIFEST):
         return False

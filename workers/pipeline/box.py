@@ -94,7 +94,7 @@ async def _refill(context: Context, workspace: Workspace) -> None:
 
 async def _unlock(context: Context) -> None:
     """A build uses the box even if the client had stopped it before."""
-    async with context.look() as session:
+    async with context.glance() as session:
         job, _ = await context.mine(session)
     if job.box_stopped:
         async with context.change() as change:

@@ -35,7 +35,7 @@ async def building(context: Context) -> Outcome:
         while (ticket := await _next(context)) is not None:
             await _work_off(context, workspace, ticket)
             await keep(context, workspace)
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     failed = [t for t in tickets if t.status == TicketStatus.FAILED and t.type != TicketType.EPIC]
     if failed:
@@ -54,7 +54,7 @@ async def _next(context: Context) -> Ticket | None:
     """The next ticket that can be worked on. What nothing could prove, and what waits for one that was not
     done, is skipped, and told so."""
     while True:
-        async with context.look() as session:
+        async with context.glance() as session:
             tickets = await rows.tickets(session, context.job_id)
         by_id = {str(ticket.id): ticket for ticket in tickets}
         work = [t for t in tickets if t.type != TicketType.EPIC and t.status not in CLOSED]
@@ -82,7 +82,7 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
     if ticket.status == TicketStatus.TODO:
         await _begin(context, ticket.id)
     while True:
-        async with context.look() as session:
+        async with context.glance() as session:
             ticket = await rows.ticket(session, ticket.id)
         try:
             tried = await trial.try_ticket(context, workspace, ticket)

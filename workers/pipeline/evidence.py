@@ -117,7 +117,7 @@ async def observe(
     """Run a check on `commit`, or read what it came to on the same tree before; either way it is recorded.
     What could not be checked here is not."""
     key = check_digest(check)
-    async with context.look() as session:
+    async with context.glance() as session:
         same = await rows.evidence_of(session, context.job_id, key, commit.tree)
     if same:
         result = _again(same[0])

@@ -33,7 +33,7 @@ _FOUND: TypeAdapter[Found] = TypeAdapter(Found)
 async def found(context: Context, workspace: Workspace) -> Found:
     """Looked at once, before the first ticket."""
     run = await context.run()
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
 
     async def make() -> Result:

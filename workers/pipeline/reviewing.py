@@ -81,7 +81,7 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
     begin = await begin_of_run(context, workspace)
     diff = await workspace.diff(begin.tree, commit.tree, DIFF_CHARS)
     run = await context.run()
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     return ReviewFacts(
         prd=spec.prd,

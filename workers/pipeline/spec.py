@@ -44,7 +44,7 @@ class Spec(BaseModel):
 
 
 async def load(context: Context) -> Spec:
-    async with context.look() as session:
+    async with context.glance() as session:
         app = await rows.app(session, context.job_id)
     return Spec() if app is None else Spec.model_validate(app.spec)
 

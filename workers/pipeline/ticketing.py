@@ -46,7 +46,7 @@ async def ticketing(context: Context) -> Outcome:
 async def _facts(context: Context) -> TicketingFacts:
     spec = await specs.load(context)
     run = await context.run()
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     assert spec.prd is not None, "the stage before wrote the PRD"
     assert spec.decision is not None, "the discussion ends with the Secretary's record"

@@ -168,7 +168,7 @@ async def _start(
 
 async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standing: Standing) -> BuildingFacts:
     spec = await specs.load(context)
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     mine = set(ticket.requirements)
     return BuildingFacts(
@@ -217,7 +217,7 @@ async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit:
         findings += await run_profile_checks(context, workspace, ticket, commit, "green")
     if any(finding.failed for finding in findings):
         return findings
-    async with context.look() as session:
+    async with context.glance() as session:
         earlier = closed_by_checks(await rows.tickets(session, context.job_id))
     deadline = monotonic() + REGRESSION_S
     for other in earlier:

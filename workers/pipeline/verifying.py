@@ -48,7 +48,7 @@ class Verdict:
 async def verifying(context: Context) -> Outcome:
     await enter(context, Stage.VERIFYING, Agent.BUILDER, "Checking everything once more.")
     run = await context.run()
-    async with context.look() as session:
+    async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     async with attached(context) as workspace:
         commit = await workspace.head()
@@ -67,7 +67,7 @@ async def verifying(context: Context) -> Outcome:
             if not passed:
                 return Outcome.NEXT
         await _start_app(context, workspace)
-    async with context.look() as session:
+    async with context.glance() as session:
         seen = await rows.evidence(session, context.job_id)
     verdict = judge(tickets, seen, {(f.ticket_id, check_digest(f.check)) for f in findings if f.passed})
     async with context.change() as change:

@@ -221,7 +221,7 @@ def _skip(item: Requirement, key: str, epic: str) -> TicketDraft:
         description=item.description,
         parent=epic,
         requirements=[item.id],
-        skip_reason=f"Left out: {_reason(item)}."[:500],
+        skip_reason=f"{capital(_reason(item))}."[:500],
     )
 
 
@@ -234,7 +234,7 @@ def _skip_by_hand(ticket: KnownTicket, epic: str) -> TicketDraft:
         parent=epic,
         requirements=ticket.requirements,
         acceptance_criteria=ticket.acceptance_criteria,
-        skip_reason="Left out: the rehearsal cast builds only its own steps, and this is none of them.",
+        skip_reason="The rehearsal cast builds only its own steps, and this is none of them.",
     )
 
 

@@ -33,6 +33,9 @@ def async_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
+STATEMENT_S = 10.0
+"""A statement that takes longer has met a PostgreSQL that hangs; ours take milliseconds."""
+
 IDLE_S = 30.0
 """A connection that was idle for longer is asked whether it still works before it is used."""
 
@@ -42,7 +45,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     engine = create_async_engine(
         async_url(url),
         **_pool(pool_size),
-        connect_args={"timeout": 3, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
+        connect_args={"timeout": 3, "command_timeout": STATEMENT_S, "server_settings": {"timezone": "UTC"}},
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -153,7 +156,7 @@ class Reads:
             **_pool(pool_size),
             connect_args={
                 "timeout": 3,
-                "command_timeout": 30,
+                "command_timeout": STATEMENT_S,
                 "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
             },
         )

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
+import uvloop
 from sqlalchemy import text
 
 from app.embedded import stack
@@ -205,6 +206,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         parts = stack.start(Path(made) / "stack")
         try:
-            asyncio.run(main(parts.database_url, parts.redis_url, Path(made)))
+            uvloop.run(main(parts.database_url, parts.redis_url, Path(made)))
         finally:
             parts.stop()

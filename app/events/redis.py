@@ -6,9 +6,11 @@ trusted to arrive: the log is the truth, the hub sweeps.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +24,9 @@ from app.events.bus import Numbered
 from app.events.hub import Listener
 
 TELL_TIMEOUT_S = 0.2
+QUIET_S = 10.0
+"""The log is not told of lost hints more often."""
+
 ACK_TIMEOUT_S = 1.0
 """How long a socket waits for its SUBSCRIBE: without the acknowledgement the sweep serves it."""
 
@@ -63,6 +68,8 @@ class RedisBus:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._lost = 0
+        self._said = -math.inf
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
         await self._publish(job_id, [_message(event) for event in events] or [""])
@@ -77,7 +84,14 @@ class RedisBus:
                     pipe.publish(f"{CHANNEL}{job_id}", message)
                 await pipe.execute()
         except (RedisError, OSError) as error:
-            log.warning("hint.lost", job=str(job_id), error=type(error).__name__)
+            self._note_lost(error)
+
+    def _note_lost(self, error: Exception) -> None:
+        """Each costs a sweep and no event, so the log is told now and then, with how many there were."""
+        self._lost += 1
+        if monotonic() - self._said > QUIET_S:
+            log.warning("hints.lost", hints=self._lost, error=type(error).__name__)
+            self._lost, self._said = 0, monotonic()
 
     async def close(self) -> None:
         await self._redis.aclose()

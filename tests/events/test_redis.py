@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from app.domain.events import HINT_BYTES
 from app.events.bus import Numbered
@@ -130,3 +131,12 @@ async def test_a_message_that_is_none_of_ours_makes_us_look(redis_url: str) -> N
         await redis.publish(f"{CHANNEL}{job_id}", b"7")
         assert await ear.next() == (job_id, 7, "")
         await redis.aclose()
+
+
+async def test_an_outage_is_told_to_the_log_once_and_not_for_every_hint() -> None:
+    bus = RedisBus(open_redis("redis://127.0.0.1:1/0"))
+    with capture_logs() as told:
+        for number in range(20):
+            await bus.tell(uuid4(), [Numbered(number + 1, "{}")])
+    assert [line["event"] for line in told] == ["hints.lost"]
+    await bus.close()

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import glance, look, read
+from app.store.database import glance, look, read, statement
 from app.unit import Unit, open_unit
 
 
@@ -24,6 +24,10 @@ class Resources:
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """One change. Write inside; it commits at the end of the block, then tells, then rings."""
         return open_unit(self.engine, self.bus, self.bell)
+
+    def statement(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A change of one statement that tells nobody; it commits by itself."""
+        return statement(self.engine)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """One snapshot, read-only."""

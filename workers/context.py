@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.budget import NO_LIMITS, Limits
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
-from app.store import rows
-from app.store.tables import Job, Run, RunStep
+from app.store import rows, run_steps
+from app.store.spending import Bill
+from app.store.tables import App, Job, Run, RunStep
 from app.unit import LeaseLost, Unit
 from workers.llm.lineup import Lineup
 from workers.profiles.served import Served
@@ -44,10 +45,9 @@ class Change:
         return self.unit.session
 
     async def store(self, step: RunStep) -> None:
-        """A step of this run; one with the same key, of another question, is replaced."""
-        await rows.replace_run_step(self.session, step)
-        if self.context.keys is not None:
-            self.context.keys.add(step.key)
+        """A step of this run, in this unit; one with the same key, of another question, is replaced."""
+        await run_steps.replace(self.session, step)
+        self.context.remember(step)
 
     def advance(self, stage: Stage | None = None) -> None:
         """The run got on, and to `stage` if given: its claims so far came to something."""
@@ -59,8 +59,8 @@ class Change:
 @dataclass
 class Context:
     """One claimed run. `ticket_attempts` are the most a ticket gets; `pause` is set by the heartbeat when the
-    client paused the job. `keys` are the steps that may be stored, `last` is the run as we last saw it; None:
-    not read yet."""
+    client paused the job. `keys` are the steps that may be stored, `last` is the run and `seen_app` the app's
+    row as we last saw them; None: not read yet."""
 
     resources: Resources
     models: Lineup
@@ -73,14 +73,18 @@ class Context:
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
+    seen_app: App | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """One change of the world under our fence. Raises LeaseLost when the run is not ours any more."""
-        self.last = None
-        async with self.resources.unit() as unit:
-            job, run = await unit.take_run(self.run_id, self.fence)
-            yield Change(unit, job, run, self)
+        try:
+            async with self.resources.unit() as unit:
+                job, run = await unit.take_run(self.run_id, self.fence)
+                yield Change(unit, job, run, self)
+        except BaseException:
+            self.last = self.seen_app = None  # they may be as it was meant, and not as it is
+            raise
         self.last = run
 
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -108,15 +112,35 @@ class Context:
             self.last = run
         return self.last
 
+    async def app(self) -> App | None:
+        """The job's app, None before it was specified. It may be changed in a change, once added to it."""
+        if self.seen_app is None:
+            async with self.glance() as session:
+                self.seen_app = await rows.app(session, self.job_id)
+        return self.seen_app
+
     async def step(self, key: str) -> RunStep | None:
         """The stored step of this run with that key."""
         if self.keys is None:
             async with self.glance() as session:
-                self.keys = set(await rows.run_step_keys(session, self.run_id))
+                self.keys = set(await run_steps.keys(session, self.run_id))
         if key not in self.keys:
             return None
         async with self.glance() as session:
-            return await rows.run_step(session, self.run_id, key)
+            return await run_steps.find(session, self.run_id, key)
+
+    async def store(self, step: RunStep, bill: Bill | None = None) -> None:
+        """A step of this run by itself, with the bill of the answer it holds: the run got on. Raises
+        LeaseLost when the run is not ours any more."""
+        async with self.resources.statement() as connection:
+            if not await run_steps.store(connection, step, self.fence, bill):
+                raise LeaseLost
+        self.remember(step)
+
+    def remember(self, step: RunStep) -> None:
+        """The step is stored, or will be when the unit commits."""
+        if self.keys is not None:
+            self.keys.add(step.key)
 
     def heed_pause(self) -> None:
         """Raises Paused between two steps."""

@@ -7,10 +7,9 @@ from uuid import UUID
 from app import metrics
 from app.domain.budget import Use
 from app.store import spending
-from app.store.database import absence_is_unavailable
-from app.store.spending import Purpose, Refused
+from app.store.spending import Bill, Purpose, Refused
 from app.unit import LeaseLost
-from workers.context import Change, Context
+from workers.context import Context
 from workers.llm.calling import Called
 from workers.llm.model import Model
 
@@ -44,7 +43,7 @@ class RunLedger:
         purpose = Purpose(
             context.job_id, context.run_id, context.fence, self.step, self.agent, self.ticket_id
         )
-        async with absence_is_unavailable(), context.resources.engine.begin() as connection:
+        async with context.resources.statement() as connection:
             made = await spending.reserve(connection, purpose, model.name, worst, context.limits)
         if not isinstance(made, Refused):
             return made
@@ -54,19 +53,18 @@ class RunLedger:
 
     async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
         metrics.model_calls.labels(self._model, outcome).inc()
-        async with absence_is_unavailable(), self.context.resources.engine.begin() as connection:
-            await spending.settle(connection, self.context.job_id, attempt, outcome, used, latency_ms)
+        async with self.context.resources.statement() as connection:
+            await spending.settle(connection, attempt, outcome, used, latency_ms)
 
     async def rest(self, seconds: float) -> None:
         """Raises Paused."""
         await self.context.unless_paused(asyncio.sleep(seconds))
 
-    async def settle(self, change: Change, called: Called) -> None:
-        """The answer is stored in the same change."""
+    def bill(self, called: Called) -> Bill:
+        """What is to be stored with the answer."""
         answer, used = called.answer, called.used
         metrics.model_calls.labels(answer.model, answer.finish_reason).inc()
         metrics.model_seconds.labels(answer.model).observe(called.latency_ms / 1000)
         metrics.model_tokens.labels(answer.model, "in").inc(used.input_tokens if used else 0)
         metrics.model_tokens.labels(answer.model, "out").inc(used.output_tokens if used else 0)
-        connection = await change.session.connection()
-        await spending.settle_held(connection, called.attempt, spending.ANSWERED, used, called.latency_ms)
+        return Bill(called.attempt, used, called.latency_ms)

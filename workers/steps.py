@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.domain.values import clean
+from app.store.spending import Bill
 from app.store.tables import RunStep
 from workers.context import Change, Context
 
@@ -12,14 +13,14 @@ from workers.context import Change, Context
 @dataclass(frozen=True)
 class Result:
     """What a step came to. `asked` is a model's question as far as a tape tells it (`llm.tape.Asked`), `tree`
-    the workspace after a tool call that may change files; `settle` belongs to the same change."""
+    the workspace after a tool call that may change files, `bill` what the answer cost."""
 
     payload: str
     agent: str = ""
     model: str = ""
     asked: str = ""
     tree: str | None = None
-    settle: Callable[[Change], Awaitable[None]] | None = None
+    bill: Bill | None = None
 
 
 def digest(text: str) -> str:
@@ -53,22 +54,18 @@ async def done(
     context.heed_pause()
     result = await make()
     payload = clean(result.payload)
-    async with context.change() as change:
-        step = RunStep(
-            run_id=context.run_id,
-            key=key,
-            kind=kind,
-            agent=result.agent,
-            model=result.model,
-            asked=clean(result.asked),
-            digest=asked,
-            payload=payload,
-            tree=result.tree,
-        )
-        await change.store(step)
-        change.advance()
-        if result.settle is not None:
-            await result.settle(change)
+    step = RunStep(
+        run_id=context.run_id,
+        key=key,
+        kind=kind,
+        agent=result.agent,
+        model=result.model,
+        asked=clean(result.asked),
+        digest=asked,
+        payload=payload,
+        tree=result.tree,
+    )
+    await context.store(step, result.bill)
     return Done(payload, result.tree)
 
 

@@ -137,12 +137,24 @@ async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
 
 
 @asynccontextmanager
+async def statement(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection whose statements commit by themselves: for what one statement reads or does, without BEGIN
+    and COMMIT around it."""
+    async with absence_is_unavailable(), engine.execution_options(**_EACH_BY_ITSELF).connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def glance(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    """`look` for one statement, which is a snapshot by itself: without BEGIN and ROLLBACK around it."""
-    async with absence_is_unavailable(), engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
-            yield session
+    """`look` for one statement, which is a snapshot by itself."""
+    async with (
+        statement(engine) as connection,
+        AsyncSession(connection, expire_on_commit=False, autoflush=False) as session,
+    ):
+        yield session
+
+
+_EACH_BY_ITSELF = {"isolation_level": "AUTOCOMMIT"}
 
 
 class Reads:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
-from app.store.tables import App, Evidence, Job, Message, Removal, Run, RunStep, Ticket
+from app.store.tables import App, Evidence, Job, Message, Removal, Run, Ticket
 
 
 async def now(session: AsyncSession) -> datetime:
@@ -79,55 +78,6 @@ async def chat(session: AsyncSession, job_id: UUID) -> Sequence[Message]:
         .order_by(Message.position)
     )
     return rows.all()
-
-
-async def run_step(session: AsyncSession, run_id: UUID, key: str) -> RunStep | None:
-    return (
-        await session.scalars(select(RunStep).where(RunStep.run_id == run_id, RunStep.key == key))
-    ).one_or_none()
-
-
-async def run_step_keys(session: AsyncSession, run_id: UUID) -> Sequence[str]:
-    return (await session.scalars(select(RunStep.key).where(RunStep.run_id == run_id))).all()
-
-
-async def replace_run_step(session: AsyncSession, step: RunStep) -> None:
-    """Store a step; one with the same key is replaced, and counts as the newest."""
-    values = {name: getattr(step, name) for name in _STEP_COLUMNS}
-    await session.execute(_REPLACE_STEP, values)
-
-
-_STEP_COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
-_NEW_STEP = insert(RunStep)
-_REPLACE_STEP = _NEW_STEP.on_conflict_do_update(
-    index_elements=["run_id", "key"],
-    set_={name: _NEW_STEP.excluded[name] for name in (*_STEP_COLUMNS, "id", "created_at")},
-)
-
-
-async def set_aside_run_steps(session: AsyncSession, run_id: UUID, prefix: str) -> None:
-    """Answers that could not be used are not used again by a retry; a tape still tells them."""
-    await session.execute(
-        update(RunStep)
-        .where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))
-        .where(~RunStep.key.contains("~"))
-        .values(key=RunStep.key + "~" + cast(RunStep.id, Text))
-    )
-
-
-async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | None:
-    """The workspace's tree after the last step with one below `prefix`."""
-    tree: str | None = await session.scalar(
-        select(RunStep.tree)
-        .where(
-            RunStep.run_id == run_id,
-            RunStep.key.startswith(prefix, autoescape=True),
-            RunStep.tree.is_not(None),
-        )
-        .order_by(RunStep.id.desc())
-        .limit(1)
-    )
-    return tree
 
 
 @dataclass(frozen=True)

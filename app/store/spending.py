@@ -5,34 +5,31 @@ many requests are under way and whenever a worker dies. Rows are locked in one o
 the user's day.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    Double,
     ForeignKey,
     Identity,
     Index,
-    and_,
+    Text,
+    Uuid,
     bindparam,
-    cast,
-    exists,
-    func,
-    literal,
     select,
     text,
-    update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import BigInteger, Date, Double, Text
 
 from app.domain.budget import Limits, Use
-from app.domain.stages import RunState
 from app.store.base import Base, job_column, now_column
-from app.store.tables import Job, Run
 
 OPEN, ANSWERED, LOST = "open", "answered", "lost"
 
@@ -98,105 +95,119 @@ class Refused:
     limit: str
 
 
+@dataclass(frozen=True)
+class Bill:
+    """What an answered attempt came to: see `settle`."""
+
+    attempt: int
+    used: Use | None
+    latency_ms: int
+
+
 async def reserve(
     connection: AsyncConnection, purpose: Purpose, model: str, worst: Use, limits: Limits
 ) -> int | Refused:
     """Reserve `worst` for one request and make its row, whose id is returned; or say which limit forbids it.
-    What an earlier request of the job left open is charged first: its answer was lost. Commit afterwards,
-    also after a refusal."""
-    held = (await connection.execute(_HOLD, _at(purpose))).one_or_none()
-    if held is None:
-        return Refused("lease")
-    if held.open:
-        await _charge_lost(connection, purpose.job_id)
-    usd_limits = (limits.job_usd if held.cost_budget_usd is None else held.cost_budget_usd, limits.day_usd)
-    if worst.cost_usd is None and any(limit is not None for limit in usd_limits):
-        return Refused("price")
-    tokens, usd = worst.total, worst.cost_usd or 0.0
-    token_limit = limits.job_tokens if held.token_budget is None else held.token_budget
-    if not (
-        _within(held.committed_tokens + tokens, token_limit)
-        and _within(held.committed_usd + usd, usd_limits[0])
-    ):
-        return Refused("job")
-    if not await _commit_to_day(connection, held.user_id, held.day, tokens, usd, limits):
-        return Refused("day")
-    made = {
-        **_at(purpose),
+    What an earlier request of the job left open is charged first: its answer was lost."""
+    wanted = {
+        "job": purpose.job_id,
+        "run": purpose.run_id,
+        "fence": purpose.fence,
         "step": purpose.step,
         "agent": purpose.agent,
         "ticket": purpose.ticket_id,
         "model": model,
         "input": worst.input_tokens,
         "output": worst.output_tokens,
-        "usd": usd,
-        "day": held.day,
+        "usd": worst.cost_usd or 0.0,
+        "priced": worst.cost_usd is not None,
+        "job_tokens": limits.job_tokens,
+        "job_usd": limits.job_usd,
+        "day_tokens": limits.day_tokens,
+        "day_usd": limits.day_usd,
     }
-    return int((await connection.execute(_ENTER, made)).scalar_one())
+    while True:
+        held = (await connection.execute(_RESERVE, wanted)).one_or_none()
+        if held is None:
+            return Refused("lease")
+        if not held.open:
+            break
+        await _charge_lost(connection, purpose.job_id)
+    if held.attempt is not None:
+        return int(held.attempt)
+    if not held.priced:
+        return Refused("price")
+    return Refused("day" if held.fits else "job")
 
 
-def _at(purpose: Purpose) -> dict[str, Any]:
-    return {"job": purpose.job_id, "run": purpose.run_id, "fence": purpose.fence}
-
-
-_HOLD = (
-    select(
-        Job.user_id,
-        Job.token_budget,
-        Job.cost_budget_usd,
-        Job.committed_tokens,
-        Job.committed_usd,
-        cast(func.timezone("UTC", func.clock_timestamp()), Date).label("day"),
-        exists().where(ModelAttempt.job_id == bindparam("job"), ModelAttempt.outcome == OPEN).label("open"),
-    )
-    .join(Run, Run.job_id == Job.id)
-    .where(Job.id == bindparam("job"), Run.id == bindparam("run"))
-    .where(Run.fence == bindparam("fence"), Run.state == RunState.READY)
-    .with_for_update(key_share=True, of=[Job, Run])
-)
-"""The job's row, then the run's, while it is ours."""
-
-_ENTER = (
-    insert(ModelAttempt)
-    .values(
-        job_id=bindparam("job"),
-        run_id=bindparam("run"),
-        step=bindparam("step"),
-        agent=bindparam("agent"),
-        ticket_id=bindparam("ticket"),
-        model=bindparam("model"),
-        reserved_input=bindparam("input"),
-        reserved_output=bindparam("output"),
-        reserved_usd=bindparam("usd"),
-        day=bindparam("day"),
-    )
-    .returning(ModelAttempt.id)
-    .add_cte(
-        update(Job)
-        .where(Job.id == bindparam("job"))
-        .values(
-            committed_tokens=Job.committed_tokens + bindparam("input") + bindparam("output"),
-            committed_usd=Job.committed_usd + bindparam("usd"),
+_RESERVE = text(
+    """
+    with held as (
+        select
+            jobs.user_id,
+            (timezone('UTC', clock_timestamp()))::date as day,
+            exists (
+                select from model_attempts where model_attempts.job_id = jobs.id and outcome = 'open'
+            ) as open,
+            :priced or coalesce(cost_budget_usd, :job_usd, :day_usd) is null as priced,
+            committed_tokens + :input + :output <= coalesce(token_budget, :job_tokens, 'infinity'::float8)
+                and committed_usd + :usd <= coalesce(cost_budget_usd, :job_usd, 'infinity') as fits
+        from jobs join runs on runs.job_id = jobs.id
+        where jobs.id = :job and runs.id = :run and runs.fence = :fence and runs.state = 'ready'
+        for no key update of jobs, runs
+    ), today as (
+        insert into user_days as of_day (user_id, day, committed_tokens, committed_usd)
+        select user_id, day, :input + :output, :usd from held
+        where not open and priced and fits
+            and :input + :output <= coalesce(:day_tokens, 'infinity'::float8)
+            and :usd <= coalesce(:day_usd, 'infinity')
+        on conflict (user_id, day) do update set
+            committed_tokens = of_day.committed_tokens + excluded.committed_tokens,
+            committed_usd = of_day.committed_usd + excluded.committed_usd
+        where of_day.committed_tokens + excluded.committed_tokens <= coalesce(:day_tokens, 'infinity'::float8)
+            and of_day.committed_usd + excluded.committed_usd <= coalesce(:day_usd, 'infinity')
+        returning day
+    ), committed as (
+        update jobs set
+            committed_tokens = committed_tokens + :input + :output,
+            committed_usd = committed_usd + :usd
+        from today where jobs.id = :job
+    ), entered as (
+        insert into model_attempts (
+            job_id, run_id, step, agent, ticket_id, model, reserved_input, reserved_output, reserved_usd, day
         )
-        .cte("committed")
+        select :job, :run, :step, :agent, :ticket, :model, :input, :output, :usd, day from today
+        returning id
     )
+    select open, priced, fits, (select id from entered) as attempt from held
+    """
+).bindparams(
+    *(bindparam(name, type_=Uuid()) for name in ("job", "run", "ticket")),
+    *(
+        bindparam(name, type_=BigInteger())
+        for name in ("fence", "input", "output", "job_tokens", "day_tokens")
+    ),
+    *(bindparam(name, type_=Double()) for name in ("usd", "job_usd", "day_usd")),
+    *(bindparam(name, type_=Text()) for name in ("step", "agent", "model")),
+    bindparam("priced", type_=Boolean()),
 )
+"""One statement, so that no lock is held for a round trip of ours: the job's row, the run's while it is ours,
+then the user's day. A limit that is null holds nothing back."""
 
 
 async def settle(
-    connection: AsyncConnection, job_id: UUID, attempt: int, outcome: str, used: Use | None, latency_ms: int
+    connection: AsyncConnection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
 ) -> None:
     """Put what was used in the place of what was reserved; None: nobody said, so the reservation stands. What
     was settled before stays as it is."""
-    await connection.execute(select(Job.id).where(Job.id == job_id).with_for_update(key_share=True))
-    await settle_held(connection, attempt, outcome, used, latency_ms)
+    await connection.execute(_SETTLE, billed(attempt, outcome, used, latency_ms))
 
 
-async def settle_held(
-    connection: AsyncConnection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
-) -> None:
-    """`settle` where the job's row is locked already."""
-    values = {
+def billed(
+    attempt: int | None, outcome: str, used: Use | None, latency_ms: int | None
+) -> dict[str, int | float | str | None]:
+    """The parameters of `BILL`."""
+    return {
         "attempt": attempt,
         "outcome": outcome,
         "latency": latency_ms,
@@ -206,12 +217,9 @@ async def settle_held(
         "cached": used.cached_tokens if used else None,
         "usd": (used.cost_usd or 0.0) if used else None,
     }
-    await connection.execute(_SETTLE, values)
 
 
-_SETTLE = text(
-    """
-    with closed as (
+BILL = """closed as (
         update model_attempts set
             outcome = :outcome,
             latency_ms = coalesce(:latency, latency_ms),
@@ -219,8 +227,8 @@ _SETTLE = text(
             output_tokens = coalesce(:output, reserved_output),
             cached_tokens = coalesce(:cached, cached_tokens),
             cost_usd = coalesce(:usd, reserved_usd)
-        where id = :attempt and outcome = 'open'
-        returning job_id, day, input_tokens, output_tokens, cost_usd,
+        from held where model_attempts.id = :attempt and outcome = 'open'
+        returning model_attempts.job_id, day, input_tokens, output_tokens, cost_usd,
             input_tokens + output_tokens - reserved_input - reserved_output as more_tokens,
             cost_usd - reserved_usd as more_usd
     ), billed as (
@@ -233,66 +241,35 @@ _SETTLE = text(
             model_calls = model_calls + :answers
         from closed where jobs.id = closed.job_id
         returning user_id, day, more_tokens, more_usd
-    )
-    update user_days set
-        committed_tokens = committed_tokens + more_tokens,
-        committed_usd = committed_usd + more_usd
-    from billed where user_days.user_id = billed.user_id and user_days.day = billed.day
-    """
-).bindparams(
-    bindparam("attempt", type_=BigInteger()),
+    ), of_day as (
+        update user_days set
+            committed_tokens = committed_tokens + more_tokens,
+            committed_usd = committed_usd + more_usd
+        from billed where user_days.user_id = billed.user_id and user_days.day = billed.day
+    )"""
+"""One attempt's bill, in its own row, in its job's, and in its user's day: parts of a statement that holds
+the job's row as `held`."""
+
+BILL_PARAMETERS: Sequence[BindParameter[Any]] = (
     bindparam("outcome", type_=Text()),
-    *(bindparam(name, type_=BigInteger()) for name in ("latency", "answers", "input", "output", "cached")),
+    *(bindparam(name, type_=BigInteger()) for name in ("attempt", "latency", "answers", "input", "output")),
+    bindparam("cached", type_=BigInteger()),
     bindparam("usd", type_=Double()),
 )
-"""One attempt's bill: in its own row, in its job's, and in its user's day."""
+
+_SETTLE = text(
+    f"""
+    with held as (
+        select jobs.id from jobs join model_attempts on model_attempts.job_id = jobs.id
+        where model_attempts.id = :attempt for no key update of jobs
+    ), {BILL}
+    select 1
+    """  # noqa: S608 - made of constants
+).bindparams(*BILL_PARAMETERS)
 
 
 async def _charge_lost(connection: AsyncConnection, job_id: UUID) -> None:
     """A run makes one request at a time: whatever is open now has lost its worker."""
     lost = select(ModelAttempt.id).where(ModelAttempt.job_id == job_id, ModelAttempt.outcome == OPEN)
     for attempt in (await connection.scalars(lost)).all():
-        await settle_held(connection, attempt, LOST, None)
-
-
-async def _commit_to_day(
-    connection: AsyncConnection, user_id: UUID, day: date, tokens: int, usd: float, limits: Limits
-) -> bool:
-    if not (_within(tokens, limits.day_tokens) and _within(usd, limits.day_usd)):
-        return False
-    values = {
-        "user": user_id,
-        "day": day,
-        "tokens": tokens,
-        "usd": usd,
-        "most_tokens": limits.day_tokens,
-        "most_usd": limits.day_usd,
-    }
-    return (await connection.execute(_COMMIT_TO_DAY, values)).one_or_none() is not None
-
-
-_MUCH = literal(2**62)
-"""A limit where there is none."""
-
-_TODAY = insert(UserDay).values(
-    user_id=bindparam("user"),
-    day=bindparam("day"),
-    committed_tokens=bindparam("tokens"),
-    committed_usd=bindparam("usd"),
-)
-_WITH_IT = {
-    "committed_tokens": UserDay.committed_tokens + _TODAY.excluded.committed_tokens,
-    "committed_usd": UserDay.committed_usd + _TODAY.excluded.committed_usd,
-}
-_COMMIT_TO_DAY = _TODAY.on_conflict_do_update(
-    index_elements=["user_id", "day"],
-    set_=_WITH_IT,
-    where=and_(
-        _WITH_IT["committed_tokens"] <= func.coalesce(bindparam("most_tokens", type_=BigInteger()), _MUCH),
-        _WITH_IT["committed_usd"] <= func.coalesce(bindparam("most_usd", type_=Double()), _MUCH),
-    ),
-).returning(UserDay.day)
-
-
-def _within(committed: float, limit: float | None) -> bool:
-    return limit is None or committed <= limit
+        await settle(connection, attempt, LOST, None)

@@ -26,7 +26,7 @@ async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, 
         made = await spending.reserve(connection, purpose, "openai:m", worst, NO_LIMITS)
         assert isinstance(made, int)
         if used is not None:
-            await spending.settle(connection, UUID(job_id), made, "answered", used, 5)
+            await spending.settle(connection, made, "answered", used, 5)
 
 
 async def test_usage_by_role_and_ticket(service: Service, ada: Person, mallory: Person) -> None:

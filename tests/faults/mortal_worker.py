@@ -25,7 +25,8 @@ from app.queue import ArqBell, open_arq
 from app.resources import Resources
 from app.runtime.local import LocalRuntime
 from app.store.database import open_engine
-from app.store.tables import Job
+from app.store.spending import Bill
+from app.store.tables import Job, RunStep
 from tests.pipeline.company import mortal_company
 from workers.context import Change, Context
 from workers.leases import Desk, Terms
@@ -50,8 +51,9 @@ class NotingModel(ScriptedModel):
 
 
 def die_at_first_commit(*, before: bool) -> None:
-    """Plant the kill in this process: around the end of the first change a stage makes."""
-    original = Context.change
+    """Plant the kill in this process: around the end of the first change a stage makes, or around the first
+    step that is stored by itself."""
+    original, original_store = Context.change, Context.store
 
     @asynccontextmanager
     async def change(self: Context) -> AsyncIterator[Change]:
@@ -62,7 +64,13 @@ def die_at_first_commit(*, before: bool) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    async def store(self: Context, step: RunStep, bill: Bill | None = None) -> None:
+        if not before:
+            await original_store(self, step, bill)
+        os.kill(os.getpid(), signal.SIGKILL)
+
     Context.change = change  # type: ignore[method-assign]
+    Context.store = store  # type: ignore[method-assign]
 
 
 async def work(database_url: str, redis_url: str, boxes: Path, job_id: UUID, calls: Path) -> None:

@@ -68,7 +68,7 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
                 if chance.random() < 0.8:  # else its worker died
                     used = chance.choice([billed, None])
                     async with engine.begin() as connection:
-                        await spending.settle(connection, purpose.job_id, attempt, "answered", used, 1)
+                        await spending.settle(connection, attempt, "answered", used, 1)
                     await hold()
         return met
 
@@ -103,7 +103,7 @@ async def test_a_settled_request_is_settled_once(house: House) -> None:
         assert isinstance(made, int)
         for _ in range(2):
             used = Use(5, 5, cost_usd=0.5)
-            await spending.settle(connection, purpose.job_id, made, "answered", used, 1)
+            await spending.settle(connection, made, "answered", used, 1)
     job = await house.job(purpose.job_id)
     assert (job.input_tokens, job.output_tokens, job.cost_usd, job.model_calls) == (5, 5, 0.5, 1)
     assert (job.committed_tokens, job.committed_usd) == (10, 0.5)

@@ -1,29 +1,92 @@
-"""The order of locks, on which it rests that nobody waits in a circle: the job's row, then the run's."""
+"""What rests on locks: nobody waits in a circle (the job's row, then the run's), no write is missed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from app.store.tables import Job, Run
+from app.domain.budget import NO_LIMITS, Use
+from app.store import run_steps, spending
+from app.store.tables import Job, Run, RunStep
 from tests.house import House
 
+Act = Callable[[House, Run], Awaitable[Any]]
 
-async def test_a_worker_locks_the_job_and_then_the_run(house: House) -> None:
+
+async def take(house: House, run: Run) -> None:
+    async with house.resources.unit() as unit:
+        await unit.take_run(run.id, 1)
+
+
+async def reserve(house: House, run: Run) -> int | spending.Refused:
+    purpose = spending.Purpose(run.job_id, run.id, 1, "a", "CEO")
+    async with house.resources.statement() as connection:
+        return await spending.reserve(connection, purpose, "m", Use(30, 70, cost_usd=1.0), NO_LIMITS)
+
+
+async def store(house: House, run: Run, bill: spending.Bill | None = None) -> bool:
+    texts = dict.fromkeys(("key", "kind", "agent", "model", "asked", "digest", "payload"), "a")
+    async with house.resources.statement() as connection:
+        return await run_steps.store(connection, RunStep(run_id=run.id, **texts), 1, bill)
+
+
+@pytest.mark.parametrize("act", [take, reserve, store])
+async def test_a_worker_locks_the_job_and_then_the_run(house: House, act: Act) -> None:
+    run = await claimed(house)
+    async with held(house, Job, run.job_id), waiting(house, act(house, run)):
+        await lock(house, Run, run.id)
+    async with held(house, Run, run.id), waiting(house, act(house, run)):
+        with pytest.raises(DBAPIError, match="could not obtain lock"):
+            await lock(house, Job, run.job_id)
+
+
+async def test_what_is_changed_while_a_statement_waits_counts(house: House) -> None:
+    """A reservation and a bill add to what somebody else has just written, and miss nothing."""
+    run = await claimed(house)
+    more = "update jobs set committed_tokens = committed_tokens + 1000, model_calls = model_calls + 10"
+    async with holding(house, f"{more} where id = :id", run.job_id) as done:
+        reserving = await waiting_in(house, reserve(house, run))
+        await done()
+    attempt = await reserving
+    assert isinstance(attempt, int)
+    async with holding(house, f"{more} where id = :id", run.job_id) as done:
+        bill = spending.Bill(attempt, Use(10, 20, cost_usd=0.5), 5)
+        storing = await waiting_in(house, store(house, run, bill))
+        await done()
+    assert await storing
+    job = await house.job(run.job_id)
+    assert (job.committed_tokens, job.committed_usd) == (2030, 0.5)
+    assert (job.input_tokens, job.output_tokens, job.cost_usd, job.model_calls) == (10, 20, 0.5, 21)
+    async with house.resources.read() as connection:
+        days = (await connection.execute(text("select committed_tokens, committed_usd from user_days"))).all()
+    assert [tuple(day) for day in days] == [(30, 0.5)]
+
+
+async def test_a_step_of_a_lost_run_changes_nothing(house: House) -> None:
+    run = await claimed(house)
+    attempt = await reserve(house, run)
+    assert isinstance(attempt, int)
+    async with house.resources.engine.begin() as connection:
+        await connection.execute(update(Run).where(Run.id == run.id).values(fence=2))
+    assert not await store(house, run, spending.Bill(attempt, Use(10, 20, cost_usd=0.5), 5))
+    assert await reserve(house, run) == spending.Refused("lease")
+    job = await house.job(run.job_id)
+    assert (job.committed_tokens, job.model_calls) == (100, 0)
+    [entered] = await house.attempts(run.job_id)
+    assert entered.outcome == "open"
+
+
+async def claimed(house: House) -> Run:
     job_id = await house.create()
     async with house.resources.unit() as unit:
         run = (await unit.session.scalars(select(Run).where(Run.job_id == job_id))).one()
         run.fence = 1
-    async with held(house, Job, job_id), waiting_worker(house, run.id):
-        await lock(house, Run, run.id)
-    async with held(house, Run, run.id), waiting_worker(house, run.id):
-        with pytest.raises(DBAPIError, match="could not obtain lock"):
-            await lock(house, Job, job_id)
+    return run
 
 
 @asynccontextmanager
@@ -35,12 +98,17 @@ async def held(house: House, table: Any, row_id: UUID) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def waiting_worker(house: House, run_id: UUID) -> AsyncIterator[None]:
-    """A worker that takes its run and has come to a row which another has."""
+async def holding(
+    house: House, change: str, job_id: UUID
+) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
+    """Somebody else has made this change of the job within, and commits it when called for."""
+    async with house.resources.engine.connect() as connection:
+        await connection.execute(text(change), {"id": job_id})
+        yield connection.commit
 
-    async def take() -> None:
-        async with house.resources.unit() as unit:
-            await unit.take_run(run_id, 1)
+
+async def waiting_in(house: House, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+    """`work`, which has come to a row that another has."""
 
     async def waits() -> bool:
         query = text(
@@ -50,13 +118,20 @@ async def waiting_worker(house: House, run_id: UUID) -> AsyncIterator[None]:
         async with house.resources.read() as connection:
             return bool(await connection.scalar(query))
 
-    worker = asyncio.create_task(take())
+    task = asyncio.create_task(work)
     await house.until(waits)
+    return task
+
+
+@asynccontextmanager
+async def waiting(house: House, work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Within, `work` waits for a row which another has."""
+    task = await waiting_in(house, work)
     try:
         yield
     finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def lock(house: House, table: Any, row_id: UUID) -> None:

@@ -77,7 +77,7 @@ async def speak(
             agent=role.agent,
             model=called.answer.model,
             asked=of_question(question).model_dump_json(),
-            settle=lambda change: ledger.settle(change, called),
+            bill=ledger.bill(called),
         )
 
     return _ANSWER.validate_json(await once(context, key, "model", text, make))

@@ -1,6 +1,5 @@
 """The Business Analyst turns what was said into requirements with ids that last."""
 
-from app.domain.conversation import Agent
 from app.domain.stages import Stage
 from app.domain.values import clean
 from app.store import rows
@@ -10,17 +9,12 @@ from workers.agents.outputs import Requirement, Requirements
 from workers.agents.roles import BUSINESS_ANALYST
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter
+from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 
 
 async def analysis(context: Context) -> Outcome:
-    await enter(
-        context,
-        Stage.ANALYSIS,
-        Agent.BUSINESS_ANALYST,
-        "Turning the conversation into requirements.",
-    )
+    await enter(context, Stage.ANALYSIS)
     shown = await _facts(context)
     spec = await specs.load(context)
 
@@ -37,7 +31,7 @@ async def analysis(context: Context) -> Outcome:
         spec.requirements = specs.requirements_text(found.requirements)
         spec.discussion, spec.decision, spec.prd = [], None, None
         await specs.store(change, spec)
-        change.advance(Stage.DISCUSSION)
+        go_on_to(change, Stage.DISCUSSION)
     return Outcome.NEXT
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from app.domain.values import clip
 from app.runtime.workspace import Workspace
-from app.store import rows
+from app.store import run_steps
 from workers.agents import tools
 from workers.agents.ask import facts, speak
 from workers.agents.facts import BuildingFacts
@@ -57,7 +57,7 @@ async def attempt(
     """
     prefix = f"build.{ticket_id}.{number}."
     async with context.glance() as session:
-        last = await rows.last_tree(session, context.run_id, prefix)
+        last = await run_steps.last_tree(session, context.run_id, prefix)
     await workspace.restore(last or tree)
     (first,) = facts(shown)
     turns: list[tuple[Message, ...]] = []

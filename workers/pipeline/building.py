@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from app.actions import changes
-from app.domain.conversation import Agent
 from app.domain.job import FailureCode
 from app.domain.stages import Stage
 from app.domain.ticket import CLOSED, TicketStatus, TicketType
@@ -15,7 +14,7 @@ from workers.pipeline import trial
 from workers.pipeline.beginning import begin
 from workers.pipeline.box import attached, keep
 from workers.pipeline.death import note_death
-from workers.pipeline.enter import enter
+from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.kept_tests import found
 from workers.pipeline.ladder import WORDS, Standing, Terms, climb
 from workers.pipeline.mending import give_up_unmended
@@ -26,7 +25,7 @@ UNPROVABLE = "It has no check yet: continue the job, and the Project Manager giv
 
 
 async def building(context: Context) -> Outcome:
-    await enter(context, Stage.BUILDING, Agent.BUILDER, "Working on the tickets, one by one.")
+    await enter(context, Stage.BUILDING)
     async with attached(context) as workspace:
         if await begin(context, workspace):
             await keep(context, workspace)
@@ -46,7 +45,7 @@ async def building(context: Context) -> Outcome:
             f"Checks still fail for {titles}. Look at the tickets' evidence, then retry.",
         )
     async with context.change() as change:
-        change.advance(Stage.VERIFYING)
+        go_on_to(change, Stage.VERIFYING)
     return Outcome.NEXT
 
 

@@ -6,7 +6,6 @@ Each turn is a Step, told as `agentDialogue`; it is never also a message.
 from pydantic import TypeAdapter
 
 from app.actions import changes
-from app.domain.conversation import Agent
 from app.domain.stages import Stage
 from workers.agents.ask import ask, facts
 from workers.agents.facts import DiscussionFacts, Kind, Said
@@ -14,7 +13,7 @@ from workers.agents.outputs import DecisionRecord, Turn
 from workers.agents.roles import CEO, CTO, SECRETARY, Role
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter
+from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.spec import Contribution, Spec
 from workers.profiles.catalogue import find
@@ -27,7 +26,7 @@ _KINDS: TypeAdapter[list[Kind]] = TypeAdapter(list[Kind])
 
 
 async def discussion(context: Context) -> Outcome:
-    await enter(context, Stage.DISCUSSION, Agent.SECRETARY, "CEO and CTO are discussing the requirements.")
+    await enter(context, Stage.DISCUSSION)
     spec = await specs.load(context)
     kinds = await _kinds(context, spec)
     while (speaker := next_speaker(spec.discussion)) is not None:
@@ -101,4 +100,4 @@ async def _record(
             Contribution(agent=role.agent, role=role.purpose, content=step.message, objections=objections)
         )
         await specs.store(change, spec)
-        change.advance(then)
+        go_on_to(change, then)

@@ -1,9 +1,20 @@
-"""The first thing each stage after the conversation does, and what is said when it has to wait."""
+"""How a stage after the conversation is entered and announced, and what is said when it has to wait."""
 
 from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.stages import STATUS_DURING, Stage
-from workers.context import Context
+from app.store.tables import Run
+from workers.context import Change, Context
+
+ANNOUNCED: dict[Stage, tuple[Agent, str]] = {
+    Stage.ANALYSIS: (Agent.BUSINESS_ANALYST, "Turning the conversation into requirements."),
+    Stage.DISCUSSION: (Agent.SECRETARY, "CEO and CTO are discussing the requirements."),
+    Stage.PRD: (Agent.PROJECT_MANAGER, "Writing the PRD."),
+    Stage.TICKETING: (Agent.PROJECT_MANAGER, "Cutting tickets with checks."),
+    Stage.BUILDING: (Agent.BUILDER, "Working on the tickets, one by one."),
+    Stage.VERIFYING: (Agent.BUILDER, "Checking everything once more."),
+}
+"""Who is at work in each stage, and with what."""
 
 SHOWN_AS: dict[Stage, str] = {
     Stage.INTAKE: "requirements",
@@ -21,16 +32,35 @@ _WAITING = ":waiting"
 """Added to `runs.described` once it was said that the stage has to wait."""
 
 
-async def enter(context: Context, stage: Stage, agent: str, description: str) -> None:
-    """Show that the stage is at work: the job's status, and a sentence, once a run and again on a retry."""
+async def enter(context: Context, stage: Stage) -> None:
+    """The first thing a stage does: show that it is at work, unless the change before did. It is told once a
+    run, and again on a retry."""
     run = await context.run()
-    mark = f"{stage}:{run.retries}"
-    if run.described.removesuffix(_WAITING) == mark:
-        return
-    async with context.change() as change:
-        change.run.described = mark
-        changes.set_status(change.unit, change.job, STATUS_DURING[stage])
-        changes.describe(change.unit, change.job, agent, description, SHOWN_AS[stage])
+    if not _is_announced(run, stage):
+        async with context.change() as change:
+            _announce(change, stage)
+
+
+def go_on_to(change: Change, stage: Stage) -> None:
+    """The run got on to `stage`, and shows it in the same change; in a paused job, once it goes on."""
+    change.advance(stage)
+    if not change.job.is_paused and not _is_announced(change.run, stage):
+        _announce(change, stage)
+
+
+def _is_announced(run: Run, stage: Stage) -> bool:
+    return run.described.removesuffix(_WAITING) == _mark(run, stage)
+
+
+def _announce(change: Change, stage: Stage) -> None:
+    agent, sentence = ANNOUNCED[stage]
+    change.run.described = _mark(change.run, stage)
+    changes.set_status(change.unit, change.job, STATUS_DURING[stage])
+    changes.describe(change.unit, change.job, agent, sentence, SHOWN_AS[stage])
+
+
+def _mark(run: Run, stage: Stage) -> str:
+    return f"{stage}:{run.retries}"
 
 
 async def tell_waiting(context: Context, reason: str) -> None:

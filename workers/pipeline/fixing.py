@@ -14,6 +14,7 @@ from app.domain.values import clip
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Change, Context
+from workers.pipeline.enter import go_on_to
 from workers.steps import note
 
 
@@ -60,4 +61,7 @@ async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:
         changes.tell_ticket(change.unit, ticket, event="created")
         opened.append(str(ticket.id))
     await note(change, key, orjson.dumps(opened).decode())
-    change.advance(Stage.BUILDING if fixes else None)
+    if fixes:
+        go_on_to(change, Stage.BUILDING)
+    else:
+        change.advance()

@@ -21,6 +21,7 @@ from workers.agents.outputs import ClientReply
 from workers.agents.roles import CLIENT_RELATIONS
 from workers.context import Change, Context
 from workers.llm.model import Message
+from workers.pipeline.enter import go_on_to
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.voice import speaking
 
@@ -96,7 +97,7 @@ async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply], messag
         return False
     job.prompt = job.requirements_summary = clean(reply.summary)
     changes.set_status(change.unit, job, Status.QUEUED, "The requirements are clear.")
-    change.advance(Stage.ANALYSIS)
+    go_on_to(change, Stage.ANALYSIS)
     return True
 
 

@@ -12,7 +12,7 @@ from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.ticket import TicketStatus
 from app.runtime.workspace import Commit, Workspace
-from app.store import rows
+from app.store import rows, run_steps
 from app.store.rows import Seen
 from app.store.tables import Run, Ticket
 from workers.context import Context
@@ -98,7 +98,7 @@ def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[s
 async def give_up_unmended(context: Context, failed: Sequence[Ticket]) -> None:
     """What one of `failed` was to mend is not done either."""
     async with context.change() as change:
-        note = await rows.run_step(change.session, change.run.id, key(change.run))
+        note = await run_steps.find(change.session, change.run.id, key(change.run))
         opened = orjson.loads(note.payload) if note else []
         lost = {check_digest(check) for t in failed if str(t.id) in opened for check in checks_of(t)}
         tickets = await rows.tickets(change.session, context.job_id)

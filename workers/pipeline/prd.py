@@ -1,7 +1,6 @@
 """The Project Manager writes the PRD: typed for the machine, Markdown for people."""
 
 from app.actions import changes
-from app.domain.conversation import Agent
 from app.domain.job import Status
 from app.domain.stages import Stage
 from workers.agents.ask import ask, facts
@@ -10,12 +9,12 @@ from workers.agents.outputs import DecisionRecord, Prd
 from workers.agents.roles import PRD_WRITER
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter
+from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 
 
 async def prd(context: Context) -> Outcome:
-    await enter(context, Stage.PRD, Agent.PROJECT_MANAGER, "Writing the PRD.")
+    await enter(context, Stage.PRD)
     spec = await specs.load(context)
     run = await context.run()
     assert spec.decision is not None, "the discussion ends with the Secretary's record"
@@ -41,7 +40,7 @@ async def prd(context: Context) -> Outcome:
         app.prd_generated_at = change.unit.moment()
         changes.tell_prd(change.unit, app)
         changes.set_status(change.unit, change.job, Status.PRD_READY, "The PRD is ready.")
-        change.advance(Stage.TICKETING)
+        go_on_to(change, Stage.TICKETING)
     return Outcome.NEXT
 
 

@@ -12,7 +12,7 @@ from app.domain.errors import Unavailable
 from app.domain.job import FailureCode
 from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, Stage
 from app.runtime.workspace import NoPlace, RuntimeProblem
-from app.store import rows, runs
+from app.store import rows, run_steps, runs
 from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
 from app.unit import LeaseLost
@@ -88,7 +88,7 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
     """The job has failed; answers that could not be used are set aside, so that a retry asks anew."""
     async with context.change() as change:
         if unusable:
-            await rows.set_aside_run_steps(change.session, context.run_id, unusable)
+            await run_steps.set_aside(change.session, context.run_id, unusable)
         changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
         changes.fail(change.unit, change.job, code, detail)
         change.run.state, change.run.lease_until = RunState.FAILED, None

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from uuid_utils.compat import uuid7
 
-from app.store import rows
 from app.store.tables import App
 from workers.agents.outputs import DecisionRecord, Prd, Requirement
 from workers.context import Change, Context
@@ -44,17 +43,15 @@ class Spec(BaseModel):
 
 
 async def load(context: Context) -> Spec:
-    async with context.glance() as session:
-        app = await rows.app(session, context.job_id)
+    app = await context.app()
     return Spec() if app is None else Spec.model_validate(app.spec)
 
 
 async def store(change: Change, spec: Spec) -> App:
     """Write the specification into the job's app row, making it if need be."""
-    app = await rows.app(change.session, change.job.id)
-    if app is None:
-        app = App(id=uuid7(), job_id=change.job.id, prd_markdown="")
-        change.session.add(app)
+    app = await change.context.app() or App(id=uuid7(), job_id=change.job.id, prd_markdown="")
+    change.session.add(app)
+    change.context.seen_app = app
     app.spec = spec.dump()
     return app
 

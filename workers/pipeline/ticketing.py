@@ -23,13 +23,13 @@ from workers.agents.outputs import Backlog, TicketDraft
 from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter
+from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 from workers.profiles.catalogue import find
 
 
 async def ticketing(context: Context) -> Outcome:
-    await enter(context, Stage.TICKETING, Agent.PROJECT_MANAGER, "Cutting tickets with checks.")
+    await enter(context, Stage.TICKETING)
     shown = await _facts(context)
 
     def fits(backlog: Backlog) -> None:
@@ -39,7 +39,7 @@ async def ticketing(context: Context) -> Outcome:
     async with context.change() as change:
         await _replace(change, spoken.value)
         changes.set_status(change.unit, change.job, Status.TICKETS_READY, "The backlog is ready.")
-        change.advance(Stage.BUILDING)
+        go_on_to(change, Stage.BUILDING)
     return Outcome.NEXT
 
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from app.domain.conversation import Agent
 from app.domain.events import LOG_TAIL_BYTES
 from app.runtime.workspace import Commit, TreeMissing, Workspace
-from app.store import rows
+from app.store import rows, run_steps
 from app.store.tables import Ticket
 from workers.agents.facts import BuildingFacts, Closed, Failure
 from workers.context import Change, Context
@@ -199,7 +199,7 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
 async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
     async with context.look() as session:
         said = [
-            await rows.run_step(session, ticket.run_id or context.run_id, f"summary.{ticket.id}")
+            await run_steps.find(session, ticket.run_id or context.run_id, f"summary.{ticket.id}")
             for ticket in closed
         ]
     return [

@@ -46,7 +46,7 @@ class Verdict:
 
 
 async def verifying(context: Context) -> Outcome:
-    await enter(context, Stage.VERIFYING, Agent.BUILDER, "Checking everything once more.")
+    await enter(context, Stage.VERIFYING)
     run = await context.run()
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)

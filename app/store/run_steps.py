@@ -1,0 +1,108 @@
+"""The durable steps of a run: what was paid for or done, stored under the fence before it is acted on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Text, TextClause, Uuid, bindparam, cast, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.store.spending import ANSWERED, BILL, BILL_PARAMETERS, Bill, billed
+from app.store.tables import RunStep
+
+_COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
+
+
+async def find(session: AsyncSession, run_id: UUID, key: str) -> RunStep | None:
+    """The run's step with that key."""
+    return (
+        await session.scalars(select(RunStep).where(RunStep.run_id == run_id, RunStep.key == key))
+    ).one_or_none()
+
+
+async def keys(session: AsyncSession, run_id: UUID) -> Sequence[str]:
+    return (await session.scalars(select(RunStep.key).where(RunStep.run_id == run_id))).all()
+
+
+async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | None:
+    """The workspace's tree after the last step with one below `prefix`."""
+    tree: str | None = await session.scalar(
+        select(RunStep.tree)
+        .where(
+            RunStep.run_id == run_id,
+            RunStep.key.startswith(prefix, autoescape=True),
+            RunStep.tree.is_not(None),
+        )
+        .order_by(RunStep.id.desc())
+        .limit(1)
+    )
+    return tree
+
+
+async def replace(session: AsyncSession, step: RunStep) -> None:
+    """Store a step in a unit; one with the same key is replaced, and counts as the newest."""
+    await session.execute(_REPLACE, _values(step))
+
+
+_NEW = insert(RunStep)
+_REPLACE = _NEW.on_conflict_do_update(
+    index_elements=["run_id", "key"],
+    set_={name: _NEW.excluded[name] for name in (*_COLUMNS, "id", "created_at")},
+)
+
+
+async def store(connection: AsyncConnection, step: RunStep, fence: int, bill: Bill | None) -> bool:
+    """Store a step as `replace` does, with the bill of the answer it holds; the run has got on by it. One
+    statement, atomic by itself. False when the run is not ours any more: nothing changes."""
+    values = {**_values(step), "run": step.run_id, "fence": fence}
+    if bill is not None:
+        values |= billed(bill.attempt, ANSWERED, bill.used, bill.latency_ms)
+    statement = _STORE if bill is None else _STORE_WITH_BILL
+    return (await connection.execute(statement, values)).one_or_none() is not None
+
+
+def _values(step: RunStep) -> Mapping[str, Any]:
+    return {name: getattr(step, name) for name in _COLUMNS}
+
+
+def _store(*more: str) -> TextClause:
+    columns = ", ".join(_COLUMNS)
+    taken = ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, "id", "created_at"))
+    parts = (
+        f"""stored as (
+        insert into run_steps ({columns}) select {", ".join(f":{name}" for name in _COLUMNS)} from held
+        on conflict (run_id, key) do update set {taken}
+    ), got_on as (
+        update runs set claims = 0 from held where runs.id = :run and claims <> 0
+    )""",  # noqa: S608 - made of constants
+        *more,
+    )
+    return text(
+        f"""
+    with held as (
+        select jobs.id from jobs join runs on runs.job_id = jobs.id
+        where runs.id = :run and runs.fence = :fence and runs.state = 'ready'
+        for no key update of jobs, runs
+    ), {", ".join(parts)}
+    select id from held
+    """  # noqa: S608 - made of constants
+    ).bindparams(
+        *(bindparam(name, type_=Uuid()) for name in ("run", "run_id")),
+        *(bindparam(name, type_=Text()) for name in _COLUMNS if name != "run_id"),
+        bindparam("fence", type_=BigInteger()),
+    )
+
+
+_STORE = _store()
+_STORE_WITH_BILL = _store(BILL).bindparams(*BILL_PARAMETERS)
+
+
+async def set_aside(session: AsyncSession, run_id: UUID, prefix: str) -> None:
+    """Answers that could not be used are not used again by a retry; a tape still tells them."""
+    await session.execute(
+        update(RunStep)
+        .where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))
+        .where(~RunStep.key.contains("~"))
+        .values(key=RunStep.key + "~" + cast(RunStep.id, Text))
+    )

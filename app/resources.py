@@ -2,13 +2,14 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import glance, look, read, statement
+from app.store.database import each_by_itself, glance, look, read, statement
 from app.unit import Unit, open_unit
 
 
@@ -21,13 +22,17 @@ class Resources:
     bell: Bell
     runtime: Runtime
 
+    @cached_property
+    def _each(self) -> AsyncEngine:
+        return each_by_itself(self.engine)
+
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """One change. Write inside; it commits at the end of the block, then tells, then rings."""
         return open_unit(self.engine, self.bus, self.bell)
 
     def statement(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A change of one statement that tells nobody; it commits by itself."""
-        return statement(self.engine)
+        return statement(self._each)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """One snapshot, read-only."""
@@ -39,4 +44,4 @@ class Resources:
 
     def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
         """`look` for one statement, at a third of its price."""
-        return glance(self.engine)
+        return glance(self._each)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
 
 from app.domain.budget import NO_LIMITS, Limits
 from app.domain.stages import RunState, Stage
@@ -49,6 +50,16 @@ class Change:
         await run_steps.replace(self.session, step)
         self.context.remember(step)
 
+    async def app(self) -> App:
+        """The job's app, a new one if need be; what becomes of it is stored in this unit."""
+        context = self.context
+        if context.apps is None:  # with this unit's connection: who waits for a second one may wait for ever
+            context.apps = await rows.apps(self.session, context.job_id)
+        if not context.apps:
+            context.apps = [App(id=uuid7(), job_id=context.job_id, prd_markdown="")]
+        self.session.add(context.apps[0])
+        return context.apps[0]
+
     def advance(self, stage: Stage | None = None) -> None:
         """The run got on, and to `stage` if given: its claims so far came to something."""
         self.run.claims = 0
@@ -59,8 +70,8 @@ class Change:
 @dataclass
 class Context:
     """One claimed run. `ticket_attempts` are the most a ticket gets; `pause` is set by the heartbeat when the
-    client paused the job. `keys` are the steps that may be stored, `last` is the run and `seen_app` the app's
-    row as we last saw them; None: not read yet."""
+    client paused the job. `keys` are the steps that may be stored; `last` is the run and `apps` the job's
+    app, if it has one, as we last saw them; None: not read yet."""
 
     resources: Resources
     models: Lineup
@@ -73,7 +84,7 @@ class Context:
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
-    seen_app: App | None = field(default=None, init=False)
+    apps: list[App] | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
@@ -83,7 +94,7 @@ class Context:
                 job, run = await unit.take_run(self.run_id, self.fence)
                 yield Change(unit, job, run, self)
         except BaseException:
-            self.last = self.seen_app = None  # they may be as it was meant, and not as it is
+            self.last = self.apps = None  # they may be as it was meant, and not as it is
             raise
         self.last = run
 
@@ -113,11 +124,11 @@ class Context:
         return self.last
 
     async def app(self) -> App | None:
-        """The job's app, None before it was specified. It may be changed in a change, once added to it."""
-        if self.seen_app is None:
+        """The job's app, None before it was specified."""
+        if self.apps is None:
             async with self.glance() as session:
-                self.seen_app = await rows.app(session, self.job_id)
-        return self.seen_app
+                self.apps = await rows.apps(session, self.job_id)
+        return self.apps[0] if self.apps else None
 
     async def step(self, key: str) -> RunStep | None:
         """The stored step of this run with that key."""

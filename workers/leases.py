@@ -61,6 +61,7 @@ class Desk:
         self._terms = terms
         self._served = Served()
         self._held: dict[UUID, _Held] = {}
+        self._claiming = asyncio.Lock()
         self._look = asyncio.Event()
         self._open = True
 
@@ -73,7 +74,7 @@ class Desk:
 
     async def offer(self, run_id: UUID) -> None:
         """Claim this run if there is a free slot and it can be claimed."""
-        if self._has_room() and run_id not in self._held:
+        if run_id not in self._held:
             await self._claim(run_id)
 
     async def close(self) -> None:
@@ -90,19 +91,19 @@ class Desk:
             except Unavailable:
                 log.warning("run.not_released", run=str(item.claim.run_id))
 
-    def _has_room(self) -> bool:
-        return self._open and len(self._held) < self._terms.slots
-
-    async def _claim(self, run_id: UUID | None = None) -> bool:
-        try:
-            async with absence_is_unavailable(), self._resources.engine.begin() as connection:
-                claim = await runs.claim(connection, self._name, self._terms.lease_s, run_id)
-        except Unavailable:
-            return False
-        if claim is None:
-            return False
-        self._start(claim)
-        return True
+    async def _claim(self, run_id: UUID | None = None) -> None:
+        """Claim this run, or as many as there are free slots."""
+        async with self._claiming:  # one after the other, so that no slot is given twice
+            free = self._terms.slots - len(self._held)
+            if not self._open or free <= 0:
+                return
+            try:
+                async with self._resources.statement() as connection:
+                    claims = await runs.claim(connection, self._name, self._terms.lease_s, run_id, most=free)
+            except Unavailable:
+                return
+            for claim in claims:
+                self._start(claim)
 
     def _start(self, claim: Claim) -> None:
         context = Context(
@@ -130,8 +131,7 @@ class Desk:
         """Fill the free slots: every `sweep_s`, and as soon as one becomes free."""
         while True:
             self._look.clear()
-            while self._has_room() and await self._claim():
-                pass
+            await self._claim()
             try:
                 await remove_boxes(self._resources)
             except Unavailable:

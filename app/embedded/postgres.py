@@ -16,6 +16,7 @@ from app.embedded.server import Server, free_port
 SETTINGS = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
+    "max_connections=200",
     "timezone=UTC",
     "log_timezone=UTC",
     "log_checkpoints=off",

@@ -18,7 +18,8 @@ class Numbered:
 
 
 class Bus(Protocol):
-    """Implementations never raise out of `tell` and never take longer than 200 ms."""
+    """Implementations never raise, and wait for nobody: what they are told is on its way when they return, in
+    the order in which it was told."""
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
         """Hint that these events were committed; none at all means "look now": the job was deleted."""
@@ -26,4 +27,5 @@ class Bus(Protocol):
     async def whisper(self, job_id: UUID, payload: str) -> None:
         """Pass on what is neither stored nor numbered, to whoever listens now."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let go, once what is on its way has left or could not."""

@@ -23,7 +23,12 @@ from app.domain.events import HINT_BYTES
 from app.events.bus import Numbered
 from app.events.hub import Listener
 
-TELL_TIMEOUT_S = 0.2
+TELL_TIMEOUT_S = 2.0
+"""After how long a batch of hints is given up; nobody waits for it."""
+
+BATCH, MOST_WAITING = 500, 10_000
+"""Hints that are sent together, and that wait meanwhile; more wait only while Redis hangs."""
+
 QUIET_S = 10.0
 """The log is not told of lost hints more often."""
 
@@ -64,36 +69,56 @@ def open_redis(url: str) -> Redis:
 
 
 class RedisBus:
-    """`app.events.bus.Bus`."""
+    """`app.events.bus.Bus` on one connection: what is told while a message is under way goes out together
+    after it, so that many jobs at once cost few messages."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._waiting: list[tuple[str, str]] = []
+        self._sender: asyncio.Task[None] | None = None
         self._lost = 0
         self._said = -math.inf
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
-        await self._publish(job_id, [_message(event) for event in events] or [""])
+        self._send(job_id, [_message(event) for event in events] or [""])
 
     async def whisper(self, job_id: UUID, payload: str) -> None:
-        await self._publish(job_id, [WHISPER + payload])
+        self._send(job_id, [WHISPER + payload])
 
-    async def _publish(self, job_id: UUID, messages: Sequence[str]) -> None:
-        try:
-            async with asyncio.timeout(TELL_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
-                for message in messages:
-                    pipe.publish(f"{CHANNEL}{job_id}", message)
-                await pipe.execute()
-        except (RedisError, OSError) as error:
-            self._note_lost(error)
+    def _send(self, job_id: UUID, messages: Sequence[str]) -> None:
+        if len(self._waiting) + len(messages) > MOST_WAITING:
+            self._note_lost(len(messages), "too many")
+            return
+        channel = f"{CHANNEL}{job_id}"
+        self._waiting.extend((channel, message) for message in messages)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_waiting())
 
-    def _note_lost(self, error: Exception) -> None:
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            sent, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            try:
+                async with asyncio.timeout(TELL_TIMEOUT_S), self._redis.pipeline(transaction=False) as pipe:
+                    for channel, message in sent:
+                        pipe.publish(channel, message)
+                    await pipe.execute()
+            except (RedisError, OSError) as error:
+                self._note_lost(len(sent), type(error).__name__)
+
+    def _note_lost(self, messages: int, error: str) -> None:
         """Each costs a sweep and no event, so the log is told now and then, with how many there were."""
-        self._lost += 1
+        self._lost += messages
         if monotonic() - self._said > QUIET_S:
-            log.warning("hints.lost", hints=self._lost, error=type(error).__name__)
+            log.warning("hints.lost", hints=self._lost, error=error)
             self._lost, self._said = 0, monotonic()
 
+    async def drain(self) -> None:
+        """Wait until all that was told has left, or could not."""
+        if self._sender is not None:
+            await self._sender
+
     async def close(self) -> None:
+        await self.drain()
         await self._redis.aclose()
 
 

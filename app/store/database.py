@@ -40,11 +40,15 @@ IDLE_S = 30.0
 """A connection that was idle for longer is asked whether it still works before it is used."""
 
 
-def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+UNIT_CONNECTIONS, READ_CONNECTIONS = 20, 10
+"""The most a process opens, each kind. They stay open: making one takes longer than what it is made for."""
+
+
+def open_engine(url: str) -> AsyncEngine:
     """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself."""
     engine = create_async_engine(
         async_url(url),
-        **_pool(pool_size),
+        **_pool(UNIT_CONNECTIONS),
         connect_args={"timeout": 3, "command_timeout": STATEMENT_S, "server_settings": {"timezone": "UTC"}},
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -56,7 +60,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
 def _pool(size: int) -> dict[str, Any]:
     return {
         "pool_size": size,
-        "max_overflow": 10,
+        "max_overflow": 0,
         "pool_timeout": 5,
         "pool_use_lifo": True,  # the warm ones first: their statements are prepared
         "hide_parameters": True,  # an error's text goes to the log; prompts and hashes do not
@@ -136,36 +140,38 @@ async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+def each_by_itself(engine: AsyncEngine) -> AsyncEngine:
+    """`engine` with statements that commit by themselves, without BEGIN and COMMIT around what one reads or
+    does. To be made once."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 @asynccontextmanager
-async def statement(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection whose statements commit by themselves: for what one statement reads or does, without BEGIN
-    and COMMIT around it."""
-    async with absence_is_unavailable(), engine.execution_options(**_EACH_BY_ITSELF).connect() as connection:
+async def statement(each: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of `each_by_itself`."""
+    async with absence_is_unavailable(), each.connect() as connection:
         yield connection
 
 
 @asynccontextmanager
-async def glance(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    """`look` for one statement, which is a snapshot by itself."""
+async def glance(each: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """`look` for one statement, which is a snapshot by itself; on `each_by_itself`."""
     async with (
-        statement(engine) as connection,
-        AsyncSession(connection, expire_on_commit=False, autoflush=False) as session,
+        absence_is_unavailable(),
+        AsyncSession(each, expire_on_commit=False, autoflush=False) as session,
     ):
         yield session
-
-
-_EACH_BY_ITSELF = {"isolation_level": "AUTOCOMMIT"}
 
 
 class Reads:
     """Connections for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more
     than most answers do, and read-only by PostgreSQL's own word all the same."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str) -> None:
         self._engine = create_async_engine(
             async_url(url),
             isolation_level="AUTOCOMMIT",
-            **_pool(pool_size),
+            **_pool(READ_CONNECTIONS),
             connect_args={
                 "timeout": 3,
                 "command_timeout": STATEMENT_S,

@@ -1,6 +1,7 @@
 """Rows as instances: what verbs and stages look up before they change or judge something.
 
-The reads behind the API's answers are elsewhere, one file a noun; they never make instances.
+The reads behind the API's answers are elsewhere, one file a noun; they never make instances. Statements that
+every step of a run needs are made once, since making one costs more than PostgreSQL's part of it.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
@@ -28,9 +29,11 @@ async def job_ids(session: AsyncSession, user_id: UUID) -> Sequence[UUID]:
 
 async def job_and_run(session: AsyncSession, run_id: UUID) -> tuple[Job, Run] | None:
     """A run with its job, or None when they are gone."""
-    query = select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == run_id)
-    row = (await session.execute(query)).one_or_none()
+    row = (await session.execute(_JOB_AND_RUN, {"run": run_id})).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+_JOB_AND_RUN = select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == bindparam("run"))
 
 
 async def remove_job(session: AsyncSession, job_id: UUID) -> None:
@@ -51,7 +54,10 @@ async def removed(session: AsyncSession, job_id: UUID) -> None:
 
 async def tickets(session: AsyncSession, job_id: UUID) -> Sequence[Ticket]:
     """The backlog in its order."""
-    return (await session.scalars(select(Ticket).where(Ticket.job_id == job_id).order_by(Ticket.order))).all()
+    return (await session.scalars(_TICKETS, {"job": job_id})).all()
+
+
+_TICKETS = select(Ticket).where(Ticket.job_id == bindparam("job")).order_by(Ticket.order)
 
 
 async def ticket(session: AsyncSession, ticket_id: UUID) -> Ticket:
@@ -62,22 +68,28 @@ async def delete_tickets(session: AsyncSession, ids: Sequence[UUID]) -> None:
     await session.execute(delete(Ticket).where(Ticket.id.in_(ids)))
 
 
-async def app(session: AsyncSession, job_id: UUID) -> App | None:
-    return (await session.scalars(select(App).where(App.job_id == job_id))).one_or_none()
+async def apps(session: AsyncSession, job_id: UUID) -> list[App]:
+    """The job's app, if it has one."""
+    return list(await session.scalars(_APPS, {"job": job_id}))
+
+
+_APPS = select(App).where(App.job_id == bindparam("job"))
 
 
 async def chat(session: AsyncSession, job_id: UUID) -> Sequence[Message]:
     """The conversation with Client Relations, oldest first: the client's messages and the replies."""
-    rows = await session.scalars(
-        select(Message)
-        .where(
-            Message.job_id == job_id,
-            Message.role.in_(("user", "agent")),
-            Message.data["stage"].as_string() == STAGE_REQUIREMENTS,
-        )
-        .order_by(Message.position)
+    return (await session.scalars(_CHAT, {"job": job_id})).all()
+
+
+_CHAT = (
+    select(Message)
+    .where(
+        Message.job_id == bindparam("job"),
+        Message.role.in_(("user", "agent")),
+        Message.data["stage"].as_string() == STAGE_REQUIREMENTS,
     )
-    return rows.all()
+    .order_by(Message.position)
+)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,17 @@ _COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "paylo
 
 async def find(session: AsyncSession, run_id: UUID, key: str) -> RunStep | None:
     """The run's step with that key."""
-    return (
-        await session.scalars(select(RunStep).where(RunStep.run_id == run_id, RunStep.key == key))
-    ).one_or_none()
+    return (await session.scalars(_FIND, {"run": run_id, "key": key})).one_or_none()
+
+
+_FIND = select(RunStep).where(RunStep.run_id == bindparam("run"), RunStep.key == bindparam("key"))
 
 
 async def keys(session: AsyncSession, run_id: UUID) -> Sequence[str]:
-    return (await session.scalars(select(RunStep.key).where(RunStep.run_id == run_id))).all()
+    return (await session.scalars(_KEYS, {"run": run_id})).all()
+
+
+_KEYS = select(RunStep.key).where(RunStep.run_id == bindparam("run"))
 
 
 async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | None:

@@ -3,7 +3,7 @@
 A claim locks only the run's row, and a unit locks the job's row first, so the two never wait in a circle.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -35,28 +35,28 @@ def _claimable() -> Any:
 
 
 async def claim(
-    connection: AsyncConnection, worker: str, lease_s: float, run_id: UUID | None = None
-) -> Claim | None:
-    """Claim the given run, or the one that waits longest; None when there is nothing to claim."""
-    candidate = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
+    connection: AsyncConnection, worker: str, lease_s: float, run_id: UUID | None = None, *, most: int = 1
+) -> Sequence[Claim]:
+    """Claim the given run, or those that wait longest, at most so many."""
+    candidates = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
     if run_id is not None:
-        candidate = candidate.where(Run.id == run_id)
-    candidate = candidate.order_by(Run.updated_at).limit(1).with_for_update(of=Run, skip_locked=True)
-    row = (
-        await connection.execute(
-            update(Run)
-            .where(Run.id == candidate.scalar_subquery())
-            .values(
-                fence=FENCES.next_value(),
-                worker=worker,
-                lease_until=func.clock_timestamp() + timedelta(seconds=lease_s),
-                claims=Run.claims + 1,
-                updated_at=func.clock_timestamp(),
-            )
-            .returning(Run.id, Run.job_id, Run.fence, Run.claims)
+        candidates = candidates.where(Run.id == run_id)
+    candidates = candidates.order_by(Run.updated_at).limit(most).with_for_update(of=Run, skip_locked=True)
+    # Named, so that it is looked up once: PostgreSQL may run a subquery again, and then takes too many.
+    chosen = candidates.cte("chosen")
+    rows = await connection.execute(
+        update(Run)
+        .where(Run.id == chosen.c.id)
+        .values(
+            fence=FENCES.next_value(),
+            worker=worker,
+            lease_until=func.clock_timestamp() + timedelta(seconds=lease_s),
+            claims=Run.claims + 1,
+            updated_at=func.clock_timestamp(),
         )
-    ).one_or_none()
-    return None if row is None else Claim(row.id, row.job_id, row.fence, row.claims)
+        .returning(Run.id, Run.job_id, Run.fence, Run.claims)
+    )
+    return [Claim(row.id, row.job_id, row.fence, row.claims) for row in rows]
 
 
 async def renew(

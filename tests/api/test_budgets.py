@@ -18,8 +18,7 @@ async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, 
     async with service.resources.engine.begin() as connection:
         run = await connection.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
         await connection.execute(text("update runs set lease_until = null where id = :id"), {"id": run})
-        held = await claim(connection, "test", 600, run)
-        assert held is not None
+        [held] = await claim(connection, "test", 600, run)
         ticket = UUID(ticket_id) if ticket_id else None
         purpose = Purpose(UUID(job_id), run, held.fence, "s", agent, ticket)
         worst = Use(100, 200, cost_usd=0.03)

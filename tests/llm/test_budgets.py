@@ -33,8 +33,7 @@ async def claimed(house: House) -> Purpose:
     """A job whose run is held by nobody but the test."""
     job_id = await make(house)
     async with house.resources.engine.begin() as connection:
-        held = await claim(connection, "test", 600)
-    assert held is not None
+        [held] = await claim(connection, "test", 600)
     assert held.job_id == job_id
     return Purpose(job_id, held.run_id, held.fence, "a", "CEO")
 

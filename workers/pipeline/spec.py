@@ -7,7 +7,6 @@ them. They are of the last run that got that far.
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from uuid_utils.compat import uuid7
 
 from app.store.tables import App
 from workers.agents.outputs import DecisionRecord, Prd, Requirement
@@ -49,9 +48,7 @@ async def load(context: Context) -> Spec:
 
 async def store(change: Change, spec: Spec) -> App:
     """Write the specification into the job's app row, making it if need be."""
-    app = await change.context.app() or App(id=uuid7(), job_id=change.job.id, prd_markdown="")
-    change.session.add(app)
-    change.context.seen_app = app
+    app = await change.app()
     app.spec = spec.dump()
     return app
 

@@ -41,6 +41,7 @@ tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was c
 bench: venv-dev  ## what things cost, against the bare alternative (DOCKER_HOST)
 	@$(BIN)/python -m bench.boxes
 	@$(BIN)/python -m bench.files
+	@$(BIN)/python -m bench.api
 	@$(BIN)/python -m bench.pipeline
 	@$(BIN)/python -m bench.bad_models
 

@@ -15,10 +15,12 @@ from tests.e2e.guide_client import GuideClient
 
 @dataclass(frozen=True)
 class Service:
-    """`worker` is the process id of its one worker."""
+    """`api` and `worker` are the ids of its one process of each kind."""
 
     url: str
     database_url: str
+    redis_url: str
+    api: int
     worker: int
 
     async def person(self) -> GuideClient:
@@ -46,22 +48,29 @@ async def service(data_dir: Path, **settings: str) -> AsyncIterator[Service]:
                 url = found[1].rstrip("/")
         running = DataDir(data_dir).running()
         assert running
-        yield Service(url, running.database_url, _worker_below(process.pid))
+        api, worker = (_child(process.pid, program) for program in (b"app.main", b"workers.main"))
+        yield Service(url, running.database_url, running.redis_url, api, worker)
     finally:
         process.terminate()
         await process.communicate()
 
 
-def _worker_below(parent: int) -> int:
+def _child(parent: int, program: bytes) -> int:
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             command = (entry.parent / "cmdline").read_bytes().split(b"\0")
             above = int(entry.read_text().rsplit(")", 1)[1].split()[1])
         except (OSError, IndexError):
             continue
-        if above == parent and b"workers.main" in command:
+        if above == parent and program in command:
             return int(entry.parent.name)
-    raise AssertionError("there is no worker")
+    raise AssertionError(f"{program.decode()} does not run")
+
+
+def cpu_ms(pid: int) -> float:
+    """What the process has used so far, all its threads, in user and in system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(pid: int) -> float:

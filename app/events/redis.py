@@ -113,12 +113,14 @@ class RedisBus:
             self._lost, self._said = 0, monotonic()
 
     async def drain(self) -> None:
-        """Wait until all that was told has left, or could not."""
+        """Wait until all that was told has left, or could not; cancelled, it is given up."""
         if self._sender is not None:
             await self._sender
 
     async def close(self) -> None:
-        await self.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELL_TIMEOUT_S):
+                await self.drain()
         await self._redis.aclose()
 
 

@@ -16,6 +16,7 @@ from app.events.redis import (
     ACK_TIMEOUT_S,
     CHANNEL,
     MOST_WAITING,
+    TELL_TIMEOUT_S,
     RedisBus,
     RedisHints,
     open_redis,
@@ -171,3 +172,16 @@ async def test_what_is_told_while_redis_hangs_waits_within_bounds(redis_url: str
         wire.heal()
         heard = [await ear.next() for _ in range(MOST_WAITING)]
         assert heard == [(job_id, number, "1") for number in range(2, MOST_WAITING + 2)]
+
+
+async def test_a_bus_is_closed_in_time_whatever_waits(redis_url: str) -> None:
+    async with wire_to(redis_url) as (wire, near):
+        bus = RedisBus(open_redis(near))
+        await bus.tell(uuid4(), [Numbered(1, "1")])
+        await bus.drain()
+        wire.stall()
+        for number in range(MOST_WAITING):
+            await bus.tell(uuid4(), [Numbered(number + 1, "1")])
+        began = time.monotonic()
+        await bus.close()
+        assert time.monotonic() - began < TELL_TIMEOUT_S + 1

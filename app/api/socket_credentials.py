@@ -1,6 +1,5 @@
 """Who opens a socket: explicit credentials before ambient ones, the first that is given decides."""
 
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.requests import HTTPConnection
@@ -56,7 +55,7 @@ def _from_subprotocols(connection: HTTPConnection) -> str | None:
 def _refuse_foreign_origin(connection: HTTPConnection, origins: frozenset[str] | None) -> None:
     """A browser sends the cookie along for any page that opens a socket to us."""
     origin = connection.headers.get("origin", "").lower()
-    address = urlsplit(origin)
-    own = address.scheme in ("http", "https") and address.netloc == connection.headers.get("host", "").lower()
+    host = connection.headers.get("host", "").lower()
+    own = host and origin in (f"http://{host}", f"https://{host}")
     if not own and origin not in (origins or ()):
         raise Forbidden("A page of another origin may not use this session.", code="foreign_origin")

@@ -95,7 +95,7 @@ class Tokens:
             )
         except ExpiredSignatureError:
             raise Unauthorized("Your session has expired: log in again.", code="token_expired") from None
-        except JWTError:
+        except (JWTError, RecursionError):  # the library reads JSON, which may be nested too deeply
             raise _invalid() from None
         return _claims(kind, claims)
 

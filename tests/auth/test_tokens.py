@@ -1,5 +1,6 @@
 """Tokens: what is signed is read, and nothing else."""
 
+import base64
 import random
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -56,6 +57,17 @@ def test_no_mutation_is_accepted() -> None:
         if mutant != token:
             with pytest.raises(Unauthorized):
                 TOKENS.read_access(mutant)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"null", b"[" * 2900, b'{"alg":' + b"[" * 2800, b'{"alg":["HS256"]}', b'{"alg":{}}', b"9" * 2900],
+)
+def test_whatever_stands_in_its_place_is_no_header(header: bytes) -> None:
+    token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.e30.AAAA"
+    for read in (TOKENS.read_access, TOKENS.read_refresh):
+        with pytest.raises(Unauthorized):
+            read(token)
 
 
 @pytest.mark.parametrize("missing", ["sub", "sid", "exp", "iat", "jti", "iss", "aud", "type"])

@@ -23,6 +23,7 @@ from app.api.description import TAGS, TEXT
 from app.api.documented import openapi_of
 from app.api.envelope import Envelope
 from app.api.errors import handle_errors
+from app.api.http_protocol import HttpProtocol
 from app.api.preview_door import PreviewDoor, PreviewGate
 from app.api.readiness import Remembered
 from app.api.router import DOORS
@@ -156,6 +157,7 @@ def server_config(app: FastAPI, settings: Settings, descriptor: int | None = Non
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        http=HttpProtocol,
         **SOCKET_OPTIONS,
     )
 

@@ -1,0 +1,123 @@
+"""How uvicorn speaks HTTP for us: its own protocol, which keeps a head however long it is and waits for the
+rest of a request for ever.
+
+Bodies are limited where they are read (`body_limit`, `preview_http`); here is what a client may send beside
+them, and how long it may be silent in the middle of a request.
+"""
+
+import asyncio
+from enum import Enum, auto
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers beyond what was read first; of its trailers, and of what its chunks cost
+beside the body."""
+
+HEAD_S = 20.0
+"""From the connection, or from the first byte of a later request, to the end of the head."""
+
+BODY_S = 60.0
+"""How long nothing may come of a body that is not complete."""
+
+LINGER_S = 5.0
+"""How long the rest of a body is thrown away that was answered before its end."""
+
+FRAMING = 16
+"""More than a chunk of a single byte costs, per byte of the body."""
+
+TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 31\r\nconnection: close\r\n\r\n"
+    b"The request's head is too long."
+)
+
+
+class _Part(Enum):
+    """Where in a request the bytes are."""
+
+    HEAD = auto()
+    BODY = auto()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """For `uvicorn.Config(http=…)`."""
+
+    _part: _Part | None = None
+    """None between two requests."""
+    _waited_for: _Part | None = None
+    _patience: asyncio.TimerHandle | None = None
+    _beside = 0
+    """Bytes of the present part that are none of the body."""
+    _body = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait(_Part.HEAD, HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._beside, self._body = self._beside + len(data), 0
+        super().data_received(data)
+        if self._part is None or self.transport.is_closing():
+            self._wait(None)
+        elif self._part is _Part.HEAD:
+            if self._beside > MAX_HEAD_BYTES:
+                self._refuse(TOO_LONG)
+            elif self._waited_for is not _Part.HEAD:
+                self._wait(_Part.HEAD, HEAD_S)
+        elif self._beside > MAX_HEAD_BYTES + FRAMING * self._body:
+            self._refuse(b"")
+        else:
+            self._beside = max(0, self._beside - FRAMING * self._body)
+            if not self.cycle.response_complete:
+                self._wait(_Part.BODY, BODY_S)
+
+    def on_message_begin(self) -> None:
+        self._part, self._beside = _Part.HEAD, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._part, self._beside = _Part.BODY, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._part = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._part is _Part.BODY:
+            self._wait(_Part.BODY, LINGER_S)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._part = None
+        super().handle_websocket_upgrade()
+
+    def _wait(self, part: _Part | None, for_s: float = 0.0) -> None:
+        """End the connection if what is waited for has not come by then."""
+        if self._patience is not None:
+            self._patience.cancel()
+        self._waited_for = part
+        self._patience = None if part is None else self.loop.call_later(for_s, self._too_late, part)
+
+    def _too_late(self, part: _Part) -> None:
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.flow.read_paused or (part is _Part.HEAD and answering):
+            self._wait(part, BODY_S)  # it is we who are slow
+        else:
+            self.transport.close()
+
+    def _refuse(self, answer: bytes) -> None:
+        self._wait(None)
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answer and not answering:
+            self.transport.write(answer)
+        self.transport.close()

@@ -24,6 +24,7 @@ from app.store.tables import App, Job, Run, RunStep
 from app.unit import LeaseLost, Unit
 from workers.llm.lineup import Lineup
 from workers.profiles.served import Served
+from workers.turns import Turn, new_turns
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class Context:
     limits: Limits = NO_LIMITS
     ticket_attempts: int = 6
     served: Served = field(default_factory=Served)
+    turn: Turn = field(default_factory=lambda: Turn(new_turns()))
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)

@@ -23,6 +23,7 @@ from workers.context import Context
 from workers.llm.lineup import Lineup
 from workers.pipeline.runner import play
 from workers.profiles.served import Served
+from workers.turns import Turn, new_turns
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Desk:
         self._name = name
         self._terms = terms
         self._served = Served()
+        self._turns = new_turns()
         self._held: dict[UUID, _Held] = {}
         self._claiming = asyncio.Lock()
         self._look = asyncio.Event()
@@ -84,6 +86,7 @@ class Desk:
         for item in held:
             item.task.cancel()
         await asyncio.gather(*(item.task for item in held), return_exceptions=True)
+        await self._served.close()
         for item in held:
             try:
                 async with absence_is_unavailable(), self._resources.engine.begin() as connection:
@@ -115,6 +118,7 @@ class Desk:
             self._terms.limits,
             self._terms.ticket_attempts,
             self._served,
+            Turn(self._turns),
         )
         task = asyncio.create_task(play(context, claim), name=f"run {claim.run_id}")
         self._held[claim.run_id] = _Held(claim, context, task)

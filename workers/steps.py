@@ -52,7 +52,8 @@ async def done(
     if stored is not None and stored.digest == asked:
         return Done(stored.payload, stored.tree)
     context.heed_pause()
-    result = await make()
+    async with context.turn.left():
+        result = await make()
     payload = clean(result.payload)
     step = RunStep(
         run_id=context.run_id,

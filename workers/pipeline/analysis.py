@@ -15,6 +15,7 @@ from workers.pipeline.outcome import Outcome
 
 async def analysis(context: Context) -> Outcome:
     await enter(context, Stage.ANALYSIS)
+    context.served.look_ahead(context.resources.runtime)  # what the next stage will ask
     shown = await _facts(context)
     spec = await specs.load(context)
 

@@ -29,6 +29,10 @@ PLACE_S = 2.0
 """After how long a run that waits for a place asks again. It is nobody's meanwhile and takes no slot."""
 
 
+IN_THE_BOX = frozenset({Stage.BUILDING, Stage.VERIFYING})
+"""Stages that take no turns: they wait for their box nearly all the time."""
+
+
 async def play(context: Context, claim: Claim) -> None:
     """Whatever happens, the run is over, released, somebody else's, or its lease runs out."""
     words = log.bind(job=str(context.job_id), run=str(context.run_id), fence=context.fence)
@@ -70,11 +74,17 @@ async def play(context: Context, claim: Claim) -> None:
     # The last net: a fault of ours must not end the worker with its other runs.
     except Exception:  # noqa: BLE001
         words.exception("run.fault")
+    finally:
+        context.turn.leave()
 
 
 async def _stage(context: Context) -> Outcome:
-    run = await context.run()
-    return await PLAN[Stage(run.stage)](context)
+    stage = Stage((await context.run()).stage)
+    if stage in IN_THE_BOX:
+        context.turn.leave()
+    else:
+        await context.turn.take()
+    return await PLAN[stage](context)
 
 
 async def _end(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:

@@ -46,6 +46,8 @@ async def ticketing(context: Context) -> Outcome:
 async def _facts(context: Context) -> TicketingFacts:
     spec = await specs.load(context)
     run = await context.run()
+    async with context.turn.left():
+        browser = await context.served.browser(context.resources.runtime)
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     assert spec.prd is not None, "the stage before wrote the PRD"
@@ -59,7 +61,7 @@ async def _facts(context: Context) -> TicketingFacts:
         decision=spec.decision,
         profile=spec.profile,
         stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
-        browser=await context.served.browser(context.resources.runtime),
+        browser=browser,
         known=[_known(ticket) for ticket in tickets],
     )
 

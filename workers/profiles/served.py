@@ -20,7 +20,12 @@ class Served:
 
     def __init__(self) -> None:
         self._found: frozenset[str] | None = None
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+
+    def look_ahead(self, runtime: Runtime) -> None:
+        """Look it up meanwhile, unless it is known."""
+        if self._found is None and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look(runtime))
 
     async def profiles(self, runtime: Runtime) -> list[Profile]:
         """Those whose needs are met, by name. Without a box those that need nothing; then the next caller
@@ -32,14 +37,23 @@ class Served:
         """Whether `page` checks can be done."""
         return BROWSER in await self._known(runtime)
 
+    async def close(self) -> None:
+        """End looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
     async def _known(self, runtime: Runtime) -> frozenset[str]:
-        async with self._looking:
-            if self._found is None:
-                try:
-                    self._found = await _look(runtime)
-                except RuntimeProblem as problem:
-                    log.warning("profiles.not_looked_up", problem=str(problem))
-            return self._found or frozenset()
+        self.look_ahead(runtime)
+        if self._looking is not None:
+            await asyncio.shield(self._looking)  # others wait for it, too
+        return self._found or frozenset()
+
+    async def _look(self, runtime: Runtime) -> None:
+        try:
+            self._found = await _look(runtime)
+        except RuntimeProblem as problem:
+            log.warning("profiles.not_looked_up", problem=str(problem))
 
 
 async def _look(runtime: Runtime) -> frozenset[str]:

@@ -1,0 +1,46 @@
+"""A worker's runs take turns with their own work, and wait for their models without one."""
+
+import asyncio
+
+import pytest
+
+from workers.turns import AT_ONCE, Turn, new_turns
+
+
+async def test_only_so_many_have_a_turn_and_the_next_is_who_waited_longest() -> None:
+    turns = new_turns()
+    running = [Turn(turns) for _ in range(AT_ONCE)]
+    for turn in running:
+        await turn.take()
+        await turn.take()  # which it has
+    order: list[int] = []
+
+    async def come(number: int) -> None:
+        await Turn(turns).take()
+        order.append(number)
+
+    waiting = [asyncio.create_task(come(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert order == []
+    for turn in running:
+        turn.leave()
+        turn.leave()  # once is enough
+    await asyncio.wait_for(asyncio.gather(*waiting[:AT_ONCE]), 5)
+    assert order == list(range(AT_ONCE))[:3]
+
+
+async def test_who_waits_for_a_model_leaves_the_turn_to_others_and_takes_one_again() -> None:
+    turns = asyncio.Semaphore(1)
+    first, second = Turn(turns), Turn(turns)
+    await first.take()
+    async with first.left():
+        await asyncio.wait_for(second.take(), 5)
+        second.leave()
+    assert turns.locked()
+    with pytest.raises(ValueError, match="no model"):
+        async with first.left():
+            raise ValueError("no model")
+    assert not turns.locked(), "after an error it has none"
+    async with second.left():
+        pass
+    assert not turns.locked(), "who had none takes none"

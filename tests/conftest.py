@@ -33,7 +33,8 @@ MAY_BLOCK = (
     ("app/runtime/docker/find.py", "find_engine"),  # once, before anything is served
     ("workers/llm/provider.py", "open_openai"),  # reads the certificates, once, before a worker claims a run
     ("workers/llm/claude.py", "open_anthropic"),
-    ("app/runtime/packing.py", "guest_source"),  # once, some 100 KB of our own
+    ("app/runtime/packing.py", "guest_modules"),  # once, some 100 KB of our own
+    ("app/runtime/packing.py", "guest_boot"),
     ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files; nothing else runs meanwhile
 )
 """Where a blocking call is known and harmless: (end of the file's path, function)."""

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from app.runtime.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
 from app.runtime.guest.box import Config
-from app.runtime.packing import BOOT, VARIABLE, guest_source
+from app.runtime.packing import VARIABLE, guest_boot, guest_source
 from app.runtime.workspace import FenceLost, SandboxUnavailable
 
 BACKLOG = 64
@@ -206,13 +206,13 @@ class LocalBox:
             etc = {name: stack.enter_context(_readable(text)) for name, text in etc_files(self._uid).items()}
             config = Config(listener.fileno(), **asdict(limits), uid=self._uid)
             arguments = box_arguments(tools, self.workspace, self._uid, info.fileno(), etc)
-            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", BOOT, str(self.job_id)]
+            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", guest_boot(), str(self.job_id)]
             subprocess.run(
                 ["/bin/sh", "-c", LAUNCH, str(self.folder / "box.log"), *arguments, *guest],
                 env={
                     **tools.environment(),
                     VARIABLE: guest_source(),
-                    "BOARDROOM_BOX": json.dumps(asdict(config)),
+                    "BOARDROOM_BOX": json.dumps(config._asdict()),
                 },
                 pass_fds=(listener.fileno(), info.fileno(), *etc.values()),
                 start_new_session=True,

@@ -1,54 +1,69 @@
-"""The guest's source as one text that fits in an environment variable, so that no image has to hold it."""
+"""The guest's source as one text that fits in an environment variable, so that no image has to hold it; and
+the program that takes it from there."""
 
+import ast
 import base64
+import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-MODULES = (
-    "ends", "frames", "link", "process", "paths", "files", "archive", "output", "web", "watch", "installing",
-    "application", "kept", "repository", "box", "checking", "bundle", "calls", "confine", "relayed", "main",
-)  # fmt: skip
-"""In the order of their imports."""
+VARIABLE = "BOARDROOM_GUEST"
+
+NOT_MODULES = ("__init__.py", "boot.py", "page.py")
+"""Of the guest's folder: the program that loads the others, and one that is sent when it is needed."""
 
 MAX_BYTES = 120_000
 """The kernel takes 128 KiB in one string of an environment."""
 
-VARIABLE = "BOARDROOM_GUEST"
 
-LATE = ("hashlib", "shutil", "zipfile")
-"""What the guest imports and does not need for its first answer."""
+@cache
+def guest_modules() -> dict[str, str]:
+    """The source of the package `guest` and each of its modules, by name."""
+    files = sorted(_folder().iterdir(), key=lambda file: file.name)
+    modules = [file for file in files if file.name.endswith(".py") and file.name not in NOT_MODULES]
+    return {"guest": ""} | {
+        f"guest.{file.name.removesuffix('.py')}": file.read_text(encoding="utf-8") for file in modules
+    }
 
-BOOT = (
-    "import gc;gc.disable()\n"
-    "import json,os,sys,types,zlib\n"
-    "from binascii import a2b_base64\n"
-    # asyncio does without ssl when there is none, and starts in half the time.
-    "sys.modules['ssl']=None\n"
-    # `importlib.util.LazyLoader` before Python 3.13 loads at the import already.
-    "class Late(types.ModuleType):\n"
-    " def __getattr__(self,name):\n"
-    "  sys.modules.pop(self.__name__,None);self.__dict__.update(__import__(self.__name__).__dict__)\n"
-    "  return self.__dict__[name]\n"
-    f"for n in {LATE}:sys.modules[n]=Late(n)\n"
-    "p=sys.modules['guest']=types.ModuleType('guest');p.__path__=[]\n"
-    f"for n,s in json.loads(zlib.decompress(a2b_base64(os.environ.pop('{VARIABLE}')))):\n"
-    " m=sys.modules['guest.'+n]=types.ModuleType('guest.'+n);m.__package__='guest'\n"
-    " exec(compile(s,'guest/'+n+'.py','exec'),m.__dict__)\n"
-    "gc.enable()\n"
-    "sys.modules['guest.main'].main()\n"
-)
-"""What `python3 -c` gets: it makes the modules and starts. How long that takes is most of what a new box
-costs beside the engine's own time (docs/benchmarks.md)."""
+
+@cache
+def guest_digest() -> str:
+    """What an image calls exactly this guest by."""
+    return hashlib.sha256(json.dumps(guest_modules()).encode()).hexdigest()[:16]
 
 
 @cache
 def guest_source() -> str:
-    """The value of `VARIABLE`."""
-    folder = resources.files("app.runtime.guest")
-    sources = [(name, folder.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in MODULES]
-    packed = base64.b64encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
+    """The value of `VARIABLE`: the digest, and the source for where the image does not carry it."""
+    packed = pack(guest_modules())
     if len(packed) > MAX_BYTES:
         raise ValueError(f"the guest is {len(packed)} bytes, more than {MAX_BYTES}")
-    return packed
+    return f"{guest_digest()} {packed}"
+
+
+def pack(modules: Mapping[str, str]) -> str:
+    """See `boot` for how they are unpacked."""
+    return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
+
+
+@cache
+def guest_boot() -> str:
+    """What `python3 -c` gets: `guest/boot.py` without what is only there to be read."""
+    program = ast.parse(_folder().joinpath("boot.py").read_text(encoding="utf-8"))
+    for node in ast.walk(program):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [each for each in body if not _is_text(each)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(program)
+
+
+def _folder() -> resources.abc.Traversable:
+    return resources.files("app.runtime.guest")
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -55,6 +55,16 @@ async def test_what_a_command_left_running_ends_with_it(workspace: Workspace) ->
     assert await sleepers(workspace) == 0
 
 
+async def test_of_commands_that_have_ended_no_process_is_left(workspace: Workspace) -> None:
+    for _ in range(5):
+        await workspace.run("true", timeout_s=10)
+
+    async def none_waits() -> bool:
+        return await output_of(workspace, "grep -ls '^State:.Z' /proc/[0-9]*/status | wc -l") == "0"
+
+    await until(none_waits)
+
+
 async def test_cancelling_ends_a_command(workspace: Workspace) -> None:
     started = asyncio.Event()
     task = asyncio.create_task(

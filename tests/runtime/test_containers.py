@@ -11,11 +11,13 @@ import pytest
 import structlog
 
 from app.domain.workspace import Manifest
-from app.runtime.docker.boxes import Company, DockerBox
+from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.docker.trial import BEGAN, TRIAL_S
+from app.runtime.guest.boot import CARRIED
+from app.runtime.packing import guest_digest
 from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
 from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
 
@@ -131,6 +133,13 @@ async def test_what_the_engine_says_of_a_box(docker: DockerRuntime) -> None:
     await workspace.close()
 
 
+async def test_the_image_carries_the_guest(docker: DockerRuntime) -> None:
+    workspace = await docker.attach(uuid4(), create=True)
+    said = await workspace.run(f"stat -c '%U %a' {CARRIED}/{guest_digest()}.*", timeout_s=10)
+    assert (said.exit_code, said.output) == (0, "root 644\n"), f"{said.output} {MAKE_IMAGE}"
+    await workspace.close()
+
+
 async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRuntime, engine: Engine) -> None:
     job = uuid4()
     worker = await docker.attach(job, fence=1, create=True)
@@ -170,7 +179,8 @@ async def test_an_idle_box_ends_and_wakes_with_its_files_alone(docker_boxes: Non
     job = uuid4()
     api = await runtime.attach(job, create=True)
     await api.save("a", b"1")
-    await api.run("mkdir /scratch/locked && touch /scratch/locked/x && chmod 0 /scratch/locked", timeout_s=10)
+    left = "cd /scratch && ln -s /app link && mkdir locked && touch locked/x && chmod 0 locked"
+    await api.run(left, timeout_s=10)
 
     async def asleep() -> bool:
         return (await runtime.status(job)).state == "asleep"

@@ -53,7 +53,7 @@ async def test_whoever_makes_a_box_needs_no_relay(docker: DockerRuntime) -> None
 async def test_what_a_guest_says_that_does_not_come_up_is_told(
     docker: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardening, "BOOT", "import sys; sys.exit('no luck')")
+    monkeypatch.setattr(hardening, "guest_boot", lambda: "import sys; sys.exit('no luck')")
     with pytest.raises(SandboxUnavailable, match="closed before its greeting: no luck"):
         await docker.attach(uuid4(), create=True)
 

@@ -4,11 +4,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from app.runtime.guest.box import Config
-from app.runtime.packing import BOOT, VARIABLE, guest_source
+from app.runtime.packing import VARIABLE, guest_boot, guest_source
 
 DEFAULT_IMAGE = "boardroom-workspace"
 """What `make workspace-image` makes."""
@@ -48,10 +49,10 @@ class Recipe:
     oci_runtime: str = ""
     network: NetworkMode = "none"
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Changes with the guest and with everything in this file: a container of another one is replaced."""
-        parts = [guest_source(), BOOT, container_config(self, "", {}), self.network]
+        parts = [guest_source(), guest_boot(), container_config(self, "", {}), self.network]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -69,10 +70,10 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
     return {
         "Image": recipe.image,
         "Entrypoint": [],
-        "Cmd": ["python3", "-I", "-S", "-c", BOOT],
+        "Cmd": ["python3", "-I", "-S", "-c", guest_boot()],
         "Env": [
             f"{VARIABLE}={guest_source()}",
-            f"BOARDROOM_BOX={json.dumps(asdict(guest))}",
+            f"BOARDROOM_BOX={json.dumps(guest._asdict())}",
             "HOME=/scratch/home",
             "LANG=C.UTF-8",
             "TERM=dumb",

@@ -5,8 +5,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .installing import Gate
 from .output import Output
@@ -26,8 +25,7 @@ Installer = Callable[[str, Gate], Awaitable[tuple[int | None, bytes]]]
 """Does an install step in the workspace, if anything changed since it was last done: (exit code, output)."""
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     install: str
     start: str
     port: int

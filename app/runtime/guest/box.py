@@ -6,23 +6,20 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from . import process
-from .application import Application
-from .installing import Gate, Installations, Mark
+from . import application, installing, process
+from . import repository as git
 from .link import LinkLost
 from .output import Output
 from .paths import Refused
-from .repository import Repository
 from .watch import Quota, Watch, memory_kills
 
 GIT_OUTPUT = 1 << 20
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """What the host decided when it made the box. `listener` is an inherited descriptor, or None where relays
     of user `relay_uid` bring the attachments; `uid`, if given, is what the guest becomes before it does
     anything."""
@@ -38,27 +35,36 @@ class Config:
     scratch: str = "/scratch"
 
 
-@dataclass
 class Box:
-    config: Config
-    env: Mapping[str, str]
-    began: float = field(default_factory=time.time)
-    used: float = field(default_factory=time.monotonic)
-    commands: set[process.Command] = field(default_factory=set)
-    ours: set[process.Command] = field(default_factory=set)
-    """Those of the commands that are the service's own: what empties a full disk is not ended by it."""
-    checking: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
+    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+        self.config = config
+        self.env = env
+        self.began = time.time()
+        self.used = time.monotonic()
+        self.commands = set[process.Command]()
+        self.ours = set[process.Command]()
+        """Those of the commands that are the service's own: what empties a full disk is not ended by it."""
+        self.checking = set[int]()
         # The kernel counts our user's processes in all containers together; in those a cgroup has a limit.
         contained = self.config.listener is None
         self.limits = process.Limits(processes=resource.RLIM_INFINITY if contained else self.config.processes)
-        self.repository = Repository(self.config.root, self._run_git)
-        self.installations = Installations(self.config.scratch, self.run)
-        self.app = Application(self._start_app, self._install_app)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
         self.watch = Watch(folders, quota, lambda: self.commands, lambda: self.commands - self.ours)
+
+    # These are made when they are first needed, which is after the first answer (see `boot.LATE`).
+
+    @cached_property
+    def repository(self) -> "git.Repository":
+        return git.Repository(self.config.root, self._run_git)
+
+    @cached_property
+    def installations(self) -> "installing.Installations":
+        return installing.Installations(self.config.scratch, self.run)
+
+    @cached_property
+    def app(self) -> "application.Application":
+        return application.Application(self._start_app, self._install_app)
 
     def start(
         self,
@@ -138,8 +144,8 @@ class Box:
         finally:
             os.close(complaints)
 
-    async def _install_app(self, line: str, gate: Gate) -> tuple[int | None, bytes]:
-        mark = Mark(self.config.root, line)
+    async def _install_app(self, line: str, gate: "installing.Gate") -> tuple[int | None, bytes]:
+        mark = installing.Mark(self.config.root, line)
         try:
             if mark.holds(await self.repository.tree()):
                 return 0, b""
@@ -162,7 +168,7 @@ class Box:
                 process.kill(pid)
 
 
-def reap() -> None:
+def reap(*_: object) -> None:
     """As PID 1: take in what has ended."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -5,14 +5,11 @@ import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from . import archive, checking, files, web
+from . import application, archive, checking, files, installing, web
 from . import bundle as bundles
-from .application import Recipe
 from .box import Box
 from .frames import Json
-from .installing import gate_of
 from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
@@ -21,16 +18,24 @@ from .process import ending
 APP_ANSWER_S = 30.0
 
 
-@dataclass
 class Call:
     """`save_as` is the author under which a change is committed at once; "" when the caller does that."""
 
-    box: Box
-    stream: Stream
-    args: Json
-    save_as: str = ""
-    may_change: Callable[[], bool] = lambda: True
-    record: Callable[[str, str], None] = lambda message, author: None
+    def __init__(
+        self,
+        box: Box,
+        stream: Stream,
+        args: Json,
+        save_as: str = "",
+        may_change: Callable[[], bool] = lambda: True,
+        record: Callable[[str, str], None] = lambda message, author: None,
+    ) -> None:
+        self.box = box
+        self.stream = stream
+        self.args = args
+        self.save_as = save_as
+        self.may_change = may_change
+        self.record = record
 
 
 async def list_folder(call: Call) -> Json:
@@ -161,9 +166,10 @@ async def check_file(call: Call) -> Json:
 
 async def start_app(call: Call) -> Json:
     args = call.args
-    gate = gate_of(call.stream, args)
+    gate = installing.gate_of(call.stream, args)
+    recipe = application.Recipe(args["install"], args["start"], args["port"], args["health"])
     try:
-        await call.box.app.start(Recipe(args["install"], args["start"], args["port"], args["health"]), gate)
+        await call.box.app.start(recipe, gate)
         await gate.leave()
     finally:
         if gate.within:

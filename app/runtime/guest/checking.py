@@ -3,8 +3,8 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 from .box import Box
 from .files import read_file
@@ -22,8 +22,7 @@ LOG_BYTES = 8192
 REMOVE_S = 60.0
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(NamedTuple):
     """`problem` is what the install step said when it failed."""
 
     folder: str

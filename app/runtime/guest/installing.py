@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .files import delete_file, read_file, save_file
 from .frames import Json
@@ -64,29 +64,28 @@ def gate_of(stream: Stream, args: Json) -> Gate:
     return Gate(stream if args["gated"] else None)
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     path: str
     digest: str
     size: int
 
 
-@dataclass
 class Installations:
     """Of one box; one step runs at a time, since they share the box's network."""
 
-    scratch: str
-    run: Runner
-    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _kept: dict[tuple[str, ...], _Kept] = field(default_factory=dict)
-    _count: int = 0
+    def __init__(self, scratch: str, run: Runner) -> None:
+        self._scratch = scratch
+        self._run = run
+        self._one_at_a_time = asyncio.Lock()
+        self._kept: dict[tuple[str, ...], _Kept] = {}
+        self._count = 0
 
     async def install(
         self, line: str, env: Mapping[str, str], folder: str, gate: Gate
     ) -> tuple[int | None, bytes]:
         """Run the step: (exit code, the end of its output)."""
-        async with self.one_at_a_time, gate:
-            code, output = await self.run(["/bin/sh", "-c", line], env, folder, INSTALL_S)
+        async with self._one_at_a_time, gate:
+            code, output = await self._run(["/bin/sh", "-c", line], env, folder, INSTALL_S)
             return code, output[-TOLD_BYTES:]
 
     async def lay_out(self, place: str, *key: str) -> bool:
@@ -98,7 +97,7 @@ class Installations:
         if await self._shell(UNPACK, kept.path, place, kept.digest) is not None:
             return True
         self._forget((place, *key))
-        await self.run(["find", place, "-mindepth", "1", "-delete"], {}, "/", PACK_S)
+        await self._run(["find", place, "-mindepth", "1", "-delete"], {}, "/", PACK_S)
         return False
 
     async def keep(self, place: str, *key: str) -> None:
@@ -107,8 +106,8 @@ class Installations:
         if size > KEPT_BYTES // 2:
             return
         self._count += 1
-        os.makedirs(f"{self.scratch}/kept", exist_ok=True)
-        path = f"{self.scratch}/kept/{self._count}.tar"
+        os.makedirs(f"{self._scratch}/kept", exist_ok=True)
+        path = f"{self._scratch}/kept/{self._count}.tar"
         digest = None
         try:
             digest = await self._shell(PACK, path, place)
@@ -127,7 +126,7 @@ class Installations:
 
     async def _shell(self, script: str, *args: str) -> str | None:
         """What it said; None when it failed."""
-        code, output = await self.run(["/bin/sh", "-c", script, "sh", *args], {}, "/", PACK_S)
+        code, output = await self._run(["/bin/sh", "-c", script, "sh", *args], {}, "/", PACK_S)
         return output.decode(errors="replace").strip() if code == 0 else None
 
 

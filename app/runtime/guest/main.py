@@ -3,13 +3,11 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
 from typing import Any
 
 from .box import Box, Config, reap
@@ -29,13 +27,13 @@ MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
 
 
-@dataclass(eq=False)
 class Attachment:
     """One process of ours: a worker with its fence, or the API without."""
 
-    link: Link
-    fence: int | None
-    calls: dict[Stream, asyncio.Task[None]] = field(default_factory=dict)
+    def __init__(self, link: Link, fence: int | None) -> None:
+        self.link = link
+        self.fence = fence
+        self.calls: dict[Stream, asyncio.Task[None]] = {}
 
     async def given_up(self) -> None:
         """Until calls that were given up are over: none may still act while the next one does."""
@@ -239,7 +237,7 @@ def complain(what: str) -> None:
 
 
 async def live(config: Config, env: dict[str, str]) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, reap)
+    signal.signal(signal.SIGCHLD, reap)  # the loop's own way to be told would load `inspect`
     await Guest(Box(config, env)).serve()
 
 
@@ -249,11 +247,14 @@ def _clear(folder: str) -> None:
         for path in (f"{parent}/{name}" for name in folders):
             if not os.path.islink(path):
                 os.chmod(path, 0o700)
-    for entry in list(os.scandir(folder)):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for path in (f"{parent}/{name}" for name in folders):
+            if not os.path.islink(path):
+                os.rmdir(path)
+            else:
+                os.unlink(path)
+        for name in files:
+            os.unlink(f"{parent}/{name}")
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -30,8 +29,7 @@ PATIENCE_S = 10.0
 """How long a supervisor may take to clear its tree before everything in the box is killed."""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """`exit_code` is None unless the command ended by itself; `limit` names what ended it, if a limit did."""
 
     exit_code: int | None
@@ -39,8 +37,7 @@ class Ended:
     limit: str = ""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Per process (`file_bytes`, `cpu_s`, `files`) and per user of the box (`processes`)."""
 
     file_bytes: int = 1 << 30
@@ -73,19 +70,27 @@ class Pipes(NamedTuple):
     report: int
 
 
-@dataclass(eq=False)
 class Command:
     """A running command, seen from the guest. `sink` gets its output as it comes; `hit` names the limit of
     the kernel's that a command may have died of."""
 
-    pid: int
-    output: int
-    control: int
-    report: int
-    sink: Callable[[bytes], None]
-    limit: str = ""
-    hit: Callable[[], str] = lambda: ""
-    over: asyncio.Future[Ended] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    def __init__(
+        self,
+        pid: int,
+        output: int,
+        control: int,
+        report: int,
+        sink: Callable[[bytes], None],
+        hit: Callable[[], str],
+    ) -> None:
+        self.pid = pid
+        self.output = output
+        self.control = control
+        self.report = report
+        self.sink = sink
+        self.hit = hit
+        self.limit = ""
+        self.over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
 
     def end(self, limit: str = "") -> None:
         """Ask the supervisor to end everything; `over` tells when it has."""
@@ -169,7 +174,7 @@ def start(
         if pid == -1:
             for descriptor in (output, control, report):
                 os.close(descriptor)
-    command = Command(pid, output, control, report, sink, hit=hit)
+    command = Command(pid, output, control, report, sink, hit)
     command.watch()
     return command
 

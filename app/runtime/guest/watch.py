@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .process import Command, descendants
 
@@ -21,15 +21,13 @@ SLICE = 500
 """Entries looked at before other tasks get a turn."""
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(NamedTuple):
     memory_bytes: int
     disk_bytes: int
     processes: int
 
 
-@dataclass(frozen=True)
-class _Process:
+class _Process(NamedTuple):
     parent: int
     resident: int
     cpu_s: float

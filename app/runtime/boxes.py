@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from app.runtime.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
 from app.runtime.guest.box import Config
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
-from app.runtime.workspace import FenceLost, SandboxUnavailable
+from app.runtime.workspace import FenceLost, SandboxUnavailable, WorkspaceMissing
 
 BACKLOG = 64
 DEATH_S = 10.0
@@ -81,7 +81,8 @@ class LocalBox:
             raise SandboxUnavailable(f"the workspace cannot be made: {error}") from error
 
     def note_fence(self, fence: int) -> None:
-        """Remember the highest fence beyond the life of a guest. Raises FenceLost for a lower one."""
+        """Remember the highest fence beyond the life of a guest. Raises FenceLost for a lower one,
+        WorkspaceMissing."""
         with self.lock():
             path = self.folder / "fence"
             highest = int(path.read_text() or 0) if path.exists() else 0
@@ -102,8 +103,14 @@ class LocalBox:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        with open(self.folder / "lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        """Raises WorkspaceMissing where there is nothing, or not any more when it is our turn."""
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(self.folder / "lock", "w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self.folder.stat()
+            except FileNotFoundError:
+                raise WorkspaceMissing("this job has no workspace any more") from None
             yield
 
     def connect(self) -> socket.socket | None:
@@ -125,7 +132,7 @@ class LocalBox:
             raise SandboxUnavailable(f"the box cannot be reached: {error}") from error
 
     def start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
-        """Raises SandboxUnavailable."""
+        """Raises SandboxUnavailable, WorkspaceMissing."""
         with self.lock():
             connection = self.connect()
             if connection is None:
@@ -170,18 +177,15 @@ class LocalBox:
             return None
 
     def remove(self) -> None:
-        """Kill the box and delete everything it had."""
-        if not self.folder.exists():
+        """Kill the box and delete everything it had. Raises SandboxUnavailable."""
+        try:
+            with self.lock():
+                self.kill()
+                _remove_tree(self.folder)
+        except WorkspaceMissing:
             return
-        with self.lock():
-            self.kill()
-            # A job may have taken its own folders' permissions away.
-            for folder, names, _ in os.walk(self.folder):
-                for name in names:
-                    path = os.path.join(folder, name)
-                    if not os.path.islink(path):
-                        os.chmod(path, 0o700)
-            shutil.rmtree(self.folder)
+        except OSError as error:
+            raise SandboxUnavailable(f"the box cannot be removed: {error}") from error
 
     @contextlib.contextmanager
     def _address(self) -> Iterator[str]:
@@ -228,3 +232,20 @@ class LocalBox:
             for name in folders + files:
                 os.chown(name, self._uid, self._uid, dir_fd=descriptor, follow_symlinks=False)
         os.chown(self.workspace, self._uid, self._uid)
+
+
+def _remove_tree(root: Path) -> None:
+    """Delete a folder that a job had, however deep it is: a path ends at 4096 bytes, and Python's own way
+    down at a thousand calls, so whatever is below is brought up first. A job may have taken permissions
+    away."""
+    while folders := [entry.path for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]:
+        for folder in folders:
+            os.chmod(folder, 0o700)
+            for entry in list(os.scandir(folder)):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.path, 0o700)  # moving a folder changes it, too
+                    os.rename(entry.path, root / uuid4().hex)
+                else:
+                    os.unlink(entry.path)
+            os.rmdir(folder)
+    shutil.rmtree(root)

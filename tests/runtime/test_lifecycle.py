@@ -1,6 +1,7 @@
 """Who may attach, who must go, and when a box ends and is made anew."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from app.runtime.workspace import (
     SandboxUnavailable,
     Workspace,
     WorkspaceBusy,
+    WorkspaceMissing,
 )
 from tests.runtime.conftest import none_sleeps, output_of, sleepers, until
 
@@ -264,6 +266,40 @@ async def test_destroying_leaves_nothing(local: LocalRuntime, tmp_path: Path) ->
         await worker.status()
     await local.destroy(job)
     await worker.close()
+
+
+DEEPER = "import os\nfor _ in range(3000):\n os.mkdir('deeper'); os.chdir('deeper')\nos.chmod('.', 0)"
+
+
+async def test_a_tree_deeper_than_any_path_goes_too(local: LocalRuntime, tmp_path: Path) -> None:
+    job = uuid4()
+    worker = await local.attach(job, create=True)
+    await output_of(worker, f'python3 -c "{DEEPER}"')
+    await worker.close()
+    await local.destroy(job)
+    assert not list((tmp_path / "boxes").iterdir())
+
+
+async def test_what_cannot_be_removed_is_said_to_be_so(local: LocalRuntime, tmp_path: Path) -> None:
+    box = LocalBox(tmp_path / "boxes", uuid4())
+    await asyncio.to_thread(box.folder.parent.mkdir)
+    await asyncio.to_thread(box.folder.write_text, "no folder")
+    with pytest.raises(SandboxUnavailable, match="cannot be removed"):
+        await local.destroy(box.job_id)
+
+
+async def test_a_box_that_is_removed_meanwhile_is_missing(local: LocalRuntime, tmp_path: Path) -> None:
+    box = LocalBox(tmp_path / "boxes", uuid4())
+    await asyncio.to_thread(box.create)
+    noting = asyncio.create_task(asyncio.to_thread(box.note_fence, 1))
+    starting = asyncio.create_task(local.attach(box.job_id))
+    await asyncio.gather(*(local.destroy(box.job_id) for _ in range(8)))
+    for each in (noting, starting):  # before or after it
+        with contextlib.suppress(WorkspaceMissing):
+            await each
+    await local.destroy(box.job_id)
+    with pytest.raises(WorkspaceMissing):
+        await asyncio.to_thread(box.note_fence, 2)
 
 
 async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, local_boxes: None) -> None:

@@ -72,6 +72,7 @@ class Desk:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             group.create_task(self._renew())
+            group.create_task(self._remove())
             group.create_task(self._tidy())
 
     async def offer(self, run_id: UUID) -> None:
@@ -137,14 +138,19 @@ class Desk:
             self._look.clear()
             await self._claim()
             try:
-                await remove_boxes(self._resources)
-            except Unavailable:
-                log.info("sweep.database_away")
-            try:
                 async with asyncio.timeout(self._terms.sweep_s):
                     await self._look.wait()
             except TimeoutError:
                 continue
+
+    async def _remove(self) -> None:
+        """Boxes of deleted jobs go; an engine may take minutes for it, so no run waits for this."""
+        while True:
+            try:
+                await remove_boxes(self._resources)
+            except Unavailable:
+                log.info("removals.held_up")
+            await asyncio.sleep(self._terms.sweep_s)
 
     async def _tidy(self) -> None:
         """Look for boxes of no job, soon after the start and then every `TIDY_S`."""

@@ -8,6 +8,9 @@ from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
 from app.store import boxes, rows
 
+AGAIN_S = 30.0
+"""After how long a box that would not go is tried again."""
+
 log = structlog.get_logger()
 
 
@@ -21,6 +24,8 @@ async def remove_boxes(resources: Resources) -> int:
             await resources.runtime.destroy(job_id)
         except RuntimeProblem as error:
             log.warning("removal.waits", job=str(job_id), error=str(error))
+            async with resources.unit() as unit:
+                await rows.put_removal_off(unit.session, job_id, AGAIN_S)
             continue
         async with resources.unit() as unit:
             await rows.removed(unit.session, job_id)

@@ -6,10 +6,10 @@ every step of a run needs are made once, since making one costs more than Postgr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
@@ -43,8 +43,15 @@ async def remove_job(session: AsyncSession, job_id: UUID) -> None:
 
 
 async def removals(session: AsyncSession) -> Sequence[UUID]:
-    """Deleted jobs whose boxes may still be there."""
-    return (await session.scalars(select(Removal.job_id).order_by(Removal.not_before).limit(20))).all()
+    """Deleted jobs whose boxes may still be there, those that it is time to try."""
+    due = select(Removal.job_id).where(Removal.not_before <= func.clock_timestamp())
+    return (await session.scalars(due.order_by(Removal.not_before).limit(20))).all()
+
+
+async def put_removal_off(session: AsyncSession, job_id: UUID, for_s: float) -> None:
+    """The box would not go: others are tried before it is again."""
+    later = func.clock_timestamp() + timedelta(seconds=for_s)
+    await session.execute(update(Removal).where(Removal.job_id == job_id).values(not_before=later))
 
 
 async def removed(session: AsyncSession, job_id: UUID) -> None:

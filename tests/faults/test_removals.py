@@ -1,0 +1,83 @@
+"""Boxes of deleted jobs that will not go: they hold up neither the runs nor each other."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from app.actions import jobs
+from app.actions.removals import AGAIN_S, remove_boxes
+from app.runtime.local import LocalRuntime
+from app.runtime.workspace import SandboxUnavailable
+from app.store.tables import Removal
+from tests.house import House
+from tests.pipeline.company import company
+from workers.llm.scripted import ScriptedModel
+
+
+class Stubborn(LocalRuntime):
+    """Refuses to remove the boxes of `kept`; one that `hangs` does not even answer."""
+
+    def __init__(self, house: House, *, hangs: bool = False, kept: Iterable[UUID] = ()) -> None:
+        assert isinstance(house.resources.runtime, LocalRuntime)
+        super().__init__(house.resources.runtime._folder)
+        self.hangs, self.kept = hangs, set(kept)
+        self.asked = asyncio.Event()
+
+    async def destroy(self, job_id: UUID) -> None:
+        if job_id in self.kept:
+            self.asked.set()
+            if self.hangs:
+                await asyncio.Event().wait()
+            raise SandboxUnavailable("the engine is tired")
+        await super().destroy(job_id)
+
+
+async def waiting(house: House) -> set[UUID]:
+    async with house.resources.read() as connection:
+        return set(await connection.scalars(text("select job_id from removals")))
+
+
+async def test_an_engine_that_hangs_holds_up_no_run(house: House) -> None:
+    stubborn = Stubborn(house, hangs=True)
+    house.resources = replace(house.resources, runtime=stubborn)
+    async with house.worker(ScriptedModel(company())):
+        job_id = await house.create()
+        stubborn.kept.add(job_id)
+        await house.until_answered(job_id, 1)
+        await jobs.delete_job(house.resources, house.user_id, job_id)
+        async with asyncio.timeout(5):
+            await stubborn.asked.wait()
+        await house.until_answered(await house.create(), 1)
+    assert await waiting(house) == {job_id}
+
+
+async def test_boxes_that_will_not_go_do_not_stand_before_others(house: House) -> None:
+    stuck = [uuid7() for _ in range(25)]
+    resources = replace(house.resources, runtime=Stubborn(house, kept=stuck))
+    for job_id in stuck:
+        async with resources.unit() as unit:
+            unit.session.add(Removal(job_id=job_id))
+    last = await house.create()
+    await jobs.delete_job(resources, house.user_id, last)
+    for _ in range(2):
+        await remove_boxes(resources)
+    assert await waiting(house) == set(stuck)
+
+
+async def test_what_would_not_go_is_tried_again(house: House) -> None:
+    job_id = await house.create()
+    stubborn = Stubborn(house, kept=[job_id])
+    resources = replace(house.resources, runtime=stubborn)
+    await jobs.delete_job(resources, house.user_id, job_id)
+    assert await remove_boxes(resources) == 0
+    stubborn.kept.clear()
+    assert await remove_boxes(resources) == 0
+    async with resources.unit() as unit:
+        earlier = text("update removals set not_before = not_before - :again * interval '1 s'")
+        await unit.session.execute(earlier, {"again": AGAIN_S})
+    assert await remove_boxes(resources) == 1
+    assert await waiting(house) == set()

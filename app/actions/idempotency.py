@@ -38,8 +38,8 @@ async def begin(resources: Resources, once: Once, body: bytes) -> Answer | None:
     digest = hashlib.sha256(body).digest()
     where = (once.user_id, once.method, once.path, once.key)
     async with resources.unit() as unit:
-        await idempotency.forget_old(unit.session, KEPT, RUNNING)
-        if await idempotency.claim(unit.session, *where, digest):
+        await idempotency.forget_old(unit.session, KEPT)
+        if await idempotency.claim(unit.session, *where, digest, kept=KEPT, running=RUNNING):
             return None
         first = await idempotency.find(unit.session, *where)
     if first is not None and first.body_digest != digest:

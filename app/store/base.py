@@ -12,10 +12,12 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Index,
     LargeBinary,
     MetaData,
     Text,
     func,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -31,6 +33,11 @@ CONVENTION = {
 def one_of(column: str, values: type) -> CheckConstraint:
     words = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
     return CheckConstraint(f"{column} in ({words})", name=f"known_{column}")
+
+
+def where_set(column: str) -> Index:
+    """Finds rows by a column that is often null."""
+    return Index(None, column, postgresql_where=text(f"{column} is not null"))
 
 
 class Base(DeclarativeBase):

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.budget import Limits, Use
-from app.store.base import Base, job_column, now_column
+from app.store.base import Base, job_column, now_column, where_set
 
 OPEN, ANSWERED, LOST = "open", "answered", "lost"
 
@@ -42,11 +42,12 @@ class ModelAttempt(Base):
     __table_args__ = (
         Index("ix_model_attempts_job_id", "job_id"),
         Index("ix_model_attempts_open", "job_id", postgresql_where=text("outcome = 'open'")),
+        where_set("ticket_id"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     job_id: Mapped[UUID] = job_column()
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     step: Mapped[str]
     agent: Mapped[str]
     ticket_id: Mapped[UUID | None] = mapped_column(ForeignKey("tickets.id", ondelete="SET NULL"))

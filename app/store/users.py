@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy import bindparam, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -110,10 +110,10 @@ async def newest_token(session: AsyncSession, family_id: UUID) -> RefreshToken:
 
 async def forget_expired_sessions(session: AsyncSession, user_id: UUID) -> None:
     """Sessions of this user that nothing can renew any more."""
-    alive = select(RefreshToken.family_id).where(RefreshToken.expires_at > func.clock_timestamp())
-    await session.execute(
-        delete(RefreshFamily).where(RefreshFamily.user_id == user_id, RefreshFamily.id.not_in(alive))
+    alive = exists().where(
+        RefreshToken.family_id == RefreshFamily.id, RefreshToken.expires_at > func.clock_timestamp()
     )
+    await session.execute(delete(RefreshFamily).where(RefreshFamily.user_id == user_id, ~alive))
 
 
 async def redeem_ticket(session: AsyncSession, digest: bytes) -> WsTicket | None:
@@ -123,6 +123,6 @@ async def redeem_ticket(session: AsyncSession, digest: bytes) -> WsTicket | None
 
 
 async def forget_expired_tickets(session: AsyncSession) -> None:
-    old = select(WsTicket.digest).where(WsTicket.expires_at < func.clock_timestamp())
+    old = select(WsTicket.digest).where(WsTicket.expires_at < func.now()).order_by(WsTicket.expires_at)
     old = old.limit(SWEEP).with_for_update(skip_locked=True)
     await session.execute(delete(WsTicket).where(WsTicket.digest.in_(old)))

@@ -1,12 +1,13 @@
 """Jobs come and go."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.domain.conversation import STAGE_REQUIREMENTS
-from app.domain.errors import Conflict
+from app.domain.errors import Conflict, NotFound
 from app.domain.job import Status
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
@@ -63,9 +64,12 @@ async def delete_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
 
 
 async def purge_jobs(resources: Resources, user_id: UUID) -> int:
-    """Delete all jobs of one user; how many there were."""
-    async with resources.unit() as unit:
-        ids = await rows.job_ids(unit.session, user_id)
+    """Delete all jobs of one user; how many went."""
+    async with resources.glance() as session:
+        ids = await rows.job_ids(session, user_id)
+    deleted = 0
     for job_id in ids:
-        await delete_job(resources, user_id, job_id)
-    return len(ids)
+        with suppress(NotFound):  # it is being deleted by somebody else
+            await delete_job(resources, user_id, job_id)
+            deleted += 1
+    return deleted

@@ -129,6 +129,14 @@ async def test_purge(ada: Person, mallory: Person) -> None:
     assert ids(await mallory.client.get("/api/jobs/")) == [kept]
 
 
+async def test_many_purges_at_once_delete_each_job_once(ada: Person) -> None:
+    for _ in range(6):
+        await ada.job()
+    answers = await asyncio.gather(*(ada.client.delete("/api/jobs/purge/") for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert sum(answer.json()["deleted"] for answer in answers) == 6
+
+
 async def test_purge_may_be_off(parts: Parts, tmp_path: Path) -> None:
     async with serve(parts, tmp_path, allow_job_purge=False) as service:
         ada = await service.person()

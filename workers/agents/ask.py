@@ -1,5 +1,6 @@
 """How an agent is asked: the answer is stored, then read; a wrong one is asked again, twice at most."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -129,10 +130,14 @@ def facts(value: BaseModel) -> tuple[Message, ...]:
     return (Message("user", value.model_dump_json()),)
 
 
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
 def _json_of(text: str) -> str:
-    """The JSON object in an answer that may be wrapped in prose or a code fence."""
+    """The JSON object in an answer that may be wrapped in prose or a code fence, without what cannot be
+    stored once it is read."""
     start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
+    return _NUL.sub(r"\1\\ufffd", text[start : end + 1] if 0 <= start < end else text)
 
 
 def _quote(error: ValidationError) -> str:

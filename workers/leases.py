@@ -103,7 +103,9 @@ class Desk:
                 return
             try:
                 async with self._resources.statement() as connection:
-                    claims = await runs.claim(connection, self._name, self._terms.lease_s, run_id, most=free)
+                    claims = await runs.claim(
+                        connection, self._name, self._terms.lease_s, run_id, most=free, held=set(self._held)
+                    )
             except Unavailable:
                 return
             for claim in claims:

@@ -35,10 +35,19 @@ def _claimable() -> Any:
 
 
 async def claim(
-    connection: AsyncConnection, worker: str, lease_s: float, run_id: UUID | None = None, *, most: int = 1
+    connection: AsyncConnection,
+    worker: str,
+    lease_s: float,
+    run_id: UUID | None = None,
+    *,
+    most: int = 1,
+    held: Collection[UUID] = (),
 ) -> Sequence[Claim]:
-    """Claim the given run, or those that wait longest, at most so many."""
+    """Claim the given run, or those that wait longest, at most so many; none of those `held`, whose leases
+    only need renewing."""
     candidates = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
+    if held:
+        candidates = candidates.where(Run.id.not_in(held))
     if run_id is not None:
         candidates = candidates.where(Run.id == run_id)
     candidates = candidates.order_by(Run.updated_at).limit(most).with_for_update(of=Run, skip_locked=True)

@@ -1,8 +1,11 @@
 """Workers that hang, and machines on which no box can be made."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from app.store import runs
+from app.store.tables import Run
 from tests.house import TERMS, House
 from tests.pipeline.company import company
 from tests.pipeline.test_control import DONE, HeldModel
@@ -34,6 +37,26 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     assert await house.events(job_id) == before
     assert (await house.job(job_id)).model_calls == job.model_calls
     await zombie.close()
+
+
+async def test_a_worker_whose_leases_ran_out_goes_on_where_it_is(house: House) -> None:
+    """As after an outage of PostgreSQL: nobody else has taken the run, so nothing is asked twice."""
+    held = HeldModel("building")
+    async with house.worker(held, terms=replace(TERMS, lease_s=30)):
+        job_id = await house.create()
+        await held.came.wait()
+        async with house.resources.unit() as unit:
+            run = await runs.latest(unit.session, job_id)
+            assert run is not None
+            run.lease_until = datetime.now(UTC) - timedelta(seconds=1)
+        other = await house.create()  # once this is answered the free slots were filled at least once
+        await house.until_answered(other, 1)
+        async with house.resources.look() as session:
+            now = await session.get_one(Run, run.id)
+        assert now.fence == run.fence
+        held.go.set()
+        assert (await house.until_finished(job_id)).status == "build_done"
+    assert {attempt.outcome for attempt in await house.attempts(job_id)} == {"answered"}
 
 
 async def test_two_workers_share_the_work_and_do_nothing_twice(house: House) -> None:

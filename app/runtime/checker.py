@@ -150,8 +150,8 @@ async def _http(
     if done.stage == "install":
         return False, None, f"{log}\nThe manifest's install step failed."
     if done.stage == "start":
-        ended = "it ended" if done.exit is None else f"it ended with exit code {done.exit}"
-        return False, done.exit, f"{log}\nThe app did not answer on {manifest.health}: {ended or 'too slow'}."
+        why = "it was too slow" if done.exit is None else f"it ended with exit code {done.exit}"
+        return False, done.exit, f"{log}\nThe app did not answer on {manifest.health}: {why}."
     asked = f"{check.method} {check.path} → {done.status or 'no answer'}"
     return answers.http_passed(check, done.status, body), None, f"{log}\n{asked}\n{body}"
 

@@ -283,11 +283,15 @@ class Attachment:
     async def dial(self, port: int) -> Stream:
         self._on_use()
         call = self._channel.begin("dial", port=port)
-        # The guest's first byte says that the connection stands.
-        first = await call.read()
-        if not first:
-            await call.answer(answers.Done)
-            raise RuntimeProblem("the connection closed at once")
+        try:
+            # The guest's first byte says that the connection stands.
+            first = await call.read()
+            if not first:
+                await call.answer(answers.Done)
+                raise RuntimeProblem("the connection closed at once")
+        except BaseException:  # who waited for it may have given up
+            call.give_up()
+            raise
         return Pipe(call, first[1:])
 
     async def status(self) -> BoxStatus:

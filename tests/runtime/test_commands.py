@@ -128,6 +128,35 @@ async def test_the_app_is_started_once_and_reached(workspace: Workspace) -> None
         await workspace.dial(8123)
 
 
+async def test_a_connection_that_nobody_waits_for_any_more_is_closed(workspace: Workspace) -> None:
+    """A server that says nothing keeps it open."""
+    silent = "import socket,time\ns=socket.create_server(('127.0.0.1',9001))\ntime.sleep(60)"
+    task = asyncio.create_task(workspace.run(f'python3 -c "{silent}"', timeout_s=60))
+
+    async def open_ones() -> int:  # 9001 in hexadecimal; 01 is an established connection
+        return int(await output_of(workspace, "grep -c ':2329 [0-9A-F]*:[0-9A-F]* 01' /proc/net/tcp || true"))
+
+    async def listening() -> bool:
+        return "2329" in await output_of(workspace, "cat /proc/net/tcp")
+
+    async def none_is_open() -> bool:
+        return await open_ones() == 0
+
+    await until(listening)
+    stream = await workspace.dial(9001)
+    assert await open_ones() == 1
+    await stream.close()
+    await until(none_is_open)
+    for _ in range(3):
+        dialling = asyncio.create_task(workspace.dial(9001))
+        await asyncio.sleep(0)
+        dialling.cancel()
+        await asyncio.gather(dialling, return_exceptions=True)
+    await until(none_is_open)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_connection_carries_much_both_ways(workspace: Workspace) -> None:
     echo = (
         "import socket\ns=socket.create_server(('127.0.0.1',9000));c,_=s.accept()\n"

@@ -23,6 +23,7 @@ from app.store.rows import Seen
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import mending, reviewing
+from workers.pipeline import spec as specs
 from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
 from workers.pipeline.evidence import (
@@ -69,7 +70,8 @@ async def verifying(context: Context) -> Outcome:
         await _start_app(context, workspace)
     async with context.glance() as session:
         seen = await rows.evidence(session, context.job_id)
-    verdict = judge(tickets, seen, {(f.ticket_id, check_digest(f.check)) for f in findings if f.passed})
+    holds = {(finding.ticket_id, check_digest(finding.check)) for finding in findings if finding.passed}
+    verdict = judge(tickets, seen, holds, await _without_ticket(context, tickets))
     async with context.change() as change:
         changes.add_message(
             change.unit,
@@ -132,11 +134,23 @@ async def _start_app(context: Context, workspace: Workspace) -> None:
         )
 
 
-def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], holds: Set[tuple[UUID, str]]) -> Verdict:
+async def _without_ticket(context: Context, tickets: Sequence[Ticket]) -> list[str]:
+    """The requirements that no ticket serves: the PRD may leave out what is only nice to have, and the client
+    may have deleted the ticket."""
+    served = {rid for ticket in tickets if ticket.type != TicketType.EPIC for rid in ticket.requirements}
+    return [item.title for item in (await specs.load(context)).requirement_list if item.id not in served]
+
+
+def judge(
+    tickets: Sequence[Ticket],
+    seen: Sequence[Seen],
+    holds: Set[tuple[UUID, str]],
+    without_ticket: Sequence[str] = (),
+) -> Verdict:
     """How far the service itself saw it work, and the closing words that name what it did not see.
 
     A criterion is proven by a check that failed before its ticket and passes at the end: `holds` are those
-    checks, as (ticket, digest).
+    checks, as (ticket, digest). `without_ticket` are the requirements that no ticket serves.
     """
     work = [t for t in tickets if t.type != TicketType.EPIC]
     skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
@@ -161,11 +175,13 @@ def judge(tickets: Sequence[Ticket], seen: Sequence[Seen], holds: Set[tuple[UUID
     ]
     if unproven:
         lines += ["", "Not proven by a check:", *(f"- {line}" for line in unproven)]
-    if skipped:
-        lines += ["", "Left out:", *(f"- {ticket.title}: {ticket.reason}" for ticket in skipped)]
+    left_out = [f"{ticket.title}: {ticket.reason}" for ticket in skipped]
+    left_out += [f"{title}: no ticket was made for it." for title in without_ticket]
+    if left_out:
+        lines += ["", "Left out:", *(f"- {line}" for line in left_out)]
     if criteria == 0:
         return Verdict(Verification.UNVERIFIED, "\n".join(lines))
-    whole = not unproven and not skipped
+    whole = not unproven and not left_out
     return Verdict(Verification.VERIFIED if whole else Verification.PARTLY, "\n".join(lines))
 
 

@@ -104,6 +104,7 @@ async def _newest(
     now = await rows.now(unit.session)
     if token.rotated_at is None:
         token.rotated_at = now
+        await users.forget_expired_tokens(unit.session, family.id)
         successor = _new_token(unit, family.id, now)
         token.successor = successor.id
         return successor

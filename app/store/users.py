@@ -108,6 +108,17 @@ async def newest_token(session: AsyncSession, family_id: UUID) -> RefreshToken:
     return (await session.execute(query)).scalar_one()
 
 
+async def forget_expired_tokens(session: AsyncSession, family_id: UUID) -> None:
+    """Refresh tokens of a session that are refused for their age: it may be renewed for years."""
+    await session.execute(
+        delete(RefreshToken).where(
+            RefreshToken.family_id == family_id,
+            RefreshToken.rotated_at.is_not(None),
+            RefreshToken.expires_at < func.clock_timestamp(),
+        )
+    )
+
+
 async def forget_expired_sessions(session: AsyncSession, user_id: UUID) -> None:
     """Sessions of this user that nothing can renew any more."""
     alive = exists().where(

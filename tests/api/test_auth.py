@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from jose import jwt
 from sqlalchemy import text
 
 from app.actions import accounts
@@ -162,6 +163,27 @@ async def test_refresh_rotates(anybody: httpx.AsyncClient) -> None:
     third = (await renew(anybody, second["refresh"])).json()
     assert len({session["refresh"] for session in (first, second, third)}) == 3
     assert (await me(anybody, third["access"])).status_code == 200
+
+
+async def test_tokens_that_are_too_old_to_be_used_are_forgotten(
+    service: Service, anybody: httpx.AsyncClient
+) -> None:
+    session = await register(anybody)
+    newest = session["refresh"]
+    for _ in range(3):
+        newest = (await renew(anybody, newest)).json()["refresh"]
+    of_family = "from refresh_tokens where family_id = :family"
+    family = {"family": jwt.get_unverified_claims(newest)["sid"]}
+    async with service.resources.unit() as unit:
+        older = "update refresh_tokens set expires_at = expires_at - interval '15 days'"
+        where = "where family_id = :family and rotated_at is not null"
+        await unit.session.execute(text(f"{older} {where}"), family)
+    renewed = await renew(anybody, newest)
+    assert renewed.status_code == 200
+    async with service.resources.read() as connection:
+        rows = await connection.scalar(text(f"select count(*) {of_family}"), family)
+    assert rows == 2, "the one that was just used, and the newest"
+    assert (await renew(anybody, newest)).json()["refresh"] == renewed.json()["refresh"]
 
 
 async def test_a_rotated_token_gives_the_newest_again(anybody: httpx.AsyncClient) -> None:

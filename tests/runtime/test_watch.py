@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.runtime.guest.process import descendants
 from app.runtime.guest.watch import Quota, Watch
 
 
@@ -37,3 +38,10 @@ async def test_a_full_disk_ends_the_jobs_commands_and_not_the_services(tmp_path:
     finally:
         watching.cancel()
     assert (theirs.limit, ours.limit) == ("disk", "")
+
+
+def test_parents_come_before_their_children_even_in_a_circle() -> None:
+    """They are killed in this order: a shell would go on with its next command."""
+    assert descendants(1, {8: 17, 17: 1, 3: 8, 40: 2}) == [17, 8, 3]
+    assert descendants(1, {8: 17, 17: 8, 1: 8}) == []
+    assert descendants(8, {8: 17, 17: 8}) == [17]

@@ -233,14 +233,19 @@ class DockerBox:
 
     async def remove(self) -> None:
         """Until nothing is left of it."""
-        async with _in_time(f"the container {self.name} is not gone yet"):
-            while await self.inspect() is not None:
-                await self._engine.remove(self.name)
+        await remove_container(self._engine, self.name)
         volumes = await self._engine.volumes(self._labels)
         for spare in {labels[POOL] for labels in volumes.values() if POOL in labels}:
             await self._company.remove_spare(spare)
         for volume in volumes:
             await self._engine.remove_volume(volume)
+
+
+async def remove_container(engine: Engine, name: str) -> None:
+    """And wait until it is gone: as long as it is going, its volumes are in use."""
+    async with _in_time(f"the container {name} is not gone yet"):
+        while await engine.inspect(name) is not None:
+            await engine.remove(name)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.runtime.channel import Patience, attach
 from app.runtime.docker.attachments import WorkerAttachment
-from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox, no_image
+from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox, no_image, remove_container
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
 from app.runtime.workspace import Diagnosis, RuntimeProblem
@@ -54,7 +54,7 @@ async def remove_old_trials(engine: Engine) -> None:
     limit = time.time() - TRIAL_S
     for name, container in (await engine.containers({BEGAN: ""})).items():
         if float(container.labels[BEGAN]) < limit:
-            await engine.remove(name)
+            await remove_container(engine, name)
     for name, labels in (await engine.volumes({BEGAN: ""})).items():
         if float(labels[BEGAN]) < limit:
             await engine.remove_volume(name)

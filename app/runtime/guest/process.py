@@ -306,11 +306,9 @@ def parents() -> dict[int, int]:
     return tree
 
 
-def descendants(ancestor: int, tree: Mapping[int, int]) -> set[int]:
-    found = {ancestor}
-    grew = True
-    while grew:
-        below = {pid for pid, parent in tree.items() if parent in found} - found
-        found |= below
-        grew = bool(below)
-    return found - {ancestor}
+def descendants(ancestor: int, tree: Mapping[int, int]) -> list[int]:
+    """Parents before their children: a shell whose command is killed first goes on with its next one."""
+    found = [ancestor]
+    for pid in found:  # what is read of many processes one by one may even be a circle
+        found.extend(child for child, parent in tree.items() if parent == pid and child not in found)
+    return found[1:]

@@ -26,7 +26,7 @@ request_seconds = Histogram("boardroom_request_seconds", "Time to an answer.", [
 preview_requests = Counter("boardroom_preview_requests", "Requests and sockets to apps.", ["status"])
 
 sockets = Gauge("boardroom_sockets", "Open sockets.", multiprocess_mode="livesum")
-sockets_closed = Counter("boardroom_sockets_closed", "Sockets closed by us.", ["code"])
+sockets_closed = Counter("boardroom_sockets_closed", "Sockets that ended, whoever closed them.", ["code"])
 events_delivered = Counter("boardroom_events_delivered", "Events sent to sockets, live and replayed.")
 
 runs_claimed = Counter("boardroom_runs_claimed", "Runs taken by a worker.")

@@ -33,3 +33,11 @@ def close_for(refusal: Refusal) -> Close:
         if isinstance(refusal, kind):
             return code
     return Close.OUR_FAULT
+
+
+def label_of(code: int) -> str:
+    """How a socket's end is counted. A client may close with any of two thousand codes: they are one."""
+    return str(int(code)) if code in _COUNTED else "other"
+
+
+_COUNTED = frozenset({*Close, *range(1000, 1016)})

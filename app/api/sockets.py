@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketState
 
 from app import metrics
 from app.api.envelope import request_id
-from app.api.socket_codes import Close, close_for
+from app.api.socket_codes import Close, close_for, label_of
 from app.api.socket_conversation import Conversation
 from app.api.socket_credentials import SUBPROTOCOL, identify
 from app.auth.tokens import Tokens
@@ -98,7 +98,7 @@ class SocketDoor:
             code = left.code
         finally:
             await _close(websocket, code, reason)
-            metrics.sockets_closed.labels(code=str(int(code))).inc()
+            metrics.sockets_closed.labels(code=label_of(code)).inc()
             path = websocket.scope["raw_path"].decode("latin-1")
             took_ms = (time.perf_counter() - began) * 1000
             log_request("WS", path, int(code), took_ms, request_id(websocket.scope))

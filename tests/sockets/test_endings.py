@@ -6,11 +6,12 @@ from uuid import UUID
 from sqlalchemy import delete
 from uuid_utils.compat import uuid7
 
+from app import metrics
 from app.actions.accounts import logout
 from app.actions.jobs import delete_job
 from app.api.socket_codes import Close
 from app.store.tables import Job, RefreshToken, User
-from tests.sockets.conftest import TOKENS, OpenWeb, Person, Web, add_job, add_person, open_socket
+from tests.sockets.conftest import TOKENS, OpenWeb, Person, Web, add_job, add_person, open_socket, until
 
 
 async def test_a_deleted_job_closes_its_sockets_at_once(
@@ -55,3 +56,16 @@ async def test_a_deleted_user_is_4001_though_the_job_is_gone_too(web: Web, ada: 
         async with web.resources.unit() as unit:
             await unit.session.execute(delete(User).where(User.id == ada.id))
         assert await socket.closed(within_s=5) == Close.UNAUTHORIZED
+
+
+async def test_codes_that_clients_make_up_are_counted_as_one(web: Web, ada: Person, job_id: UUID) -> None:
+    def counted() -> dict[str, float]:
+        [family] = metrics.sockets_closed.collect()
+        return {each.labels["code"]: each.value for each in family.samples if each.name.endswith("_total")}
+
+    before = counted().get("other", 0)
+    for code in (3000, 3456, 4999):
+        async with open_socket(web.url(job_id), ada.access) as socket:
+            await socket.connection.close(code)
+    await until(lambda: counted().get("other", 0) == before + 3)
+    assert not {"3000", "3456", "4999"} & counted().keys()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from app.actions import accounts
 from app.api.deps import Caller, Here, House, json_answer
 from app.api.documented import refusals
+from app.api.door import Door
 from app.api.shapes import TOKEN, Session, User, WsTicket, example
 from app.domain.account import NewAccount
 from app.domain.values import ClientText, stamp
@@ -18,7 +19,7 @@ from app.domain.values import ClientText, stamp
 COOKIE = "boardroom_access"
 COOKIE_PATH = "/ws/"
 
-router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"])
+router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"], route_class=Door)
 
 
 class Registration(NewAccount):

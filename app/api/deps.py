@@ -1,17 +1,17 @@
 """What a door asks for: who is calling, what the process holds open, which job."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response, Security
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
+from app.api.door import Door, Handler
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
 from app.auth.tokens import Tokens
@@ -52,9 +52,6 @@ def house(connection: HTTPConnection) -> House:
     return found
 
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
 async def _house(request: Request) -> House:
     return house(request)
 
@@ -87,17 +84,12 @@ async def identify(request: Request) -> SignedIn:
     return caller
 
 
-class SignedInRoute(APIRoute):
+class SignedInRoute(Door):
     """A route for users only: who calls is settled before anything of the request is read."""
 
-    def get_route_handler(self) -> Handler:
-        handler = super().get_route_handler()
-
-        async def signed_in(request: Request) -> Response:
-            await identify(request)
-            return await handler(request)
-
-        return signed_in
+    async def answer(self, request: Request, handler: Handler) -> Response:
+        await identify(request)
+        return await super().answer(request, handler)
 
 
 async def _caller(

@@ -8,7 +8,8 @@ from fastapi import Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from app.actions.idempotency import Answer, Once, begin, forget, keep
-from app.api.deps import Handler, SignedInRoute, house, identify
+from app.api.deps import SignedInRoute, house, identify
+from app.api.door import Handler
 from app.api.errors import MEDIA_TYPE, as_refusal, refused
 from app.domain.errors import FieldError, Invalid, Refusal
 
@@ -28,14 +29,11 @@ IdempotencyKey = Annotated[
 class IdempotentRoute(SignedInRoute):
     """A route whose doors take an `Idempotency-Key`."""
 
-    def get_route_handler(self) -> Handler:
-        handler = super().get_route_handler()
-
-        async def once(request: Request) -> Response:
-            key = request.headers.get(HEADER)
-            return await handler(request) if key is None else await _once(request, key, handler)
-
-        return once
+    async def answer(self, request: Request, handler: Handler) -> Response:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return await super().answer(request, handler)
+        return await _once(request, key, handler)
 
 
 async def _once(request: Request, key: str, handler: Handler) -> Response:

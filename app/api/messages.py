@@ -32,6 +32,8 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
     if rb"\u0000" in text:
         raise ValueError("must not contain NUL")
+    if orjson.loads(text) != metadata:
+        raise ValueError("must not contain numbers that no double holds")
     return metadata
 
 

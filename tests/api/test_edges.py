@@ -8,12 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 
 from app.api.throttle import Throttle
 from app.domain.errors import TooMany
-from tests.api.conftest import Person, Service, serve
-from tests.api.test_access import ROWS, routes
+from tests.api.conftest import PASSWORD, Person, Service, serve
+from tests.api.test_access import OPEN, ROWS, routes, things_of
 from tests.conftest import Parts
 
 JSON = {"Content-Type": "application/json"}
@@ -90,6 +91,41 @@ async def test_bodies_that_are_none(ada: Person, content: bytes) -> None:
         answer = await ada.client.post(path, content=content, headers=JSON)
         assert answer.status_code in (400, 422), (path, answer.text)
         assert answer.json()["code"] in ("bad_json", "invalid")
+
+
+TAKING_A_BODY = [
+    *(route for route, row in ROWS.items() if row.body is not None),
+    *(route for route in OPEN if route.startswith("POST")),
+]
+
+
+@pytest.mark.parametrize("route", TAKING_A_BODY)
+async def test_what_is_not_json_in_utf8_is_refused_and_changes_nothing(
+    service: Service, ada: Person, route: str
+) -> None:
+    things = await things_of(service, ada, "failed")
+    before = await everything(ada)
+    if route in OPEN:
+        account = {"email": f"{uuid4()}@example.org", "password": PASSWORD, "refresh": ada.session["refresh"]}
+        right = ada.client.build_request(*route.split(" "), json=account)
+    else:
+        right = things.request(ada.client, route)
+    body = right.content.decode()
+    assert orjson.loads(body)
+    not_json = [
+        *(body.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-8-sig")),
+        *(body.replace("{", f'{{"a": {number}, ', 1).encode() for number in ("NaN", "Infinity", "-Infinity")),
+        body.replace("{", '{"a": "\ud800", ', 1).encode("utf-8", "surrogatepass"),
+    ]
+    for content in not_json:
+        answer = await ada.client.request(right.method, right.url, content=content, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_json"), content
+    assert await everything(ada) == before
+
+
+async def everything(person: Person) -> list[Any]:
+    paths = ("/api/auth/me/", "/api/jobs/", "/api/job-messages/", "/api/tickets/", "/api/apps/")
+    return [(await person.client.get(path)).json() for path in paths]
 
 
 async def test_nobody_is_told_what_is_wrong_with_a_body(anybody: httpx.AsyncClient) -> None:

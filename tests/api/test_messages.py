@@ -92,6 +92,15 @@ async def test_lone_surrogates_in_metadata(ada: Person) -> None:
     assert answer.status_code == 422
 
 
+async def test_a_number_that_no_double_holds_in_metadata(ada: Person) -> None:
+    job_id = await ada.job()
+    body = f'{{"job_id": "{job_id}", "role": "user", "content": "x", "metadata": {{"a": [-1e999]}}}}'
+    headers = {"Content-Type": "application/json"}
+    answer = await ada.client.post("/api/job-messages/", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "metadata"
+
+
 async def test_a_full_job(service: Service, ada: Person) -> None:
     job_id = await ada.job()
     async with service.resources.unit() as unit:

@@ -1,65 +1,46 @@
-"""A request with an `Idempotency-Key` happens once, however often it is sent."""
+"""A request with an `Idempotency-Key` happens once, however often it is sent.
 
-import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
-from uuid import UUID
+Its key and its answer are written by the unit that makes its change: neither is ever there without the other.
+"""
 
 from app.domain.errors import Conflict, Invalid
 from app.resources import Resources
 from app.store import idempotency
-
-KEPT = timedelta(hours=24)
-RUNNING = timedelta(minutes=2)
-"""A first request that has not ended by then died with its process; the next one is the first again."""
-
-
-@dataclass(frozen=True)
-class Once:
-    """What makes two requests the same."""
-
-    user_id: UUID
-    method: str
-    path: str
-    key: str
+from app.store.database import Reads
+from app.store.idempotency import FirstAnswer, Once
+from app.unit import Unit
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: bytes
+class StillRunning(Conflict):
+    """The first request is being answered; this is no answer to keep."""
 
 
-async def begin(resources: Resources, once: Once, body: bytes) -> Answer | None:
-    """The first answer, or None when this is the first request: then `keep` or `forget` must follow.
-
-    Conflict `idempotency_in_progress`; Invalid `idempotency_mismatch`.
-    """
-    digest = hashlib.sha256(body).digest()
-    where = (once.user_id, once.method, once.path, once.key)
-    async with resources.unit() as unit:
-        await idempotency.forget_old(unit.session, KEPT)
-        if await idempotency.claim(unit.session, *where, digest, kept=KEPT, running=RUNNING):
-            return None
-        first = await idempotency.find(unit.session, *where)
-    if first is not None and first.body_digest != digest:
+async def first_answer(reads: Reads, once: Once) -> FirstAnswer | None:
+    """What the first of these requests was answered, if there was one. Invalid `idempotency_mismatch`."""
+    async with reads() as connection:
+        first = await idempotency.find(connection, once)
+    if first is not None and first.body_digest != once.body_digest:
         raise Invalid("This Idempotency-Key was used with another body.", code="idempotency_mismatch")
-    if first is None or first.status is None or first.answer is None:
-        raise Conflict("The first request with this key is still running.", code="idempotency_in_progress")
-    return Answer(first.status, first.answer)
+    return first
 
 
-async def keep(resources: Resources, once: Once, answer: Answer) -> None:
-    """This is the answer from now on."""
+async def begin(unit: Unit, once: Once | None) -> None:
+    """Let nobody else with this key do what this unit does. StillRunning."""
+    if once is not None and not await idempotency.take(unit.session, once):
+        raise StillRunning(
+            "The first request with this key is still running.", code="idempotency_in_progress"
+        )
+
+
+async def answered(unit: Unit, once: Once | None, body: bytes) -> bytes:
+    """`body`, which this unit keeps as the answer to its request."""
+    if once is not None:
+        await idempotency.keep(unit.session, once, once.status, body)
+    return body
+
+
+async def keep_refusal(resources: Resources, once: Once, status: int, body: bytes) -> None:
+    """A refusal changed nothing, so it is kept afterwards, unless another request has begun since."""
     async with resources.unit() as unit:
-        row = await idempotency.find(unit.session, once.user_id, once.method, once.path, once.key)
-        if row is not None:
-            row.status, row.answer = answer.status, answer.body
-
-
-async def forget(resources: Resources, once: Once) -> None:
-    """The request came to nothing that is worth keeping; the next one is the first again."""
-    async with resources.unit() as unit:
-        row = await idempotency.find(unit.session, once.user_id, once.method, once.path, once.key)
-        if row is not None:
-            await unit.session.delete(row)
+        if await idempotency.take(unit.session, once):
+            await idempotency.keep(unit.session, once, status, body)

@@ -6,18 +6,23 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
+from app.actions.idempotency import answered, begin
 from app.domain.conversation import STAGE_REQUIREMENTS
 from app.domain.errors import Conflict, NotFound
 from app.domain.job import Status
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
 from app.store import rows
+from app.store.idempotency import Once
 from app.store.tables import Job, Run
 
 
-async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: str) -> bytes:
+async def create_job(
+    resources: Resources, user_id: UUID, sender: str, prompt: str, once: Once | None = None
+) -> bytes:
     """A new `Job` with its first run. The idea is the first message of the chat; its answer is on its way."""
     async with resources.unit() as unit:
+        await begin(unit, once)
         now = await rows.now(unit.session)
         job = Job(
             id=uuid7(),
@@ -43,7 +48,7 @@ async def create_job(resources: Resources, user_id: UUID, sender: str, prompt: s
         unit.session.add(run)
         changes.add_message(unit, job, "user", sender, prompt, {"stage": STAGE_REQUIREMENTS})
         unit.ring(run.id)
-        return await unit.answer()
+        return await answered(unit, once, await unit.answer())
 
 
 async def edit_prompt(resources: Resources, user_id: UUID, job_id: UUID, initial_prompt: str) -> None:

@@ -9,34 +9,44 @@ from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.actions.chat import count_client_message, wake_run
+from app.actions.idempotency import answered, begin
 from app.domain.errors import Conflict
 from app.domain.job import FINISHED, FailureCode, Status
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
 from app.store import rows, runs
+from app.store.idempotency import Once
 from app.store.tables import Job, Run
 from app.unit import Unit
 
 
-async def start_now(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
+async def start_now(resources: Resources, user_id: UUID, job_id: UUID, once: Once | None = None) -> bytes:
     """Client Relations stops asking and sums up. Conflict unless `collecting`."""
     async with resources.unit() as unit:
+        await begin(unit, once)
         job = await unit.take(job_id, user_id)
         if job.status != Status.COLLECTING:
             raise Conflict("This job has already started.", code="already_started")
         job.start_asked = True
         await wake_run(unit, job)
-        return await unit.answer()
+        return await answered(unit, once, await unit.answer())
 
 
 async def continue_job(
-    resources: Resources, user_id: UUID, sender: str, job_id: UUID, requirements: str
+    resources: Resources,
+    user_id: UUID,
+    sender: str,
+    job_id: UUID,
+    requirements: str,
+    once: Once | None = None,
 ) -> bytes:
-    """A further run with new requirements, on what was built. Of many at once exactly one wins.
+    """A further run with new requirements, on what was built; the `Job` with a word on it. Of many at once
+    exactly one wins.
 
     Conflict `continuation_in_progress` or `job_running` while a run is under way, `job_full`.
     """
     async with resources.unit() as unit:
+        await begin(unit, once)
         job = await unit.take(job_id, user_id)
         last = await runs.latest(unit.session, job.id)
         if job.status not in FINISHED or last is None:
@@ -58,7 +68,8 @@ async def continue_job(
         )
         unit.session.add(run)
         unit.ring(run.id)
-        return await unit.answer()
+        body = b'{"detail":"Continuation queued.","job":' + await unit.answer() + b"}"
+        return await answered(unit, once, body)
 
 
 async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
@@ -92,10 +103,11 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
         return await unit.answer()
 
 
-async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
+async def retry_job(resources: Resources, user_id: UUID, job_id: UUID, once: Once | None = None) -> bytes:
     """Reopen the last run where it failed: stored answers are used again, open tickets get a new attempt.
     Conflict unless `failed`."""
     async with resources.unit() as unit:
+        await begin(unit, once)
         job = await unit.take(job_id, user_id)
         if job.status != Status.FAILED:
             raise Conflict("Only a failed job can be retried.", code="not_failed")
@@ -108,7 +120,7 @@ async def retry_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
         changes.set_status(unit, job, Status.QUEUED, "Retry queued.")
         changes.reopen_tickets(unit, job, await rows.tickets(unit.session, job.id))
         unit.ring(run.id)
-        return await unit.answer()
+        return await answered(unit, once, await unit.answer())
 
 
 async def _take_unfinished(unit: Unit, job_id: UUID, user_id: UUID) -> Job:

@@ -21,7 +21,7 @@ from app.api.deps import (
     list_answer,
 )
 from app.api.documented import refusals
-from app.api.idempotent import IdempotencyKey, IdempotentRoute
+from app.api.idempotent import IdempotentRoute, OnceAsked
 from app.api.shapes import EVENT, Evidence, Job, JobDetail, Purged, example
 from app.domain.errors import NOT_FOUND, Forbidden, NotFound
 from app.domain.values import Prompt
@@ -52,9 +52,9 @@ class Rewording(BaseModel):
     response_model=Job,
     responses=refusals("bad_json", "invalid", "idempotency_in_progress", "idempotency_mismatch"),
 )
-async def create_job(here: Here, caller: Caller, body: NewJob, key: IdempotencyKey = None) -> Response:
+async def create_job(here: Here, caller: Caller, body: NewJob, once: OnceAsked) -> Response:
     """A new job, `collecting`. The prompt is the first message of its chat; the first reply is on its way."""
-    job = await actions.create_job(here.resources, caller.user_id, caller.sender, body.prompt)
+    job = await actions.create_job(here.resources, caller.user_id, caller.sender, body.prompt, once)
     return json_answer(job, 201)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from app.actions import runs as actions
 from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
-from app.api.idempotent import IdempotencyKey, IdempotentRoute
+from app.api.idempotent import IdempotentRoute, OnceAsked
 from app.api.shapes import Continued, Held, Job, example
 from app.domain.values import Prompt
 
@@ -25,9 +25,9 @@ class Continuation(BaseModel):
 
 
 @once.post("/start/", status_code=202, response_model=Job, responses=refusals("already_started", *KEYED))
-async def start_job(here: Here, caller: Caller, job_id: JobId, key: IdempotencyKey = None) -> Response:
+async def start_job(here: Here, caller: Caller, job_id: JobId, once: OnceAsked) -> Response:
     """Enough said: Client Relations stops asking and sums up."""
-    return json_answer(await actions.start_now(here.resources, caller.user_id, job_id), 202)
+    return json_answer(await actions.start_now(here.resources, caller.user_id, job_id, once), 202)
 
 
 @once.post(
@@ -37,18 +37,19 @@ async def start_job(here: Here, caller: Caller, job_id: JobId, key: IdempotencyK
     responses=refusals("bad_json", "job_running", "continuation_in_progress", "job_full", *KEYED),
 )
 async def continue_job(
-    here: Here, caller: Caller, job_id: JobId, body: Continuation, key: IdempotencyKey = None
+    here: Here, caller: Caller, job_id: JobId, body: Continuation, once: OnceAsked
 ) -> Response:
     """New requirements for what was built (or failed). Of many at once exactly one wins."""
     wish = body.requirements
-    job = await actions.continue_job(here.resources, caller.user_id, caller.sender, job_id, wish)
-    return json_answer(b'{"detail":"Continuation queued.","job":' + job + b"}", 202)
+    return json_answer(
+        await actions.continue_job(here.resources, caller.user_id, caller.sender, job_id, wish, once), 202
+    )
 
 
 @once.post("/retry/", status_code=202, response_model=Job, responses=refusals("not_failed", *KEYED))
-async def retry_job(here: Here, caller: Caller, job_id: JobId, key: IdempotencyKey = None) -> Response:
+async def retry_job(here: Here, caller: Caller, job_id: JobId, once: OnceAsked) -> Response:
     """Reopen the run that failed: kept answers are used again, failed tickets get a new attempt."""
-    return json_answer(await actions.retry_job(here.resources, caller.user_id, job_id), 202)
+    return json_answer(await actions.retry_job(here.resources, caller.user_id, job_id, once), 202)
 
 
 @router.post("/pause/", response_model=Held, responses=refusals("not_found", "job_finished"))

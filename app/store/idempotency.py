@@ -1,57 +1,90 @@
 """First answers, kept by user, method, path and key."""
 
+import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.store.tables import IdempotencyKey
+
+KEPT = timedelta(hours=24)
 
 SWEEP = 100
 """At most so many outdated keys go in passing."""
 
 
-async def claim(
-    session: AsyncSession,
-    user_id: UUID,
-    method: str,
-    path: str,
-    key: str,
-    digest: bytes,
-    *,
-    kept: timedelta,
-    running: timedelta,
-) -> bool:
-    """Store a key as running; False when it is there already. One is as good as none whose answer is older
-    than `kept`, or whose first request died: it has been running longer than `running`."""
+@dataclass(frozen=True)
+class Once:
+    """A request that is to happen once. `body_digest` tells whether a second one is the same, `status` is
+    that of its answer unless it is refused."""
+
+    user_id: UUID
+    method: str
+    path: str
+    key: str
+    body_digest: bytes
+    status: int
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock of whoever is at it."""
+        name = f"{self.user_id} {self.method} {self.path} {self.key}"
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    body_digest: bytes
+    status: int
+    body: bytes
+
+
+async def take(session: AsyncSession, once: Once) -> bool:
+    """Be the one who is at it until this transaction ends, however it ends; False while somebody else is, or
+    when there is an answer."""
+    if not await session.scalar(select(func.pg_try_advisory_xact_lock(once.lock))):
+        return False
+    return await find(await session.connection(), once) is None
+
+
+async def find(connection: AsyncConnection, once: Once) -> FirstAnswer | None:
+    """What the first of these requests was answered; one that is older than KEPT is none."""
+    query = select(IdempotencyKey.body_digest, IdempotencyKey.status, IdempotencyKey.answer).where(
+        IdempotencyKey.user_id == once.user_id,
+        IdempotencyKey.method == once.method,
+        IdempotencyKey.path == once.path,
+        IdempotencyKey.key == once.key,
+        IdempotencyKey.created_at > func.clock_timestamp() - KEPT,
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else FirstAnswer(row.body_digest, row.status, row.answer)
+
+
+async def keep(session: AsyncSession, once: Once, status: int, answer: bytes) -> None:
+    """This is the answer from now on, instead of an outdated one. To be called by who took it."""
     new = insert(IdempotencyKey).values(
-        user_id=user_id, method=method, path=path, key=key, body_digest=digest
+        user_id=once.user_id,
+        method=once.method,
+        path=once.path,
+        key=once.key,
+        body_digest=once.body_digest,
+        status=status,
+        answer=answer,
     )
-    age = func.clock_timestamp() - IdempotencyKey.created_at
-    query = new.on_conflict_do_update(
-        index_elements=_KEY,
-        set_={
-            "body_digest": new.excluded.body_digest,
-            "created_at": new.excluded.created_at,
-            "status": None,
-            "answer": None,
-        },
-        where=or_(age > kept, and_(IdempotencyKey.status.is_(None), age > running)),
+    told = ("body_digest", "status", "answer", "created_at")
+    await session.execute(
+        new.on_conflict_do_update(index_elements=_KEY, set_={name: new.excluded[name] for name in told})
     )
-    return await session.scalar(query.returning(IdempotencyKey.key)) is not None
+    await forget_old(session)
 
 
-async def find(
-    session: AsyncSession, user_id: UUID, method: str, path: str, key: str
-) -> IdempotencyKey | None:
-    return await session.get(IdempotencyKey, (user_id, method, path, key))
-
-
-async def forget_old(session: AsyncSession, kept: timedelta) -> None:
-    """Drop keys older than `kept`."""
-    old = select(*_KEY).where(IdempotencyKey.created_at < func.now() - kept)
+async def forget_old(session: AsyncSession) -> None:
+    """Drop keys older than KEPT."""
+    old = select(*_KEY).where(IdempotencyKey.created_at < func.now() - KEPT)
     old = old.order_by(IdempotencyKey.created_at).limit(SWEEP).with_for_update(skip_locked=True)
     await session.execute(delete(IdempotencyKey).where(tuple_(*_KEY).in_(old)))
 

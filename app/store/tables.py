@@ -103,7 +103,7 @@ class Attempts(Base):
 
 
 class IdempotencyKey(Base):
-    """The first answer to a request with an `Idempotency-Key`; `status` is null while it still runs."""
+    """The first answer to a request with an `Idempotency-Key`."""
 
     __tablename__ = "idempotency_keys"
 
@@ -112,8 +112,8 @@ class IdempotencyKey(Base):
     path: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     body_digest: Mapped[bytes]
-    status: Mapped[int | None]
-    answer: Mapped[bytes | None]
+    status: Mapped[int]
+    answer: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
 

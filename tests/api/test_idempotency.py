@@ -5,7 +5,9 @@ import asyncio
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.store.idempotency import Once, take
 from tests.api.conftest import Person, Service
 from tests.api.rows import fail_job
 
@@ -77,10 +79,10 @@ async def test_the_first_is_still_running(service: Service, ada: Person) -> None
 
         async def begun() -> bool:
             async with service.resources.read() as connection:
-                found = await connection.execute(
-                    text("select 1 from idempotency_keys where user_id = :id"), {"id": ada.id}
+                waiting = (
+                    "select 1 from pg_locks where not granted and locktype in ('tuple', 'transactionid')"
                 )
-                return found.first() is not None
+                return (await connection.execute(text(waiting))).first() is not None
 
         async with asyncio.timeout(10):
             while not await begun():  # noqa: ASYNC110
@@ -88,6 +90,8 @@ async def test_the_first_is_still_running(service: Service, ada: Person) -> None
         answer = await ada.client.post(url, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_in_progress")
     assert (await first).status_code == 202
+    again = await ada.client.post(url, headers=headers)
+    assert (again.status_code, again.content) == (202, (await first).content)
 
 
 async def test_a_key_is_good_for_a_day(service: Service, ada: Person) -> None:
@@ -99,14 +103,39 @@ async def test_a_key_is_good_for_a_day(service: Service, ada: Person) -> None:
 
 
 async def test_a_request_that_died_does_not_block_its_key(service: Service, ada: Person) -> None:
-    await create(ada, "k")
-    async with service.resources.unit() as unit:
-        await unit.session.execute(
-            text("update idempotency_keys set status = null where user_id = :id"), {"id": ada.id}
-        )
-    assert (await create(ada, "k")).json()["code"] == "idempotency_in_progress"
-    await age_keys(service, ada, "3 minutes")
+    once = Once(ada.id, "POST", "/api/jobs/", "k", b"", 201)
+    async with AsyncSession(service.resources.engine) as session:
+        assert await take(session, once)
+        assert (await create(ada, "k")).json()["code"] == "idempotency_in_progress"
     assert (await create(ada, "k")).status_code == 201
+
+
+async def test_what_fails_after_the_job_was_made_makes_no_second_one(
+    service: Service, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("the bell is broken")
+
+    with monkeypatch.context() as broken_for_now:
+        broken_for_now.setattr(type(service.resources.bell), "ring", broken)
+        assert (await create(ada, "k")).status_code == 500
+    await age_keys(service, ada, "3 minutes")
+    again = await create(ada, "k")
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
+    assert [job["id"] for job in (await ada.client.get("/api/jobs/")).json()] == [again.json()["id"]]
+
+
+@pytest.mark.parametrize("call", ["start", "retry", "continue"])
+async def test_each_call_is_answered_again(service: Service, ada: Person, call: str) -> None:
+    job_id = await ada.job()
+    if call != "start":
+        await fail_job(service.resources, job_id)
+    body, headers = {"requirements": "More."}, {"Idempotency-Key": "k"}
+    first, again = [
+        await ada.client.post(f"/api/jobs/{job_id}/{call}/", json=body, headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code, again.content) == (202, 202, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
 
 
 async def age_keys(service: Service, person: Person, interval: str) -> None:

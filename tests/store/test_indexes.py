@@ -46,7 +46,7 @@ SWEEPS: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
     "sessions": lambda session: users.forget_expired_sessions(session, uuid7()),
     "tickets of sockets": users.forget_expired_tickets,
     "attempts": lambda session: attempts.count(session, "login:somebody", LIMIT),
-    "keys": lambda session: idempotency.forget_old(session, LIMIT),
+    "keys": idempotency.forget_old,
 }
 """What is done in passing, whenever somebody logs in, opens a socket or makes a job."""
 

@@ -109,6 +109,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
         probes = await later.enter_async_context(open_probes(settings, resources))
         reads = Reads(settings.database_url)
         later.push_async_callback(reads.close)
+        hub = make_hub(settings, resources)
         app.state.house = House(
             resources=resources,
             reads=reads,
@@ -119,7 +120,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
             job_purge=settings.job_purge,
             model=settings.model,
             limits=settings.limits,
-            probes={**probes, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
+            probes={**probes, "events": hub.probe, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
             previews=app.previews,
         )
         app.state.previews = PreviewDoor(app.previews, reads, resources.runtime)
@@ -127,7 +128,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
         app.state.sockets = SocketDoor(
             resources,
             tokens,
-            make_hub(settings, resources),
+            hub,
             token_query=settings.ws_token_query,
             origins=_without_previews(settings.origins, app.previews),
         )

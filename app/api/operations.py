@@ -66,7 +66,7 @@ async def healthz() -> Response:
     responses={503: {"description": "A part is down.", "model": Readiness}},
 )
 async def readyz(here: Here) -> Response:
-    """Database, Redis, box, worker, model: what is down is named."""
+    """Database, Redis, events, box, worker, model: what is down is named."""
     states = await examine(here.probes)
     ready = all(state.ok for state in states.values())
     body = {"status": "ready" if ready else "not_ready", "checks": states, "model": here.model}

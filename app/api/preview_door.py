@@ -15,6 +15,7 @@ from websockets.frames import CloseCode
 from app import metrics
 from app.actions.previews import digest_of
 from app.api import preview_pages as pages
+from app.api.background import kept_up
 from app.api.preview_boxes import PreviewBoxes
 from app.api.preview_http import (
     AppBroken,
@@ -73,12 +74,10 @@ class PreviewDoor:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        watch = asyncio.create_task(self._watch(), name="preview watch")
         try:
-            yield
+            async with kept_up("preview watch", self._watch):
+                yield
         finally:
-            watch.cancel()
-            await asyncio.wait([watch])
             await self._boxes.close()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, hosts: list[str]) -> None:

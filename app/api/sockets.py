@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import UUID
 
-import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from app import metrics
+from app.api.background import kept_up
 from app.api.envelope import request_id
 from app.api.socket_codes import Close, close_for, label_of
 from app.api.socket_conversation import Conversation
@@ -38,7 +38,6 @@ MAX_SOCKETS_PER_USER = 200
 SESSION_CHECK_S = 2.0
 """How often the sessions of open sockets are looked at: a logout closes them within 5 s."""
 
-log = structlog.get_logger()
 router = APIRouter()
 
 
@@ -72,18 +71,8 @@ class SocketDoor:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run what all sockets need."""
-        tasks = [
-            asyncio.create_task(self._hub.run(), name="hub"),
-            asyncio.create_task(self._watch_sessions(), name="session watch"),
-        ]
-        for task in tasks:
-            task.add_done_callback(_report)
-        try:
+        async with kept_up("hub", self._hub.run), kept_up("session watch", self._watch_sessions):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
 
     async def serve(self, websocket: WebSocket, job_id: str) -> None:
         """From the handshake to the Close frame."""
@@ -191,8 +180,3 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
         here = websocket.client_state is WebSocketState.CONNECTED
         if here and websocket.application_state is WebSocketState.CONNECTED:
             await websocket.close(code, reason)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("sockets.broken", task=task.get_name(), exc_info=error)

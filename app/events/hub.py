@@ -192,6 +192,12 @@ class Hub:
                 if job_id not in self._pumps:
                     await self._hints.unsubscribe(job_id)
 
+    async def probe(self) -> str:
+        """How it is, in a few words. Unavailable."""
+        if not self._running:
+            raise Unavailable("The hub has failed and begins anew in a moment.")
+        return "delivered"
+
     async def run(self) -> None:
         """Listen and sweep until cancelled."""
         self._running = True

@@ -54,7 +54,7 @@ async def test_ready(parts: Parts, anybody: httpx.AsyncClient) -> None:
         answer = await anybody.get("/readyz")
     assert answer.status_code == 200, answer.text
     assert answer.json()["model"] == "rehearsal"
-    assert set(answer.json()["checks"]) == {"database", "redis", "worker", "box"}
+    assert set(answer.json()["checks"]) == {"database", "redis", "events", "worker", "box"}
 
 
 async def test_without_redis_only_readiness_says_so(parts: Parts, tmp_path: Path) -> None:

@@ -4,7 +4,12 @@ import asyncio
 import time
 from uuid import UUID
 
+import httpx
+import pytest
+
 from app.api.socket_codes import Close
+from app.events.hub import Hub
+from app.store.events import StoredLog
 from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell
 from tests.wire import wire_to
 
@@ -98,3 +103,32 @@ async def test_a_long_outage_of_redis_costs_an_idle_process_nothing(
     ):
         await asyncio.gather(*(tell(web.resources, job_id, f"word {n}") for n in range(5)))
         assert [event["seq"] for event in await socket.hear_all(5)] == [2, 3, 4, 5, 6]
+
+
+async def test_a_hub_that_fails_is_said_and_begins_anew(
+    start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nonsense(*_: object) -> dict[UUID, int]:
+        raise ZeroDivisionError
+
+    async with start_web() as other, httpx.AsyncClient(base_url=f"http://127.0.0.1:{other.port}") as http:
+
+        async def events() -> bool:
+            ok: bool = (await http.get("/readyz")).json()["checks"]["events"]["ok"]
+            return ok
+
+        assert await events()
+        async with open_socket(other.url(job_id), ada.access) as socket:
+            with monkeypatch.context() as failing:
+                failing.setattr(StoredLog, "heads", nonsense)
+                failing.setattr(Hub, "_sweeps", nonsense)  # so that it cannot begin before we have looked
+                assert await socket.closed() == Close.OUR_FAULT
+                assert not await events()
+                async with open_socket(other.url(job_id), ada.access) as late:
+                    assert await late.closed() == Close.UNAVAILABLE
+        async with asyncio.timeout(10):
+            while not await events():  # noqa: ASYNC110 - readiness rings no bell
+                await asyncio.sleep(0.05)
+        async with open_socket(other.url(job_id), ada.access) as again:
+            await tell(other.resources, job_id, "It goes on.")
+            assert (await again.hear())["content"] == "It goes on."

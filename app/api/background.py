@@ -1,0 +1,34 @@
+"""What a web process does beside its requests for as long as it serves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+AGAIN_S = 1.0
+"""Between a failure and the next try."""
+
+Work = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def kept_up(name: str, work: Work) -> AsyncIterator[None]:
+    """While this is open `work` is done, which never ends by itself. Where it fails, it begins anew."""
+    task = asyncio.create_task(_keep_up(name, work), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _keep_up(name: str, work: Work) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:  # whatever it was: all sockets and previews depend on this going on
+            log.error("background.broken", work=name, exc_info=error)
+        await asyncio.sleep(AGAIN_S)

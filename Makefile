@@ -9,7 +9,7 @@ export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv venv-dev demo up workspace-image test tapes bench check format lock clean
+.PHONY: help venv venv-dev demo picture up workspace-image test tapes bench check format lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ demo: venv  ## play the main job: make demo IDEA="a reading list for a book club
 
 # The idea travels in the environment, word for word, whatever quotes or dollars it holds.
 demo: override export IDEA := $(value IDEA)
+
+picture: venv  ## the README's picture of the demo anew, from a real run
+	@WORKSPACE_RUNTIME=local $(BIN)/python scripts/demo_picture.py
 
 up: venv  ## run the service in the foreground (PORT, DATA_DIR)
 	@exec $(BIN)/boardroom up

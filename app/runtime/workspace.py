@@ -262,9 +262,9 @@ class Workspace(Protocol):
         on_output: Callable[[str], None] | None = None,
     ) -> CheckResult:
         """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending
-        every process afterwards. The checkout's manifest says how to install first, and for `http` how the
-        app is started there. `expect_json` has to be a part of the answer: see `answers.holds`.
-        `on_output` hears a command as it runs."""
+        every process afterwards. What the job's code left outside of /app is removed before. The checkout's
+        manifest says how to install first, and for `http` how the app is started there. `expect_json` has to
+        be a part of the answer: see `answers.holds`. `on_output` hears a command as it runs."""
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         """Start the app in /app (again if it died), wait up to 20 s for its answer. Idempotent."""

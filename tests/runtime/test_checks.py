@@ -1,5 +1,6 @@
 """Checks on a commit, on every kind of box: what passes, what does not, and that nothing is left."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.runtime.answers import holds
-from app.runtime.workspace import CheckResult, Runtime, Workspace
+from app.runtime.workspace import CheckResult, Runtime, RuntimeProblem, Workspace
 from tests.runtime.conftest import output_of
 
 SERVER = """\
@@ -34,6 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 print("listening", flush=True)
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
+SHA256 = hashlib.sha256(SERVER.encode()).hexdigest()
 
 
 def command(run: str, **more: Any) -> CommandCheck:
@@ -132,6 +134,58 @@ async def test_a_check_sees_the_commit_and_nothing_else(built: Workspace) -> Non
     assert (
         await output_of(built, "cat server.py; ls") == "changedapp.db\nboardroom.json\nserver.py\nuncommitted"
     )
+
+
+@pytest.mark.parametrize("place", ["/tmp/s.py", "/dev/shm/s.py", "/scratch/s.py", "/scratch/home/.s/s.py"])
+async def test_an_app_beside_the_repository_is_none(built: Workspace, place: str) -> None:
+    await output_of(built, f"mkdir -p $(dirname {place}) && mv server.py {place}")
+    await built.save(
+        "boardroom.json", json.dumps({"start": f"exec python3 {place}", "health": "/up"}).encode()
+    )
+    await built.commit("Move", "Builder")
+    result = await verdict(built, http("/"))
+    assert not result.passed
+    assert "No such file" in result.output_tail
+
+
+OVERWRITE = """python3 - $(git hash-object server.py) <<'END'
+import os, sys, zlib
+path = f".git/objects/{sys.argv[1][:2]}/{sys.argv[1][2:]}"
+os.chmod(path, 0o644)
+open(path, "wb").write(zlib.compress(b"blob 3\\0lie"))
+END"""
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "git replace $(git hash-object server.py) $(echo lie | git hash-object -w --stdin)",
+        "git config filter.a.smudge 'echo lie'; echo '* filter=a' > .git/info/attributes",
+        "echo '* filter=a' > .gitattributes; git config filter.a.smudge 'echo lie'",
+        "echo '*.py text eol=crlf ident' > .git/info/attributes",
+    ],
+)
+async def test_git_shows_the_commit_whatever_it_was_told(built: Workspace, trick: str) -> None:
+    await output_of(built, trick)
+    await built.commit("More", "Builder")
+    assert (await verdict(built, command("sha256sum server.py", expect_output=SHA256))).passed
+
+
+async def test_a_history_that_was_forged_is_no_history(built: Workspace) -> None:
+    await output_of(built, OVERWRITE)
+    with pytest.raises(RuntimeProblem, match=r"server\.py is not what its name in the history says"):
+        await verdict(built, command("true"))
+
+
+async def test_a_checkout_has_links_programs_and_any_name(built: Workspace) -> None:
+    await output_of(
+        built,
+        "mkdir -p 'd e/f' d && ln -s ../server.py d/link && printf x > 'd e/f/ä\"' && printf x > d.x "
+        "&& printf '#!/bin/sh\necho runs' > d/run && chmod +x d/run && touch empty && ln -s /nowhere gone",
+    )
+    await built.commit("Odd", "Builder")
+    seen = await verdict(built, command("./d/run; readlink d/link gone; test ! -s empty; ls 'd e/f'"))
+    assert seen.output_tail.split() == ["runs", "../server.py", "/nowhere", 'ä"']
 
 
 @pytest.mark.parametrize(

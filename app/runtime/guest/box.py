@@ -17,6 +17,10 @@ from .paths import Refused
 from .watch import Quota, Watch, memory_kills
 
 GIT_OUTPUT = 1 << 20
+REMOVE_S = 60.0
+REMOVE = ("sh", "-c", 'chmod -R u+rwX "$@"; rm -rf "$@"', "sh")
+SHARED = ("/tmp", "/dev/shm")  # noqa: S108
+"""Where everybody may write, beside `Config.scratch`."""
 
 
 class Config(NamedTuple):
@@ -160,12 +164,31 @@ class Box:
     def _start_app(self, line: str, env: Mapping[str, str], sink: Callable[[bytes], None]) -> process.Command:
         return self.start(["/bin/sh", "-c", line], sink, env=env)
 
+    async def forget(self) -> None:
+        """Remove what the job's code has left outside of its folder: an app lives by what is in there."""
+        scratch, home, kept = self.config.scratch, f"{self.config.scratch}/home", self.installations.folder
+        ours = {path for path in (home, kept) if _is_folder(path)} | self.installations.archives
+        places = [folder for folder in (*SHARED, scratch, home, kept) if _is_folder(folder)]
+        left = {entry.path for folder in places for entry in os.scandir(folder)} - ours
+        if not left:
+            return
+        if any(path.startswith(home) for path in left):
+            installing.Mark(self.config.root, "").clear()  # what was installed there has to be so again
+        but = [word for path in sorted(ours) for word in ("!", "-path", path)]
+        find = ["find", *places, "-mindepth", "1", "-maxdepth", "1", *but, "-exec", *REMOVE, "{}", "+"]
+        await self.run(find, {}, "/", REMOVE_S, ours=True)
+        os.makedirs(home, exist_ok=True)
+
     def end_orphans(self) -> None:
         """A child of PID 1 that is no supervisor has lost its own, killed by the job's code: it goes too."""
         known = {command.pid for command in self.commands}
         for pid, parent in process.parents().items():
             if parent == os.getpid() and pid not in known:
                 process.kill(pid)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def reap(*_: object) -> None:

@@ -34,7 +34,9 @@ class Checkout(NamedTuple):
 @asynccontextmanager
 async def clean_checkout(box: Box, commit: str, install: str, gate: Gate) -> AsyncIterator[Checkout]:
     """`commit`, with `install` done. Checks one after the other find themselves in the same place, so that
-    what an install step made for one fits the next."""
+    what an install step made for one fits the next. Nothing that lies beside the repository is there."""
+    if not box.checking:
+        await box.forget()
     number = next(number for number in count(1) if number not in box.checking)
     box.checking.add(number)
     place = f"{box.config.scratch}/check-{number}"

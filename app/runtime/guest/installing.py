@@ -74,11 +74,16 @@ class Installations:
     """Of one box; one step runs at a time, since they share the box's network."""
 
     def __init__(self, scratch: str, run: Runner) -> None:
-        self._scratch = scratch
+        self.folder = f"{scratch}/kept"
         self._run = run
         self._one_at_a_time = asyncio.Lock()
         self._kept: dict[tuple[str, ...], _Kept] = {}
         self._count = 0
+
+    @property
+    def archives(self) -> set[str]:
+        """The paths of what is kept."""
+        return {kept.path for kept in self._kept.values()}
 
     async def install(
         self, line: str, env: Mapping[str, str], folder: str, gate: Gate
@@ -106,8 +111,8 @@ class Installations:
         if size > KEPT_BYTES // 2:
             return
         self._count += 1
-        os.makedirs(f"{self._scratch}/kept", exist_ok=True)
-        path = f"{self._scratch}/kept/{self._count}.tar"
+        os.makedirs(self.folder, exist_ok=True)
+        path = f"{self.folder}/{self._count}.tar"
         digest = None
         try:
             digest = await self._shell(PACK, path, place)

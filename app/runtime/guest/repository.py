@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from . import checkout
 from .kept import MIXED, put_back
 from .paths import Refused
 
@@ -54,6 +55,7 @@ SETTINGS = {
     "commit.gpgSign": "false",
     "init.defaultBranch": "main",
 }
+CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
 COMMITTER = "Boardroom"
 DOMAIN = "boardroom.invalid"
 TIMELESS = {
@@ -62,6 +64,7 @@ TIMELESS = {
     for what, value in (("NAME", COMMITTER), ("EMAIL", f"service@{DOMAIN}"), ("DATE", "@0 +0000"))
 }
 TIMEOUT_S = 120.0
+PIPE = 'target="$1"; shift; exec "$@" < "$0" > "$target"'
 RESTORE_ROUNDS = 3
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
@@ -127,12 +130,17 @@ class Repository:
             return output if code == 0 else None
 
     async def check_out(self, commit: str, folder: str) -> None:
-        """The files of a commit, and nothing else, in an empty folder."""
+        """The files of a commit, and nothing else, in an empty folder; see `checkout`."""
+        listed, shown = f"{folder}.listed", f"{folder}.shown"
         async with self._lock:
-            index = {"GIT_INDEX_FILE": f"{folder}.index"}
-            await self._git("read-tree", commit, env=index)
-            await self._git("checkout-index", "--all", f"--prefix={folder}/", env=index)
-            os.unlink(f"{folder}.index")
+            said = await self._raw("cat-file", "commit", commit)
+            await self._pipe("/dev/null", listed, "ls-tree", "-r", "-z", "--full-tree", commit)
+            entries = checkout.entries_of(listed, commit, said)
+            checkout.name_all(entries, listed)
+            await self._pipe(listed, shown, "cat-file", "--batch")
+        checkout.write(entries, shown, folder)
+        os.unlink(listed)
+        os.unlink(shown)
 
     async def with_tests(self, commit: str, kept: str, tests: str, steering: str) -> tuple[str, str] | None:
         """A commit like `commit` with the files of `kept` that match one of the patterns, and no others that
@@ -229,10 +237,20 @@ class Repository:
     async def _ensure(self) -> None:
         if not self._exists():
             await self._git("init", "--quiet", "--template=")
+        self._settle()
         self._exclude()
 
     def _exists(self) -> bool:
         return os.path.exists(f"{self._root}/.git/HEAD")
+
+    def _settle(self) -> None:
+        """No settings but ours: others could have files recorded and restored as what they are not."""
+        path = f"{self._root}/.git/config"
+        with open(path, "r+") as file:
+            if file.read() != CONFIG:
+                file.seek(0)
+                file.truncate()
+                file.write(CONFIG)
 
     def _exclude(self) -> None:
         info = f"{self._root}/.git/info"
@@ -282,7 +300,15 @@ class Repository:
             raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
         return output
 
-    async def _try(self, *args: str, env: Mapping[str, str] | None = None) -> tuple[int | None, bytes, bytes]:
+    async def _pipe(self, source: str, target: str, *args: str) -> None:
+        """From file to file, however much it is."""
+        code, _, complaints = await self._try(*args, argv=("sh", "-c", PIPE, source, target, "git"))
+        if code != 0:
+            raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
+
+    async def _try(
+        self, *args: str, env: Mapping[str, str] | None = None, argv: Iterable[str] = ("git",)
+    ) -> tuple[int | None, bytes, bytes]:
         settings = {"GIT_CONFIG_COUNT": str(len(SETTINGS))}
         for number, (key, value) in enumerate(SETTINGS.items()):
             settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -292,9 +318,12 @@ class Repository:
             "GIT_INDEX_FILE": self._index,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": "/dev/null",
+            "GIT_COMMON_DIR": f"{self._root}/.git",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_COMMITTER_NAME": COMMITTER,
             "GIT_COMMITTER_EMAIL": f"service@{DOMAIN}",
             "LC_ALL": "C",
         }
-        return await self._run(["git", *args], base | settings | dict(env or {}), self._root, TIMEOUT_S)
+        return await self._run([*argv, *args], base | settings | dict(env or {}), self._root, TIMEOUT_S)

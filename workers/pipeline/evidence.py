@@ -3,9 +3,8 @@
 Evidence is keyed by the check's content and the tree it ran on, so that nothing is run twice.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
@@ -22,6 +21,7 @@ from workers.agents.facts import Failure
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.aloud import aloud
+from workers.pipeline.runners import judged
 from workers.profiles.catalogue import find
 from workers.steps import digest
 
@@ -123,27 +123,10 @@ async def observe(
         result = _again(same[0])
     else:
         async with aloud(context, ticket_id) as hear:
-            result = _unless_empty(await context.unless_paused(workspace.check(commit.sha, check, hear)))
+            result = judged(check, await context.unless_paused(workspace.check(commit.sha, check, hear)))
     if result.checked and not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result
-
-
-_NO_TEST = re.compile(
-    r"^(Ran 0 tests|collected 0 items|no tests (ran|collected)|[#ℹ] (tests|pass) 0$|No test files found"
-    r"|Ran (\d+) tests? in .*\n+OK \(skipped=\4\)$"
-    r"|(=+ )?\d+ (skipped|deselected|tests? collected)(, \d+ (skipped|deselected|warnings?))* in "
-    r"|\s*Tests:?\s+\d+ skipped(, \d+ total| \(\d+\))$)",
-    re.M | re.I,
-)
-"""What the runners of the profiles say when they ran nothing, skipped all, or only listed it."""
-
-
-def _unless_empty(result: CheckResult) -> CheckResult:
-    """A test run in which no test was run shows nothing, whatever its exit code."""
-    if not result.passed or not _NO_TEST.search(result.output_tail):
-        return result
-    return replace(result, passed=False, output_tail=f"{result.output_tail}\nNo test was run.")
 
 
 def _again(seen: Seen) -> CheckResult:

@@ -1,5 +1,6 @@
 """Every error as RFC 9457 `application/problem+json`, with a stable code and one human sentence."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.api.envelope import request_id
 from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Invalid, Refusal
@@ -105,7 +107,7 @@ def as_refusal(error: RequestValidationError) -> Refusal:
     if any(item["type"] == "json_invalid" for item in error.errors()) or isinstance(error.body, bytes):
         return BadRequest("The body must be JSON (Content-Type: application/json).", code="bad_json")
     fields = [_field(item) for item in error.errors()]
-    where = f"{fields[0].field}: " if fields[0].field else "The request "
+    where = f"{fields[0].field}: " if fields[0].field else "The body "
     return Invalid(f"{where}{fields[0].message}.", errors=fields)
 
 
@@ -121,7 +123,9 @@ def in_words(item: Mapping[str, Any]) -> str:
     if item["type"] in _LENGTHS and isinstance(item.get("input"), str):
         words, limit = _LENGTHS[item["type"]]
         return f"must have at {words} {item['ctx'][limit]} characters"
-    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return "is required"
+    message = re.sub(r"^\w+ should ", "must ", str(item["msg"]).removeprefix("Value error, "))
     return message[:1].lower() + message[1:]
 
 
@@ -140,9 +144,19 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
     detail = _UNHEARD.get(status, str(error.detail))
-    return problem(
-        status, detail, _CODE_OF.get(status, "conflict"), request, headers=dict(error.headers or {})
-    )
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+    return problem(status, detail, _CODE_OF.get(status, "conflict"), request, headers=headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Of all routes with this path: each is for one method, and the framework names the first one's."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is Match.PARTIAL:
+            found |= route.methods
+    return found
 
 
 async def _on_accident(request: Request, error: Exception) -> Response:

@@ -111,6 +111,16 @@ async def test_a_refusal_is_a_sentence(anybody: httpx.AsyncClient) -> None:
     ):
         answer = await anybody.post("/api/auth/register/", json={**new_person(), **change})
         assert answer.json()["detail"] == detail
+    for content, detail in (
+        (b"", "The body is required."),
+        (b"[]", "The body must be a valid dictionary or object to extract fields from."),
+        (b'{"refresh": 7}', "refresh: must be a valid string."),
+        (b"{}", "refresh: is required."),
+    ):
+        answer = await anybody.post(
+            "/api/auth/logout/", content=content, headers={"Content-Type": "application/json"}
+        )
+        assert (answer.status_code, answer.json()["detail"]) == (422, detail)
 
 
 async def test_wrong_credentials_are_400_and_tell_nothing(service: Service, ada: Person) -> None:

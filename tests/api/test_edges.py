@@ -37,9 +37,14 @@ async def test_unknown_addresses_and_methods(anybody: httpx.AsyncClient) -> None
     for path in ("/nothing", "/api/", "/api/jobs/x/y/z/", "//api/jobs/", "/api/jobs//"):
         answer = await anybody.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
-    answer = await anybody.put("/api/jobs/")
-    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
-    assert answer.headers["allow"]
+    for path, methods in (
+        ("/api/jobs/", "GET, POST"),
+        ("/api/jobs/x/", "DELETE, GET, PATCH"),
+        ("/healthz", "GET"),
+    ):
+        answer = await anybody.put(path)
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == methods
 
 
 async def test_both_spellings_answer_directly(ada: Person) -> None:
@@ -312,6 +317,7 @@ async def test_too_many_requests(service: Service, monkeypatch: pytest.MonkeyPat
     origin = {"Origin": "https://spa.example"}
     answers = [await ada.client.get("/api/jobs/", headers=origin) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert [answer.headers.get("retry-after") for answer in answers] == [None, None, None, "1", "1"]
     assert answers[-1].headers["access-control-allow-origin"] == "*"
     assert (await grace.client.get("/api/jobs/")).status_code == 200
     for person in (ada, grace):

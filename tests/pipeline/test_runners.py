@@ -65,11 +65,11 @@ class Front(unittest.TestCase):
     def test_it(self):
         self.assertEqual(server.PAGES["/"], "hello")
 """
-LEAVES = 'import sys\nif "unittest" in sys.modules:\n    sys.exit(0)\nPAGES = {"/": "hello"}\n'
+LEAVES = 'import os, sys\nif "unittest" in sys.modules:\n    os._exit(0)\nPAGES = {"/": "hello"}\n'
 
 
 async def test_code_that_ends_its_tests_proves_nothing(house: House) -> None:
-    """`sys.exit(0)` while a module is loaded ends `python3 -m unittest` with 0 before a test was run."""
+    """It ends `python3 -m unittest` with 0 while it is loaded, before a test was run."""
 
     def building(question: Question) -> Line:
         if len(question.messages) > 1:

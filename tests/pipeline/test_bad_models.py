@@ -7,7 +7,7 @@ from app.actions import runs
 from app.store import rows
 from app.store.tables import Job, Ticket
 from tests.house import House
-from tests.pipeline.company import BACKLOG, DECISION, PRD, builder, call, company
+from tests.pipeline.company import BACKLOG, DECISION, PRD, SERVER, builder, call, company
 from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import ClientReply, Requirements
 from workers.llm.model import Answer, ModelMisbehaved, ModelUnavailable, Question, ToolCall
@@ -82,6 +82,25 @@ async def test_a_failed_ticket_leaves_nothing_to_those_that_follow(house: House)
 
     job, _, _ = await play(house, ticketing=lambda _: free, building=broken)
     assert job.failure_code == "checks_failed"
+
+
+async def test_an_app_that_starts_once_is_not_done(house: House) -> None:
+    """As it is put to sleep and woken, it will be started again on the data it has left."""
+    once = "import os, sys\nif os.path.exists('data'):\n    sys.exit('spent')\nos.mkdir('data')\n"
+
+    def building(question: Question) -> Line:
+        first = (
+            len(question.messages) == 1
+            and not BuildingFacts.model_validate_json(question.messages[0].text).finished
+        )
+        ignored = call("write_file", path=".gitignore", content="data/\n")
+        server = call("write_file", path="server.py", content=once + SERVER)
+        return Answer("", "scripted", calls=(server, ignored)) if first else builder(question)
+
+    job, _, _ = await play(house, building=building)
+    assert (job.status, job.failure_code) == ("failed", "checks_failed")
+    assert "a second time" in job.error_message
+    assert "spent" in job.error_message
 
 
 WRONG: list[Line] = [

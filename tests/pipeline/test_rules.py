@@ -123,7 +123,7 @@ def shown() -> TicketingFacts:
             users=["u"],
             requirements=[PrdRequirement(id="R1", text="t", priority="must")],
         ),
-        requirements=[requirement],
+        requirements=[requirement, requirement.model_copy(update={"id": "R2"})],
         uncovered=["R1"],
         continuation="",
         decision=DecisionRecord(
@@ -146,6 +146,8 @@ def shown() -> TicketingFacts:
     [
         [draft("T1")],
         [draft("T1", depends_on=[DONE_ID])],
+        [draft("T1", requirements=["R1", "R2"], acceptance_criteria=["One.", "The other."])],
+        [draft("T1", requirements=["R1", "R2"]), draft("T2", requirements=["R2"])],
         [draft(OPEN_ID)],
         [draft("T1", acceptance_criteria=[], checks=[], skip_reason="cannot be done here")],
     ],
@@ -163,6 +165,7 @@ def test_a_backlog_that_fits(tickets: list[TicketDraft]) -> None:
         ([draft(DONE_ID)], "taken up again"),
         ([draft("T1", parent="T9")], "does not exist"),
         ([draft("T1", requirements=["R1", "R9"])], "unknown requirements: R9"),
+        ([draft("T1", requirements=["R1", "R2"])], "T1: it alone serves R1, R2"),
     ],
 )
 def test_a_backlog_that_does_not_fit(tickets: list[TicketDraft], words: str) -> None:

@@ -4,6 +4,7 @@ On a continuation finished tickets keep their ids, open ones of before that are 
 of the old backlog goes. The new one is written in one unit, `ticketReset` first.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -106,9 +107,22 @@ def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
     covered = {rid for d in backlog.tickets if d.type is not TicketType.EPIC for rid in d.requirements}
     if missing := set(shown.uncovered) - covered:
         raise ValueError(f"tickets: no ticket covers {', '.join(sorted(missing))}")
+    _each_provable(backlog)
     asked = {t.id for t in shown.known if t.of_client and t.type is not TicketType.EPIC}
     if missing := asked - done - keys:
         raise ValueError(f"tickets: the client's own are not taken up: {', '.join(sorted(missing))}")
+
+
+def _each_provable(backlog: Backlog) -> None:
+    """Several requirements behind one criterion would be covered by name alone."""
+    work = [draft for draft in backlog.tickets if draft.type is not TicketType.EPIC and not draft.skip_reason]
+    times = Counter(rid for draft in work for rid in set(draft.requirements))
+    for draft in work:
+        alone = sorted(rid for rid in set(draft.requirements) if times[rid] == 1)
+        if len(alone) > len(draft.acceptance_criteria):
+            raise ValueError(
+                f"{draft.key}: it alone serves {', '.join(alone)}: each of them needs a criterion and a check"
+            )
 
 
 async def _replace(change: Change, backlog: Backlog) -> None:

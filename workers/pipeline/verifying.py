@@ -51,10 +51,11 @@ async def verifying(context: Context) -> Outcome:
     run = await context.run()
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
+    if not closed_by_checks(tickets):
+        raise StageFailed(FailureCode.CHECKS_FAILED, _nothing(tickets))
     async with attached(context) as workspace:
         commit = await workspace.head()
-        if commit is None:
-            raise StageFailed(FailureCode.CHECKS_FAILED, "Nothing was built. Say more of what you want.")
+        assert commit is not None, "a closed ticket has one"
         await workspace.restore(commit.tree)
         findings = await _check_all(context, workspace, tickets, commit)
         failed = [finding for finding in findings if finding.failed]
@@ -85,6 +86,11 @@ async def verifying(context: Context) -> Outcome:
         change.run.state, change.run.lease_until = RunState.DONE, None
     metrics.runs_ended.labels(verdict.verification).inc()
     return Outcome.OVER
+
+
+def _nothing(tickets: Sequence[Ticket]) -> str:
+    left_out = "".join(f" “{t.title}”: {t.reason}" for t in tickets if t.status == TicketStatus.SKIPPED)
+    return f"Nothing was built, every ticket was left out. Continue with what can be done here.{left_out}"
 
 
 async def _check_all(
@@ -125,13 +131,15 @@ async def _start_app(context: Context, workspace: Workspace) -> None:
             FailureCode.CHECKS_FAILED,
             "The build has no usable boardroom.json, so the app cannot be started. Retry the build.",
         ) from error
-    await workspace.stop_app()  # it may still run the code of the build before
-    app = await context.unless_paused(workspace.start_app(manifest))
-    if not app.answering:
-        raise StageFailed(
-            FailureCode.CHECKS_FAILED,
-            f"The app does not answer on {manifest.health}. Its last words: {app.log_tail[-500:]}",
-        )
+    for when in ("", " when it is started a second time"):
+        await workspace.stop_app()  # at first it may still run the code of the build before
+        app = await context.unless_paused(workspace.start_app(manifest))
+        if not app.answering:
+            raise StageFailed(
+                FailureCode.CHECKS_FAILED,
+                f"The app does not answer on {manifest.health}{when}. Continue the job and say so. Its last "
+                f"words: {app.log_tail[-500:]}",
+            )
 
 
 async def _without_ticket(context: Context, tickets: Sequence[Ticket]) -> list[str]:

@@ -65,8 +65,8 @@ class PrdFacts(Facts):
 
 
 class KnownTicket(Facts):
-    """A ticket of an earlier run, or one that the client wrote or changed since (`of_client`): of such a one
-    it is told what it asks."""
+    """A ticket of an earlier run. Of one that the client wrote or changed since (`of_client`), and of a
+    finished one of which the new wish has changed a requirement (`changed`), it is told what it asks."""
 
     id: str
     type: TicketType
@@ -74,10 +74,12 @@ class KnownTicket(Facts):
     status: TicketStatus
     requirements: list[str]
     of_client: bool = False
+    changed: bool = False
     parent: str = ""
     depends_on: list[str] = []
     description: str = ""
     acceptance_criteria: list[str] = []
+    checks: list[Check] = []
 
 
 class TicketingFacts(Facts):

@@ -45,10 +45,12 @@ class Requirement(Output):
 
 class Requirements(Output):
     """Business Analyst, purpose `analysis`: everything that is wanted, on a continuation the old together
-    with the new. `summary` replaces the job's prompt."""
+    with the new; `changed` are the ids of the old whose meaning the new wish changes. `summary` replaces the
+    job's prompt."""
 
     summary: Paragraph
     requirements: Annotated[list[Requirement], Field(min_length=1, max_length=60)]
+    changed: Annotated[list[str], Field(max_length=60)] = []
     assumptions: Annotated[list[Line], Field(max_length=20)] = []
 
     @model_validator(mode="after")
@@ -102,9 +104,10 @@ class Prd(Output):
 
 
 class TicketDraft(Output):
-    """`key` is T1, T2, … for a new ticket, or the id of an open ticket of an earlier run that is taken up
-    again and keeps its id. `parent` and `depends_on` name keys of this backlog or ids of kept tickets.
-    A story or task needs a check, best one for each criterion; an epic has neither criteria nor checks."""
+    """`key` is T1, T2, … for a new ticket, or the id of a ticket of an earlier run that is open, or of which
+    a requirement has changed: it is taken up again and keeps its id. `parent` and `depends_on` name keys of
+    this backlog or ids of kept tickets. A story or task needs a check, best one for each criterion; an epic
+    has neither criteria nor checks."""
 
     key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     type: TicketType

@@ -28,8 +28,9 @@ async def analysis(context: Context) -> Outcome:
         if shown.continuation:
             change.job.prompt = change.job.requirements_summary = clean(found.summary)
         spec.summary, spec.model = found.summary, spoken.model
-        spec.requirement_list, spec.assumptions = found.requirements, found.assumptions
-        spec.requirements = specs.requirements_text(found.requirements)
+        spec.requirement_list = _as_they_were(shown.known, found)
+        spec.changed, spec.assumptions = found.changed, found.assumptions
+        spec.requirements = specs.requirements_text(spec.requirement_list)
         spec.discussion, spec.decision, spec.prd = [], None, None
         await specs.store(change, spec)
         go_on_to(change, Stage.DISCUSSION)
@@ -56,3 +57,11 @@ def _keeps_known(known: list[Requirement], answer: Requirements) -> None:
         raise ValueError(
             f"requirements: {', '.join(sorted(missing))} of the run before must stay in the list"
         )
+    if unknown := set(answer.changed) - {item.id for item in known}:
+        raise ValueError(f"changed: {', '.join(sorted(unknown))} was not there before")
+
+
+def _as_they_were(known: list[Requirement], answer: Requirements) -> list[Requirement]:
+    """The list, with the known ones in their own words unless they are said to have changed."""
+    kept = {item.id: item for item in known if item.id not in answer.changed}
+    return [kept.get(item.id, item) for item in answer.requirements]

@@ -23,7 +23,8 @@ class Contribution(BaseModel):
 
 
 class Spec(BaseModel):
-    """`profile` is the kind of app, decided in the first run; "" until then."""
+    """`profile` is the kind of app, decided in the first run; "" until then. `changed` are the ids of the
+    requirements that mean something else since this continuation."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -33,6 +34,7 @@ class Spec(BaseModel):
     model: str = ""
     profile: str = ""
     requirement_list: list[Requirement] = []
+    changed: list[str] = []
     assumptions: list[str] = []
     decision: DecisionRecord | None = None
     prd: Prd | None = None

@@ -1,7 +1,8 @@
 """The Project Manager cuts tickets: an acyclic backlog in which every requirement is covered.
 
-On a continuation finished tickets keep their ids, open ones of before that are taken up again too; the rest
-of the old backlog goes. The new one is written in one unit, `ticketReset` first.
+On a continuation finished tickets stay, but for those of which a requirement has changed: they are taken up
+again, as open ones of before may be, and all keep their ids; the rest of the old backlog goes. The new one is
+written in one unit, `ticketReset` first.
 """
 
 from collections import Counter
@@ -25,7 +26,9 @@ from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.evidence import checks_of
 from workers.pipeline.outcome import Outcome
+from workers.pipeline.spec import Spec
 from workers.profiles.catalogue import find
 
 
@@ -53,7 +56,8 @@ async def _facts(context: Context) -> TicketingFacts:
         tickets = await rows.tickets(session, context.job_id)
     assert spec.prd is not None, "the stage before wrote the PRD"
     assert spec.decision is not None, "the discussion ends with the Secretary's record"
-    finished = {rid for t in tickets if t.status == TicketStatus.DONE for rid in t.requirements}
+    stays = [t for t in tickets if t.status == TicketStatus.DONE and not _is_changed(t, spec)]
+    finished = {rid for t in stays for rid in t.requirements}
     return TicketingFacts(
         prd=spec.prd,
         requirements=spec.requirement_list,
@@ -63,11 +67,17 @@ async def _facts(context: Context) -> TicketingFacts:
         profile=spec.profile,
         stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
         browser=browser,
-        known=[_known(ticket) for ticket in tickets],
+        known=[_known(ticket, changed=_is_changed(ticket, spec)) for ticket in tickets],
     )
 
 
-def _known(ticket: Ticket) -> KnownTicket:
+def _is_changed(ticket: Ticket, spec: Spec) -> bool:
+    """Whether it was done for what is wanted otherwise by now."""
+    done = ticket.status == TicketStatus.DONE and ticket.type != TicketType.EPIC
+    return done and not set(spec.changed).isdisjoint(ticket.requirements)
+
+
+def _known(ticket: Ticket, *, changed: bool) -> KnownTicket:
     known = KnownTicket(
         id=str(ticket.id),
         type=TicketType(ticket.type),
@@ -75,22 +85,24 @@ def _known(ticket: Ticket) -> KnownTicket:
         status=TicketStatus(ticket.status),
         requirements=ticket.requirements,
     )
-    if not ticket.of_client:
+    if not ticket.of_client and not changed:
         return known
     return known.model_copy(
         update={
-            "of_client": True,
+            "of_client": ticket.of_client,
+            "changed": changed,
             "parent": str(ticket.parent_id or ""),
             "depends_on": ticket.dependencies,
             "description": ticket.description,
             "acceptance_criteria": ticket.acceptance_criteria,
+            "checks": checks_of(ticket),
         }
     )
 
 
 def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
     """The rules the shape cannot know: names that exist, everything covered. Raises ValueError."""
-    done = {t.id for t in shown.known if t.status is TicketStatus.DONE}
+    done = {t.id for t in shown.known if t.status is TicketStatus.DONE and not t.changed}
     epics = {t.id for t in shown.known if t.type is TicketType.EPIC}
     open_before = {t.id for t in shown.known} - done
     requirements = {item.id for item in shown.requirements}
@@ -111,6 +123,8 @@ def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
     asked = {t.id for t in shown.known if t.of_client and t.type is not TicketType.EPIC}
     if missing := asked - done - keys:
         raise ValueError(f"tickets: the client's own are not taken up: {', '.join(sorted(missing))}")
+    if missing := {t.id for t in shown.known if t.changed} - keys:
+        raise ValueError(f"tickets: those `changed` are not taken up: {', '.join(sorted(missing))}")
 
 
 def _each_provable(backlog: Backlog) -> None:

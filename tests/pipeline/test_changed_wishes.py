@@ -1,0 +1,118 @@
+"""A continuation that wants something otherwise: what was done for it is done again, what was not stays."""
+
+from uuid import UUID
+
+from app.actions import runs
+from app.store import rows
+from app.store.tables import Job
+from tests.house import House
+from tests.pipeline.company import (
+    BACKLOG,
+    REQUIREMENTS,
+    SERVER,
+    builder,
+    call,
+    company,
+    story,
+)
+from tests.pipeline.test_bad_models import DONE, tickets
+from workers.agents.facts import BuildingFacts, TicketingFacts
+from workers.agents.outputs import Backlog, Requirements
+from workers.llm.model import Answer, Question
+from workers.llm.scripted import Line, ScriptedModel
+from workers.pipeline.spec import Spec
+
+WISH = "The front page shall say goodbye."
+GOODBYE = REQUIREMENTS[0].model_copy(update={"description": "It says goodbye."})
+ABOUT = REQUIREMENTS[1]
+
+
+async def play(house: House, model: ScriptedModel) -> tuple[Job, Job]:
+    """The job after its first run, and after the continuation."""
+    async with house.worker(model):
+        job_id = await house.create()
+        first = await house.until_finished(job_id)
+        await runs.continue_job(house.resources, house.user_id, "Ada", job_id, WISH)
+        return first, await house.until_finished(job_id)
+
+
+async def spec(house: House, job_id: UUID) -> Spec:
+    async with house.resources.look() as session:
+        (app,) = await rows.apps(session, job_id)
+    return Spec.model_validate(app.spec)
+
+
+def analysis(question: Question) -> Line:
+    """It rewords what nobody has asked it to."""
+    if WISH not in question.messages[0].text:
+        return Requirements(summary="Two pages.", requirements=REQUIREMENTS)
+    reworded = ABOUT.model_copy(update={"description": "Whatever."})
+    return Requirements(summary="Two pages.", requirements=[GOODBYE, reworded], changed=["R1"])
+
+
+def ticketing(question: Question) -> Line:
+    shown = TicketingFacts.model_validate_json(question.messages[0].text)
+    again = [ticket for ticket in shown.known if ticket.changed]
+    if not shown.continuation:
+        return BACKLOG
+    (front,) = again
+    assert shown.uncovered == ["R1"]
+    assert [check.model_dump()["expect_text"] for check in front.checks] == ["hello"]
+    page = story("T1", "/", "goodbye", "R1", []).model_copy(update={"parent": ""})
+    if len(question.messages) == 1:
+        return Backlog(tickets=[page])
+    assert "those `changed` are not taken up" in question.messages[-1].text
+    return Backlog(tickets=[page.model_copy(update={"key": front.id})])
+
+
+def building(question: Question) -> Line:
+    facts = BuildingFacts.model_validate_json(question.messages[0].text)
+    if "goodbye" not in facts.acceptance_criteria[0]:
+        return builder(question)
+    if len(question.messages) > 1:
+        return call("finish", summary="It says goodbye.")
+    pages = 'PAGES = {"/": "goodbye", "/about": "by us"}'
+    text = SERVER.replace('PAGES = {"/": "hello"}', pages)
+    return Answer("", "x", (call("write_file", path="server.py", content=text),))
+
+
+async def test_what_was_done_otherwise_is_done_again(house: House) -> None:
+    model = ScriptedModel(
+        company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, building=building)
+    )
+    first, job = await play(house, model)
+    assert (first.verification, job.status, job.verification) == ("verified", "build_done", "verified")
+    found = {ticket.title: ticket for ticket in await tickets(house, job.id)}
+    assert {title: (ticket.status, ticket.attempts) for title, ticket in found.items()} == {
+        "The pages": ("done", 0),
+        "Page /": ("done", 2),
+        "Page /about": ("done", 1),
+    }
+    assert found["Page /"].acceptance_criteria == ["/ says goodbye."]
+    assert (await spec(house, job.id)).requirement_list == [GOODBYE, ABOUT], "only what is said to change"
+
+
+async def test_what_has_changed_does_not_count_as_done(house: House) -> None:
+    """Nobody builds it, and the page that is there says what it said."""
+
+    def lazy(question: Question) -> Line:
+        facts = BuildingFacts.model_validate_json(question.messages[0].text)
+        again = "goodbye" in facts.acceptance_criteria[0]
+        return call("finish", summary="It says goodbye.") if again else builder(question)
+
+    model = ScriptedModel(
+        company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, building=lazy)
+    )
+    _, job = await play(house, model)
+    assert (job.status, job.failure_code) == ("failed", "checks_failed")
+
+
+async def test_what_was_not_there_cannot_have_changed(house: House) -> None:
+    odd = Requirements(summary="Two pages.", requirements=REQUIREMENTS, changed=["R1"])
+    good = odd.model_copy(update={"changed": []})
+    model = ScriptedModel(company(intake=lambda _: DONE, analysis=[odd, good]))
+    async with house.worker(model):
+        job = await house.until_finished(await house.create())
+    assert job.status == "build_done"
+    again = [question for question in model.asked if question.purpose == "analysis"][1]
+    assert "R1 was not there before" in again.messages[-1].text

@@ -216,7 +216,7 @@ class LocalBox:
                 env={
                     **tools.environment(),
                     VARIABLE: guest_source(),
-                    "BOARDROOM_BOX": json.dumps(config._asdict()),
+                    "BOARDROOM_BOX": json.dumps(vars(config)),
                 },
                 pass_fds=(listener.fileno(), info.fileno(), *etc.values()),
                 start_new_session=True,

@@ -50,7 +50,7 @@ def start(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         config = Config(listener.fileno(), 60, 2**40, 2**40, 1000, root=root, scratch=scratch)
         return subprocess.Popen(
             [sys.executable, "-I", "-S", *options, "-c", guest_boot().replace(CARRIED, str(folder))],
-            env={VARIABLE: guest_source(), "BOARDROOM_BOX": json.dumps(config._asdict())},
+            env={VARIABLE: guest_source(), "BOARDROOM_BOX": json.dumps(vars(config))},
             pass_fds=[listener.fileno()],
             stderr=words,
         )
@@ -120,3 +120,19 @@ async def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
             return {"hashlib", "guest.repository"} <= loaded()
 
         await until(more)
+
+
+async def test_what_comes_late_is_the_real_thing_when_it_is_used() -> None:
+    """asyncio's log and its threads, and names of `typing` that nothing stands in for."""
+    program = guest_boot().partition("from guest.main")[0] + (
+        "import asyncio, logging, typing\n"
+        "    asyncio.base_events.logger.error('a complaint')\n"
+        "    print(asyncio.run(asyncio.to_thread(logging.getLevelName, 40)), typing.Union[int, str])\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-c", program),
+        env={VARIABLE: guest_source()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert await process.communicate() == (b"ERROR typing.Union[int, str]\n", b"a complaint\n")

@@ -73,7 +73,7 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
         "Cmd": ["python3", "-I", "-S", "-c", guest_boot()],
         "Env": [
             f"{VARIABLE}={guest_source()}",
-            f"BOARDROOM_BOX={json.dumps(guest._asdict())}",
+            f"BOARDROOM_BOX={json.dumps(vars(guest))}",
             "HOME=/scratch/home",
             "LANG=C.UTF-8",
             "TERM=dumb",

@@ -24,12 +24,12 @@ with open("/tmp/boot.py") as boot, open("/tmp/guest") as guest:
     # All but its last line, which would start the guest.
     exec(boot.read().rstrip().removesuffix("main()"))
 finder = sys.meta_path[0]
-modules = {name: (finder._folders(name), marshal.dumps(finder._code(name))) for name in finder._source}
+modules = {name: (finder._folders(name), finder._code(name)) for name in finder._source}
 for name in set(sys.modules) - before:
     spec = vars(sys.modules[name]).get("__spec__") if sys.modules[name] else None
     if type(getattr(spec, "loader", None)).__name__ == "SourceFileLoader":
         folders, code = spec.submodule_search_locations, spec.loader.get_code(name)
-        modules[name] = (None if folders is None else list(folders), marshal.dumps(code))
+        modules[name] = (None if folders is None else list(folders), code)
 os.makedirs(folder, exist_ok=True)
 with open(f"{folder}/{digest}.{sys.implementation.cache_tag}", "wb") as file:
     marshal.dump((sys.version, modules), file)

@@ -5,11 +5,12 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .installing import Gate
 from .output import Output
 from .process import Command, ending
+from .record import Record
 from .web import answers, free_port
 
 LOG_BYTES = 8192
@@ -25,7 +26,7 @@ Installer = Callable[[str, Gate], Awaitable[tuple[int | None, bytes]]]
 """Does an install step in the workspace, if anything changed since it was last done: (exit code, output)."""
 
 
-class Recipe(NamedTuple):
+class Recipe(Record):
     install: str
     start: str
     port: int

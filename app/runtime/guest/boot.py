@@ -15,7 +15,8 @@ CARRIED = "/usr/local/lib/boardroom"
 """Where an image may have all that the guest loads until its first answer, compiled (see `docker.image`)."""
 
 LATE = (
-    "hashlib", "inspect", "linecache", "shutil", "subprocess", "textwrap", "zipfile", "asyncio.sslproto",
+    "asyncio.log", "asyncio.sslproto", "asyncio.staggered", "concurrent.futures", "hashlib", "inspect",
+    "linecache", "logging", "shutil", "subprocess", "textwrap", "typing", "zipfile",
     "guest.application", "guest.archive", "guest.bundle", "guest.checking", "guest.installing",
     "guest.repository", "guest.web",
 )  # fmt: skip
@@ -27,10 +28,38 @@ class Late(ModuleType):
     and before Python 3.13 it loads at the import already.)"""
 
     def __getattr__(self, name: str) -> object:
+        if name == "__path__":  # asked of whatever something is imported from
+            raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
             __import__(self.__name__)
         return getattr(sys.modules[self.__name__], name)
+
+
+class Logger:
+    """asyncio's, which it makes when it is imported, until it has something to say that is heard."""
+
+    def debug(self, *_: object) -> None:
+        """Not unless `logging` is told otherwise."""
+
+    def __getattr__(self, name: str) -> object:
+        from logging import getLogger
+
+        return getattr(getLogger("asyncio"), name)
+
+
+STATES = ("FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED")
+STAND_INS: dict[str, dict[str, object]] = {
+    "asyncio.log": {"logger": Logger()},
+    "concurrent.futures": dict(zip(STATES, STATES, strict=True)),
+    "logging": {"DEBUG": 10},
+    "subprocess": {"PIPE": -1, "STDOUT": -2, "DEVNULL": -3},
+    "typing": {
+        "Any": object, "Optional": list, "Protocol": object, "Type": list,
+        "dataclass_transform": lambda: lambda of: of, "final": lambda of: of,
+    },
+}  # fmt: skip
+"""What asyncio and the guest take from some of these while they are imported themselves."""
 
 
 class Finder:
@@ -62,11 +91,11 @@ class Finder:
 
     def _code(self, name: str) -> CodeType:
         if self._compiled:
-            return marshal.loads(self._compiled[name][1])  # type: ignore[no-any-return]
+            return self._compiled[name][1]
         return compile(self._source[name], f"{name.replace('.', '/')}.py", "exec", dont_inherit=True)
 
 
-def _carried(digest: str) -> dict[str, tuple[list[str] | None, bytes]]:
+def _carried(digest: str) -> dict[str, tuple[list[str] | None, CodeType]]:
     """By name a module's folders, if it is a package, and its code: exactly this guest's, for exactly this
     Python; nothing where the image does not carry that."""
     try:
@@ -90,8 +119,9 @@ if __name__ == "__main__":
     # asyncio does without ssl when there is none, and starts in half the time.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     sys.modules.update((name, Late(name)) for name in LATE)
-    # What asyncio takes from it while it is imported.
-    vars(sys.modules["subprocess"]).update(PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    for name, taken in STAND_INS.items():
+        vars(sys.modules[name]).update(taken)
+    vars(__import__("concurrent")).update(futures=sys.modules["concurrent.futures"])
     sys.meta_path.insert(0, Finder(os.environ.pop("BOARDROOM_GUEST")))
 
     from guest.main import main  # type: ignore[import-not-found]

@@ -7,13 +7,14 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import application, installing, process
 from . import repository as git
 from .link import LinkLost
 from .output import Output
 from .paths import Refused
+from .record import Record
 from .watch import Quota, Watch, memory_kills
 
 GIT_OUTPUT = 1 << 20
@@ -23,7 +24,7 @@ SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 """Where everybody may write, beside `Config.scratch`."""
 
 
-class Config(NamedTuple):
+class Config(Record):
     """What the host decided when it made the box. `listener` is an inherited descriptor, or None where relays
     of user `relay_uid` bring the attachments; `uid`, if given, is what the guest becomes before it does
     anything."""

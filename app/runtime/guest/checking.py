@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import NamedTuple
 
 from .box import Box
 from .files import read_file
@@ -14,6 +13,7 @@ from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
+from .record import Record
 from .web import answers, free_port, request
 
 START_S = 20.0
@@ -22,7 +22,7 @@ LOG_BYTES = 8192
 REMOVE_S = 60.0
 
 
-class Checkout(NamedTuple):
+class Checkout(Record):
     """`problem` is what the install step said when it failed."""
 
     folder: str

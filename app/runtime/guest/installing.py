@@ -9,12 +9,12 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
 
 from .files import delete_file, read_file, save_file
 from .frames import Json
 from .link import Stream
 from .paths import Refused
+from .record import Record
 from .watch import folder_bytes
 
 BEGINS, IS_OVER = b"+", b"-"
@@ -64,7 +64,7 @@ def gate_of(stream: Stream, args: Json) -> Gate:
     return Gate(stream if args["gated"] else None)
 
 
-class _Kept(NamedTuple):
+class _Kept(Record):
     path: str
     digest: str
     size: int

@@ -16,7 +16,8 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+
+from .record import Record
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
@@ -29,7 +30,7 @@ PATIENCE_S = 10.0
 """How long a supervisor may take to clear its tree before everything in the box is killed."""
 
 
-class Ended(NamedTuple):
+class Ended(Record):
     """`exit_code` is None unless the command ended by itself; `limit` names what ended it, if a limit did."""
 
     exit_code: int | None
@@ -37,7 +38,7 @@ class Ended(NamedTuple):
     limit: str = ""
 
 
-class Limits(NamedTuple):
+class Limits(Record):
     """Per process (`file_bytes`, `cpu_s`, `files`) and per user of the box (`processes`)."""
 
     file_bytes: int = 1 << 30
@@ -61,7 +62,7 @@ class Limits(NamedTuple):
             resource.setrlimit(what, (value, value))
 
 
-class Pipes(NamedTuple):
+class Pipes(Record):
     """The supervisor's ends."""
 
     output: int
@@ -192,7 +193,7 @@ def _become_supervisor(
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        _close_all_but({0, 1, 2, *pipes})
+        _close_all_but({0, 1, 2, *vars(pipes).values()})
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         os.setsid()

@@ -9,9 +9,9 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from .process import Command, descendants
+from .record import Record
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -21,13 +21,13 @@ SLICE = 500
 """Entries looked at before other tasks get a turn."""
 
 
-class Quota(NamedTuple):
+class Quota(Record):
     memory_bytes: int
     disk_bytes: int
     processes: int
 
 
-class _Process(NamedTuple):
+class _Process(Record):
     parent: int
     resident: int
     cpu_s: float

@@ -38,6 +38,8 @@ from app.runtime.workspace import (
 
 MAX_LISTING_BYTES = 4 * 1024 * 1024
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024
+MAX_REFS_BYTES = 4 * 1024 * 1024
+"""What names them in a bundle, beside what is in it."""
 MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
 GRACE_S = 20.0
@@ -227,9 +229,13 @@ class Attachment:
         return clean(data.decode(errors="replace"))
 
     async def bundle(self) -> bytes:
-        _, content = await self._channel.ask(
-            answers.Done, "bundle", bytes_limit=MAX_BUNDLE_BYTES, deadline_s=GIT_S
-        )
+        limit = MAX_BUNDLE_BYTES
+        try:
+            _, content = await self._channel.ask(
+                answers.Done, "bundle", limit=limit, bytes_limit=limit + MAX_REFS_BYTES, deadline_s=GIT_S
+            )
+        except TooLarge:
+            raise TooLarge(f"The repository is larger than {limit // 2**20} MiB.") from None
         return content
 
     async def unbundle(self, content: bytes) -> None:

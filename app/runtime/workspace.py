@@ -249,8 +249,8 @@ class Workspace(Protocol):
         `limit` bytes."""
 
     async def bundle(self) -> bytes:
-        """All that git knows of /app, opaque; empty without a commit. One over `attachment.MAX_BUNDLE_BYTES`
-        counts as a lie."""
+        """All that git knows of /app, opaque; empty without a commit. TooLarge over
+        `attachment.MAX_BUNDLE_BYTES`."""
 
     async def unbundle(self, content: bytes) -> None:
         """Fill an empty /app from a bundle; one that has a commit stays as it is."""

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from uuid import UUID
 
+import pytest
+
 from app.actions import runs
-from app.store import rows
+from app.runtime import attachment
+from app.store import boxes, rows
 from app.store.tables import Job
 from tests.house import House
 from tests.pipeline.company import company
@@ -57,3 +60,15 @@ async def test_a_box_in_which_nothing_passes_closes_no_ticket(house: House) -> N
     job = await built(house)
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
     assert "done" not in await statuses(house, job.id)
+
+
+async def test_a_repository_too_large_to_leave_its_box_ends_no_job(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment, "MAX_BUNDLE_BYTES", 1)
+    job = await built(house)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    async with house.resources.look() as session:
+        assert await boxes.find_bundle(await session.connection(), job.id) is None
+    said = [event.get("content", "") for event in await house.events(job.id)]
+    assert any("The repository is larger than" in content for content in said)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.errors import TooLarge
+from app.runtime import attachment
 from app.runtime.workspace import Runtime, RuntimeProblem, Workspace
 from tests.runtime.conftest import output_of
 
@@ -142,3 +144,15 @@ async def test_a_bundle_carries_everything_into_a_new_box(runtime: Runtime, job:
     with pytest.raises(RuntimeProblem, match="no bundle"):
         await second.unbundle(b"x" * 100_000)
     await second.close()
+
+
+async def test_a_bundle_that_is_too_large_is_said_to_be(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await output_of(workspace, "head -c 100000 /dev/urandom > large")
+    kept = await workspace.commit("One", "Builder")
+    monkeypatch.setattr(attachment, "MAX_BUNDLE_BYTES", 50_000)
+    with pytest.raises(TooLarge, match=r"repository .* MiB"):
+        await workspace.bundle()
+    assert await workspace.head() == kept
+    assert await output_of(workspace, "find .git -name 'bundle*'") == ""

@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from app.actions import changes
 from app.actions.workspaces import manifest_of
 from app.domain.conversation import Agent
+from app.domain.errors import TooLarge
 from app.domain.job import FailureCode
+from app.domain.stages import Stage
 from app.runtime.workspace import (
     Commit,
     EngineAway,
@@ -20,10 +23,15 @@ from app.runtime.workspace import (
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
-from workers.pipeline.enter import tell_going_on, tell_waiting
+from workers.pipeline.enter import SHOWN_AS, tell_going_on, tell_waiting
 from workers.pipeline.outcome import StageFailed
 
 log = structlog.get_logger()
+
+NOT_KEPT = (
+    "It stays in the container alone; if that is lost, the build goes back to what was kept last. Have large "
+    "files made by the app, or name them in .gitignore."
+)
 
 
 @asynccontextmanager
@@ -65,12 +73,20 @@ async def begun(workspace: Workspace) -> Commit:
 
 async def keep(context: Context, workspace: Workspace) -> None:
     """Take the repository out of the box, so that losing the box loses no work, and how the app is started,
-    so that nothing in the box can change it."""
-    bundle, manifest = await workspace.bundle(), await manifest_of(workspace)
+    so that nothing in the box can change it. What is too large to be taken out is said to be."""
+    manifest = await manifest_of(workspace)
+    try:
+        bundle, problem = await workspace.bundle(), ""
+    except TooLarge as refusal:
+        bundle, problem = b"", f"{refusal.detail} {NOT_KEPT}"
     async with context.change() as change:
         if manifest is not None:
             change.job.manifest = manifest.model_dump()
-        await boxes.keep_bundle(change.session, context.job_id, bundle)
+        if problem:
+            stage = SHOWN_AS[Stage(change.run.stage)]
+            changes.describe(change.unit, change.job, Agent.BUILDER, problem, stage)
+        else:
+            await boxes.keep_bundle(change.session, context.job_id, bundle)
 
 
 async def mend_history(context: Context, workspace: Workspace) -> None:

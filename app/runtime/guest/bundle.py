@@ -10,10 +10,10 @@ from .paths import Refused
 from .repository import Repository
 
 
-async def pack(repository: Repository) -> bytes:
-    """Nothing for a repository without a commit."""
+async def pack(repository: Repository, limit: int) -> bytes:
+    """Nothing for a repository without a commit. Refused `too_large` beyond `limit` bytes."""
     refs = await repository.refs()
-    return b"" if not refs else refs.encode() + b"\n\n" + _taken(await repository.pack())
+    return b"" if not refs else refs.encode() + b"\n\n" + _taken(await repository.pack(), limit)
 
 
 async def unpack(repository: Repository, scratch: str, content: bytes) -> None:
@@ -29,11 +29,14 @@ async def unpack(repository: Repository, scratch: str, content: bytes) -> None:
         os.unlink(path)
 
 
-def _taken(path: str) -> bytes:
-    with open(path, "rb") as file:
-        content = file.read()
-    os.unlink(path)
-    return content
+def _taken(path: str, limit: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > limit:
+                raise Refused("too_large")
+            return file.read()
+    finally:
+        os.unlink(path)
 
 
 def _put(path: str, content: bytes) -> None:

@@ -124,7 +124,7 @@ async def head(call: Call) -> Json:
 
 
 async def bundle(call: Call) -> Json:
-    await call.stream.send(await bundles.pack(call.box.repository))
+    await call.stream.send(await bundles.pack(call.box.repository, call.args["limit"]))
     return {}
 
 

@@ -177,6 +177,7 @@ async def file_content(
     responses=refusals(
         "bad_json",
         "job_running",
+        "not_allowed",
         "not_a_file",
         "workspace_full",
         "stale_etag",
@@ -187,7 +188,7 @@ async def file_content(
 )
 async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Response:
     """Write a text file of at most 524,288 bytes, atomically, with its parent folders; committed as
-    "Client". Refused while the builder is at work."""
+    "Client". Refused while the builder is at work, and inside `/app/.git`."""
     done = await save_file(here.resources, caller.user_id, job_id, body.path, body.content, body.etag)
     answer = {
         "path": done.path,

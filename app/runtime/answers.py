@@ -172,6 +172,8 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
             return Forbidden("The path leads outside /app.", code="outside_workspace")
         case "not_allowed":
             return Forbidden(f"The workspace does not allow this: {path}.", code="not_allowed")
+        case "repository":
+            return Forbidden("The repository is not edited: a save is committed to it.", code="not_allowed")
         case "not_file":
             return Conflict(f"Not a file: {path}.", code="not_a_file")
         case "not_folder":

@@ -203,6 +203,17 @@ async def test_every_refusal_of_a_save(paths: Workspace, path: str, refusal: typ
     assert await output_of(paths, "ls -A /tmp; cat file; find . -name '*saving*'") == "hello"
 
 
+async def test_nothing_is_saved_into_the_repository(workspace: Workspace) -> None:
+    before = (await workspace.commit("One", "Builder"), await output_of(workspace, "cat .git/config"))
+    await output_of(workspace, "ln -s .git/hooks hooks && mkdir inner && ln -s ../.git inner/link")
+    for path in (".git/config", ".git", "./inner/../.git/new/file", "hooks/pre-commit", "inner/link/HEAD"):
+        with pytest.raises(Forbidden, match="repository"):
+            await workspace.save(path, b"[core]\nfsmonitor = touch /app/hit\n")
+    assert (await workspace.head(), await output_of(workspace, "cat .git/config")) == before
+    assert (await workspace.save("inner/.git/x", b"1")).size == 1, "one that is not the workspace's own"
+    assert (await workspace.read(".git/HEAD")).content.startswith(b"ref: ")
+
+
 async def test_sizes_are_limited(workspace: Workspace) -> None:
     await workspace.save("full", b"x" * MAX_SAVE_BYTES)
     with pytest.raises(TooLarge):

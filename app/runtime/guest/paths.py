@@ -12,6 +12,7 @@ import stat
 from types import TracebackType
 
 MAX_LINKS = 40
+REPOSITORY = ".git"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -47,7 +48,8 @@ class Place:
     `"."` for the root itself. Use as a context manager."""
 
     def __init__(self, root: str, path: str, *, make: bool = False) -> None:
-        """`path` is relative to `root`. With `make`, missing folders on the way are made."""
+        """`path` is relative to `root`. With `make`, to save there: missing folders on the way are made, and
+        the root's own repository is out of bounds."""
         self._folders = [os.open(root, FOLDER)]
         self.name = "."
         try:
@@ -119,6 +121,8 @@ class Place:
                 if target.startswith("/") or links > MAX_LINKS:
                     raise Refused("outside")
                 left += _parts(target)
+            elif make and name == REPOSITORY and len(self._folders) == 1:
+                raise Refused("repository")
             elif left:
                 self._enter(name, make)
             else:

@@ -38,12 +38,20 @@ _PATTERNS = (
     (re.compile(r"(://[^:/@\s]*:)[^@/\s]+(@)"), rf"\1{HIDDEN}\2"),  # the password in an address
 )
 
+_requests = structlog.get_logger("boardroom.request")
+
 NOISY = ("httpx", "httpcore", "websockets", "alembic", "arq", "asyncio")
 """Libraries of which only warnings are worth a line."""
 
 
+_SUSPECT = re.compile(r"[=:]|bearer|basic|eyj", re.IGNORECASE)
+"""Without one of these no pattern fits: most lines are looked at once."""
+
+
 def redact(text: str) -> str:
     """`text` without the credentials that its shape gives away."""
+    if not _SUSPECT.search(text):
+        return text
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text
@@ -54,11 +62,11 @@ def configure_logs(*, production: bool) -> None:
     see `log_request`. Start uvicorn with `log_config=None`."""
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        _hide_credentials,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _hide_credentials,
     ]
     structlog.configure(
         processors=[
@@ -89,9 +97,7 @@ def configure_logs(*, production: bool) -> None:
 def log_request(method: str, path: str, status: int, duration_ms: float, request_id: str) -> None:
     """The line of one answered request or closed socket (then `status` is the close code). `path` has no
     query."""
-    structlog.get_logger("boardroom.request").info(
-        f"{method} {path} {status}", duration_ms=round(duration_ms, 1), request_id=request_id
-    )
+    _requests.info(f"{method} {path} {status}", duration_ms=round(duration_ms, 1), request_id=request_id)
 
 
 def _hide_credentials(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

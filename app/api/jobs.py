@@ -144,6 +144,7 @@ async def job_evidence(
 ) -> Response:
     """Every check the service ran, on the commit it names; nothing that an agent merely said."""
     async with here.reads() as connection:
-        if not await jobs.exists(connection, caller.user_id, job_id):
+        found = await tickets.evidence(connection, caller.user_id, job_id, page)
+        if found.is_empty and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
-        return list_answer(request, await tickets.evidence(connection, caller.user_id, job_id, page), page)
+    return list_answer(request, found, page)

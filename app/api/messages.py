@@ -55,9 +55,9 @@ async def list_messages(
 ) -> Response:
     """The messages of one job or of all my jobs, oldest first."""
     async with here.reads() as connection:
-        if job_id is not None and not await jobs.exists(connection, caller.user_id, job_id):
-            raise NotFound(NOT_FOUND)
         found = await messages.all_messages(connection, caller.user_id, job_id, page)
+        if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
+            raise NotFound(NOT_FOUND)
     return list_answer(request, found, page)
 
 

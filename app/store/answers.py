@@ -3,7 +3,7 @@
 The doors send the text as it comes; the tests hold every answer against its documented shape.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -35,6 +35,10 @@ class Listed:
     body: bytes
     edge: UUID | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        return self.body == b"[]"
+
 
 def made_of(**fields: Any) -> ColumnElement[Any]:
     """A JSON object with these keys."""
@@ -49,9 +53,9 @@ def stamp(column: Any) -> ColumnElement[str]:
     return func.to_char(func.timezone("UTC", column), _STAMP)
 
 
-def array_of(body: ColumnElement[Any], order: Any) -> ColumnElement[Any]:
+def array_of(body: ColumnElement[Any], order: Sequence[Any]) -> ColumnElement[Any]:
     """All rows as one JSON array, `[]` when there are none."""
-    return func.coalesce(func.json_agg(aggregate_order_by(body, order)), literal_column("'[]'::json"))
+    return func.coalesce(func.json_agg(aggregate_order_by(body, *order)), literal_column("'[]'::json"))
 
 
 def as_text(body: ColumnElement[Any]) -> ColumnElement[str]:
@@ -65,51 +69,64 @@ async def one(connection: AsyncConnection, query: Select[str], **values: UUID) -
     return None if text is None else text.encode()
 
 
-async def listed(
-    connection: AsyncConnection,
-    query: Select[UUID, str],
-    order: Sequence[InstrumentedAttribute[Any]],
-    page: Page,
-    *,
-    newest_first: bool = False,
-) -> Listed:
-    """The page of `query`, whose columns are the id and the JSON text, and whose conditions name the owner.
+class Listing:
+    """A list that clients read whole or in pages."""
 
-    Raises Invalid when `before` or `after` names nothing in the list.
-    """
-    whole = query
-    for name, cursor in (("before", page.before), ("after", page.after)):
-        if cursor is not None:
-            there = tuple_(*await _position(connection, whole, order, name, cursor))
-            behind = (name == "after") is not newest_first
-            here = tuple_(*order)
-            query = query.where(here > there if behind else here < there)
-    backwards = page.before is not None and page.after is None and page.limit is not None
-    falling = newest_first is not backwards
-    query = query.order_by(*(column.desc() if falling else column.asc() for column in order))
-    if page.limit is not None:
-        query = query.limit(page.limit + 1)
-    rows = list(await connection.execute(query))
-    edge = None
-    if page.limit is not None and len(rows) > page.limit:
-        rows = rows[: page.limit]
-        edge = rows[-1][0]
-    if backwards:
-        rows.reverse()
-    return Listed(f"[{','.join(row[1] for row in rows)}]".encode(), edge)
+    def __init__(
+        self,
+        query: Select[UUID, Any],
+        order: Sequence[InstrumentedAttribute[Any]],
+        *,
+        newest_first: bool = False,
+    ) -> None:
+        """`query` has the id and the JSON object of each row, and names the owner in its conditions, whose
+        values are bound parameters: so the whole list is one statement that is made and hashed once."""
+        ident, body = query.selected_columns
+        ordered = [column.desc() if newest_first else column.asc() for column in order]
+        self._whole = query.with_only_columns(as_text(array_of(body, ordered)), maintain_column_froms=True)
+        self._rows: Select[UUID, str] = query.with_only_columns(ident, as_text(body))
+        self._order = order
+        self._newest_first = newest_first
 
+    async def read(self, connection: AsyncConnection, page: Page, **values: UUID) -> Listed:
+        """`values` are those of the bound parameters. Invalid when `before` or `after` names nothing in the
+        list."""
+        if page == Page():
+            body = await one(connection, self._whole, **values)
+            assert body is not None, "an aggregate is always there"
+            return Listed(body)
+        return await self._page(connection, page, values)
 
-async def _position(
-    connection: AsyncConnection,
-    query: Select[UUID, str],
-    order: Sequence[InstrumentedAttribute[Any]],
-    name: str,
-    cursor: UUID,
-) -> Row[Any]:
-    """Where in the list an id stands; Invalid when it is not there."""
-    ident = query.selected_columns[0]
-    found = (await connection.execute(query.with_only_columns(*order).where(ident == cursor))).first()
-    if found is None:
-        message = "names nothing in this list"
-        raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])
-    return found
+    async def _page(self, connection: AsyncConnection, page: Page, values: Mapping[str, UUID]) -> Listed:
+        query = self._rows
+        here = tuple_(*self._order)
+        for name, cursor in (("before", page.before), ("after", page.after)):
+            if cursor is not None:
+                there = tuple_(*await self._position(connection, name, cursor, values))
+                behind = (name == "after") is not self._newest_first
+                query = query.where(here > there if behind else here < there)
+        backwards = page.before is not None and page.after is None and page.limit is not None
+        falling = self._newest_first is not backwards
+        query = query.order_by(*(column.desc() if falling else column.asc() for column in self._order))
+        if page.limit is not None:
+            query = query.limit(page.limit + 1)
+        rows = list(await connection.execute(query, values))
+        edge = None
+        if page.limit is not None and len(rows) > page.limit:
+            rows = rows[: page.limit]
+            edge = rows[-1][0]
+        if backwards:
+            rows.reverse()
+        return Listed(f"[{','.join(row[1] for row in rows)}]".encode(), edge)
+
+    async def _position(
+        self, connection: AsyncConnection, name: str, cursor: UUID, values: Mapping[str, UUID]
+    ) -> Row[Any]:
+        """Where in the list an id stands; Invalid when it is not there."""
+        ident = self._rows.selected_columns[0]
+        query = self._rows.with_only_columns(*self._order).where(ident == cursor)
+        found = (await connection.execute(query, values)).first()
+        if found is None:
+            message = "names nothing in this list"
+            raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])
+        return found

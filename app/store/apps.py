@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
 from app.store.tables import App, Job
 
 _APP = made_of(
@@ -20,7 +20,11 @@ _APP = made_of(
 _OWNED = select(as_text(_APP)).join(Job, Job.id == App.job_id).where(Job.user_id == bindparam("owner"))
 _ALONE = _OWNED.where(App.id == bindparam("app_id"))
 _OF_JOB = _OWNED.where(App.job_id == bindparam("job_id"))
-_LISTED = select(App.id, as_text(_APP)).join(Job, Job.id == App.job_id)
+_ALL = Listing(
+    select(App.id, _APP).join(Job, Job.id == App.job_id).where(Job.user_id == bindparam("owner")),
+    [App.id],
+    newest_first=True,
+)
 
 
 async def app(connection: AsyncConnection, owner: UUID, app_id: UUID) -> bytes | None:
@@ -35,4 +39,4 @@ async def app_of(connection: AsyncConnection, owner: UUID, job_id: UUID) -> byte
 
 async def all_apps(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
     """`[App]`, newest first."""
-    return await listed(connection, _LISTED.where(Job.user_id == owner), [App.id], page, newest_first=True)
+    return await _ALL.read(connection, page, owner=owner)

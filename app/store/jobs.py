@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.workspace import Manifest
 from app.store import events
-from app.store.answers import Listed, Page, array_of, as_text, listed, made_of, one, stamp
+from app.store.answers import Listed, Listing, Page, array_of, as_text, made_of, one, stamp
 from app.store.messages import MESSAGE
 from app.store.tables import Job, Message, Step
 
@@ -41,17 +41,20 @@ _STEP = made_of(
 
 
 def _steps() -> ScalarSelect[str]:
-    return select(array_of(_STEP, Step.order)).where(Step.job_id == Job.id).scalar_subquery()
+    return select(array_of(_STEP, [Step.order])).where(Step.job_id == Job.id).scalar_subquery()
 
 
 def _messages() -> ScalarSelect[str]:
-    return select(array_of(MESSAGE, Message.position)).where(Message.job_id == Job.id).scalar_subquery()
+    return select(array_of(MESSAGE, [Message.position])).where(Message.job_id == Job.id).scalar_subquery()
 
 
 _MINE = (Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
 _ALONE = select(as_text(made_of(**_JOB))).where(*_MINE)
 _WITH_ALL = select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages()))).where(*_MINE)
-_LISTED = select(Job.id, as_text(made_of(**_JOB)))
+_ALL = Listing(
+    select(Job.id, made_of(**_JOB)).where(Job.user_id == bindparam("owner")), [Job.id], newest_first=True
+)
+_EXISTS = select(Job.id).where(*_MINE)
 
 
 async def job(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
@@ -66,13 +69,12 @@ async def detail(connection: AsyncConnection, owner: UUID, job_id: UUID) -> byte
 
 async def all_jobs(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
     """`[Job]`, newest first."""
-    return await listed(connection, _LISTED.where(Job.user_id == owner), [Job.id], page, newest_first=True)
+    return await _ALL.read(connection, page, owner=owner)
 
 
 async def exists(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool:
     """Whether there is such a job of this owner's."""
-    query = select(Job.id).where(Job.id == job_id, Job.user_id == owner)
-    return await connection.scalar(query) is not None
+    return await connection.scalar(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
 
 
 async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool | None:

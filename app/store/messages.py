@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
 from app.store.tables import Job, JobEvent, Message
 
 MESSAGE = made_of(
@@ -22,7 +22,11 @@ _ALONE = (
     .join(Job, Job.id == Message.job_id)
     .where(Message.id == bindparam("message_id"), Job.user_id == bindparam("owner"))
 )
-_LISTED = select(Message.id, as_text(MESSAGE)).join(Job, Job.id == Message.job_id)
+_OWNED = (
+    select(Message.id, MESSAGE).join(Job, Job.id == Message.job_id).where(Job.user_id == bindparam("owner"))
+)
+_ALL = Listing(_OWNED, [Message.created_at, Message.id])
+_OF_JOB = Listing(_OWNED.where(Message.job_id == bindparam("job_id")), [Message.position])
 
 
 async def message(connection: AsyncConnection, owner: UUID, message_id: UUID) -> bytes | None:
@@ -32,10 +36,9 @@ async def message(connection: AsyncConnection, owner: UUID, message_id: UUID) ->
 
 async def all_messages(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Message]` of one job or of all: oldest first, by position."""
-    query = _LISTED.where(Job.user_id == owner)
     if job_id is None:
-        return await listed(connection, query, [Message.created_at, Message.id], page)
-    return await listed(connection, query.where(Message.job_id == job_id), [Message.position], page)
+        return await _ALL.read(connection, page, owner=owner)
+    return await _OF_JOB.read(connection, page, owner=owner, job_id=job_id)
 
 
 async def job_of(session: AsyncSession, owner: UUID, message_id: UUID) -> UUID | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.store.answers import Listed, Page, as_text, listed, made_of, one, stamp
+from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
 from app.store.tables import Evidence, Job, Run, Ticket
 
 _TICKET = made_of(
@@ -46,11 +46,18 @@ _ALONE = (
     .join(Job, Job.id == Ticket.job_id)
     .where(Ticket.id == bindparam("ticket_id"), Job.user_id == bindparam("owner"))
 )
-_LISTED = select(Ticket.id, as_text(_TICKET)).join(Job, Job.id == Ticket.job_id)
-_EVIDENCE_LISTED = (
-    select(Evidence.id, as_text(_EVIDENCE))
+_OWNED = (
+    select(Ticket.id, _TICKET).join(Job, Job.id == Ticket.job_id).where(Job.user_id == bindparam("owner"))
+)
+_ORDER = (Ticket.job_id, Ticket.order, Ticket.id)
+_ALL = Listing(_OWNED, _ORDER)
+_OF_JOB = Listing(_OWNED.where(Ticket.job_id == bindparam("job_id")), _ORDER)
+_EVIDENCE_OF_JOB = Listing(
+    select(Evidence.id, _EVIDENCE)
     .join(Job, Job.id == Evidence.job_id)
     .join(Run, Run.id == Evidence.run_id)
+    .where(Evidence.job_id == bindparam("job_id"), Job.user_id == bindparam("owner")),
+    (Evidence.created_at, Evidence.id),
 )
 
 
@@ -61,10 +68,9 @@ async def ticket(connection: AsyncConnection, owner: UUID, ticket_id: UUID) -> b
 
 async def all_tickets(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Ticket]` of one job or of all, in execution order."""
-    query = _LISTED.where(Job.user_id == owner)
-    if job_id is not None:
-        query = query.where(Ticket.job_id == job_id)
-    return await listed(connection, query, [Ticket.job_id, Ticket.order, Ticket.id], page)
+    if job_id is None:
+        return await _ALL.read(connection, page, owner=owner)
+    return await _OF_JOB.read(connection, page, owner=owner, job_id=job_id)
 
 
 async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | None:
@@ -76,5 +82,4 @@ async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | 
 
 async def evidence(connection: AsyncConnection, owner: UUID, job_id: UUID, page: Page) -> Listed:
     """`[Evidence]` of one job, oldest first."""
-    query = _EVIDENCE_LISTED.where(Evidence.job_id == job_id, Job.user_id == owner)
-    return await listed(connection, query, [Evidence.created_at, Evidence.id], page)
+    return await _EVIDENCE_OF_JOB.read(connection, page, owner=owner, job_id=job_id)

@@ -33,7 +33,7 @@ def _requirements() -> ScalarSelect[Any]:
 
 
 def _tickets() -> ScalarSelect[Any]:
-    query = select(array_of(_TICKET, Ticket.order)).outerjoin(Run, Run.id == Ticket.run_id)
+    query = select(array_of(_TICKET, [Ticket.order])).outerjoin(Run, Run.id == Ticket.run_id)
     return query.where(Ticket.job_id == Job.id, Ticket.type != TicketType.EPIC).scalar_subquery()
 
 

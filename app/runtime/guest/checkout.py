@@ -21,27 +21,11 @@ class Entry(NamedTuple):
     path: str
 
 
-def entries_of(listing: str, commit: str, said: bytes) -> list[Entry]:
-    """What `commit` holds by the file `listing`, of `git ls-tree -r -z`; git `said` the commit's content.
-    Raises Refused."""
-    with open(listing, "rb") as file:
-        lines = [line.partition("\t") for line in os.fsdecode(file.read()).split("\0")[:-1]]
-    entries = [Entry(about.split()[0], about.split()[2], path) for about, _, path in lines]
-    tree = b"tree %s\n" % _tree(entries).hex().encode()
-    if _named(b"commit", said).hexdigest() != commit or not said.startswith(tree):
-        raise Refused("git", "a commit is not what its name says")
-    return entries
-
-
-def name_all(entries: Sequence[Entry], path: str) -> None:
-    """Write down which objects `git cat-file --batch` is to show."""
-    with open(path, "w") as file:
-        file.writelines(f"{entry.sha}\n" for entry in entries)
-
-
-def write(entries: Sequence[Entry], shown: str, folder: str) -> None:
-    """Write the files; `shown` is the file of what git showed of them, in their order. Raises Refused."""
-    with open(shown, "rb") as objects:
+def write(commit: str, folder: str) -> None:
+    """Write the files of `commit` into the empty `folder`; what git says of it (`repository.SHOW`) is in files
+    beside, which are removed. Raises Refused."""
+    entries = _entries(commit, _taken(f"{folder}.commit"), _taken(f"{folder}.listed"))
+    with open(f"{folder}.shown", "rb") as objects:
         for entry in entries:
             head = objects.readline().split()
             if len(head) != 3:  # "<sha> missing"
@@ -51,6 +35,23 @@ def write(entries: Sequence[Entry], shown: str, folder: str) -> None:
             if _write_one(path, entry.mode, objects, int(head[2])) != entry.sha:
                 raise Refused("git", f"{entry.path} is not what its name in the history says")
             objects.readline()
+    os.unlink(f"{folder}.shown")
+
+
+def _taken(path: str) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read()
+    os.unlink(path)
+    return content
+
+
+def _entries(commit: str, said: bytes, listed: bytes) -> list[Entry]:
+    lines = [line.partition("\t") for line in os.fsdecode(listed).split("\0")[:-1]]
+    entries = [Entry(about.split()[0], about.split()[2], path) for about, _, path in lines]
+    tree = b"tree %s\n" % _tree(entries).hex().encode()
+    if _named(b"commit", said).hexdigest() != commit or not said.startswith(tree):
+        raise Refused("git", "a commit is not what its name says")
+    return entries
 
 
 def _write_one(path: str, mode: str, objects: BinaryIO, size: int) -> str:

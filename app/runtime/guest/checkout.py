@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 def write(commit: str, folder: str) -> None:
-    """Write the files of `commit` into the empty `folder`; what git says of it (`repository.SHOW`) is in files
+    """Write the files of `commit` into the empty `folder`; git's words (`repository.SHOW`) are in files
     beside, which are removed. Raises Refused."""
     entries = _entries(commit, _taken(f"{folder}.commit"), _taken(f"{folder}.listed"))
     with open(f"{folder}.shown", "rb") as objects:

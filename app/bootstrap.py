@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.store import boxes
 from app.store.database import absence_is_unavailable, open_engine
 from app.store.events import StoredLog
+from app.store.statements import open_statements
 
 Probe = Callable[[], Awaitable[str]]
 """Says in a few words how a part is; Unavailable when it is not well."""
@@ -47,13 +48,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as later:
         engine = open_engine(settings.database_url)
         later.push_async_callback(engine.dispose)
+        statements = await later.enter_async_context(open_statements(settings.database_url))
         bus = RedisBus(open_redis(settings.redis_url))
         later.push_async_callback(bus.close)
         bell = ArqBell(open_arq(settings.redis_url))
         later.push_async_callback(bell.close)
         runtime = await open_runtime(settings, engine)
         later.push_async_callback(runtime.close)
-        yield Resources(engine, bus, bell, runtime)
+        yield Resources(engine, statements, bus, bell, runtime)
 
 
 async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) -> Runtime:

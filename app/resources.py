@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import each_by_itself, glance, look, read, statement
+from app.store.database import each_by_itself, glance, look, read
+from app.store.statements import Connection, Statements
 from app.unit import Unit, open_unit
 
 
@@ -18,6 +19,7 @@ class Resources:
     """`runtime` may be one that refuses to make boxes; it is never absent."""
 
     engine: AsyncEngine
+    statements: Statements
     bus: Bus
     bell: Bell
     runtime: Runtime
@@ -30,9 +32,9 @@ class Resources:
         """One change. Write inside; it commits at the end of the block, then tells, then rings."""
         return open_unit(self.engine, self.bus, self.bell)
 
-    def statement(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    def statement(self) -> AbstractAsyncContextManager[Connection]:
         """A change of one statement that tells nobody; it commits by itself."""
-        return statement(self._each)
+        return self.statements.connection()
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """One snapshot, read-only."""

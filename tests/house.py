@@ -20,6 +20,7 @@ from app.resources import Resources
 from app.runtime.local import LocalRuntime
 from app.store import rows
 from app.store.database import open_engine
+from app.store.statements import open_statements
 from app.store.tables import Job, User
 from workers.leases import Desk, Terms
 from workers.llm.lineup import Lineup
@@ -106,20 +107,21 @@ class House:
 @asynccontextmanager
 async def open_house(database_url: str, redis_url: str, boxes: Path) -> AsyncIterator[House]:
     """A house on these parts; its boxes are gone afterwards."""
-    engine = open_engine(database_url)
-    bus = RedisBus(open_redis(redis_url))
-    bell = ArqBell(open_arq(redis_url))
-    runtime = LocalRuntime(boxes, idle_s=30)
-    resources = Resources(engine=engine, bus=bus, bell=bell, runtime=runtime)
-    user_id = uuid7()
-    async with resources.unit() as unit:
-        unit.session.add(User(id=user_id, email="ada@example.com", name="Ada", password_hash=""))
-    yield House(resources, user_id)
-    async with resources.look() as session:
-        made = await rows.job_ids(session, user_id)
-    for job_id in made:
-        await runtime.destroy(job_id)
-    await runtime.close()
-    await bell.close()
-    await bus.close()
-    await engine.dispose()
+    async with open_statements(database_url) as statements:
+        engine = open_engine(database_url)
+        bus = RedisBus(open_redis(redis_url))
+        bell = ArqBell(open_arq(redis_url))
+        runtime = LocalRuntime(boxes, idle_s=30)
+        resources = Resources(engine, statements, bus, bell, runtime)
+        user_id = uuid7()
+        async with resources.unit() as unit:
+            unit.session.add(User(id=user_id, email="ada@example.com", name="Ada", password_hash=""))
+        yield House(resources, user_id)
+        async with resources.look() as session:
+            made = await rows.job_ids(session, user_id)
+        for job_id in made:
+            await runtime.destroy(job_id)
+        await runtime.close()
+        await bell.close()
+        await bus.close()
+        await engine.dispose()

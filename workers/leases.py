@@ -102,7 +102,7 @@ class Desk:
             if not self._open or free <= 0:
                 return
             try:
-                async with self._resources.statement() as connection:
+                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
                     claims = await runs.claim(
                         connection, self._name, self._terms.lease_s, run_id, most=free, held=set(self._held)
                     )

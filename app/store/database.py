@@ -28,9 +28,18 @@ class DatabaseUnavailable(Unavailable):
         )
 
 
+DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
+
+
 def async_url(url: str) -> str:
     """`url` with the asyncpg driver, whichever spelling of PostgreSQL it came with."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def parts_of(url: str) -> dict[str, Any]:
+    """`url` as arguments of `asyncpg.connect`, read as an engine reads it."""
+    _, parts = DIALECT.create_connect_args(make_url(async_url(url)))
+    return dict(parts)
 
 
 STATEMENT_S = 10.0
@@ -44,12 +53,22 @@ UNIT_CONNECTIONS, READ_CONNECTIONS = 20, 10
 """The most a process opens, each kind. They stay open: making one takes longer than what it is made for."""
 
 
+PLACE_S = 5
+"""So long one waits for a free connection."""
+
+CONNECT_ARGS: dict[str, Any] = {
+    "timeout": 3,
+    "command_timeout": STATEMENT_S,
+    "server_settings": {"timezone": "UTC"},
+}
+
+
 def open_engine(url: str) -> AsyncEngine:
     """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself."""
     engine = create_async_engine(
         async_url(url),
         **_pool(UNIT_CONNECTIONS),
-        connect_args={"timeout": 3, "command_timeout": STATEMENT_S, "server_settings": {"timezone": "UTC"}},
+        connect_args=CONNECT_ARGS,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -61,7 +80,7 @@ def _pool(size: int) -> dict[str, Any]:
     return {
         "pool_size": size,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": PLACE_S,
         "pool_use_lifo": True,  # the warm ones first: their statements are prepared
         "hide_parameters": True,  # an error's text goes to the log; prompts and hashes do not
     }
@@ -79,12 +98,12 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
     def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         idle_s = monotonic() - record.info.get("used", monotonic())
         driver = connection.driver_connection
-        doubtful = driver.is_closed() or idle_s > IDLE_S or _has_unread(driver)
+        doubtful = driver.is_closed() or idle_s > IDLE_S or has_unread(driver)
         if doubtful and not _answers(engine, connection):
             raise DisconnectionError
 
 
-def _has_unread(driver: Any) -> bool:
+def has_unread(driver: Any) -> bool:
     """Whether PostgreSQL said something without being asked, as it does when it goes."""
     poll = select.poll()
     poll.register(driver._transport.get_extra_info("socket").fileno(), select.POLLIN)
@@ -144,13 +163,6 @@ def each_by_itself(engine: AsyncEngine) -> AsyncEngine:
     """`engine` with statements that commit by themselves, without BEGIN and COMMIT around what one reads or
     does. To be made once."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-
-@asynccontextmanager
-async def statement(each: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of `each_by_itself`."""
-    async with absence_is_unavailable(), each.connect() as connection:
-        yield connection
 
 
 @asynccontextmanager

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, TextClause, Uuid, bindparam, cast, select, text, update
+from sqlalchemy import BigInteger, BindParameter, Text, Uuid, bindparam, cast, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.spending import ANSWERED, BILL, BILL_PARAMETERS, Bill, billed
+from app.store.statements import Connection, Statement
 from app.store.tables import RunStep
 
 _COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
@@ -56,21 +57,21 @@ _REPLACE = _NEW.on_conflict_do_update(
 )
 
 
-async def store(connection: AsyncConnection, step: RunStep, fence: int, bill: Bill | None) -> bool:
+async def store(connection: Connection, step: RunStep, fence: int, bill: Bill | None) -> bool:
     """Store a step as `replace` does, with the bill of the answer it holds; the run has got on by it. One
     statement, atomic by itself. False when the run is not ours any more: nothing changes."""
     values = {**_values(step), "run": step.run_id, "fence": fence}
     if bill is not None:
         values |= billed(bill.attempt, ANSWERED, bill.used, bill.latency_ms)
     statement = _STORE if bill is None else _STORE_WITH_BILL
-    return (await connection.execute(statement, values)).one_or_none() is not None
+    return await connection.row(statement, values) is not None
 
 
 def _values(step: RunStep) -> Mapping[str, Any]:
     return {name: getattr(step, name) for name in _COLUMNS}
 
 
-def _store(*more: str) -> TextClause:
+def _store(*more: str, also: Sequence[BindParameter[Any]] = ()) -> Statement:
     columns = ", ".join(_COLUMNS)
     taken = ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, "id", "created_at"))
     parts = (
@@ -82,7 +83,7 @@ def _store(*more: str) -> TextClause:
     )""",  # noqa: S608 - made of constants
         *more,
     )
-    return text(
+    written = text(
         f"""
     with held as (
         select jobs.id from jobs join runs on runs.job_id = jobs.id
@@ -95,11 +96,13 @@ def _store(*more: str) -> TextClause:
         *(bindparam(name, type_=Uuid()) for name in ("run", "run_id")),
         *(bindparam(name, type_=Text()) for name in _COLUMNS if name != "run_id"),
         bindparam("fence", type_=BigInteger()),
+        *also,
     )
+    return Statement(written)
 
 
 _STORE = _store()
-_STORE_WITH_BILL = _store(BILL).bindparams(*BILL_PARAMETERS)
+_STORE_WITH_BILL = _store(BILL, also=BILL_PARAMETERS)
 
 
 async def set_aside(session: AsyncSession, run_id: UUID, prefix: str) -> None:

@@ -25,11 +25,11 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.budget import Limits, Use
 from app.store.base import Base, job_column, now_column, where_set
+from app.store.statements import Connection, Statement
 
 OPEN, ANSWERED, LOST = "open", "answered", "lost"
 
@@ -106,7 +106,7 @@ class Bill:
 
 
 async def reserve(
-    connection: AsyncConnection, purpose: Purpose, model: str, worst: Use, limits: Limits
+    connection: Connection, purpose: Purpose, model: str, worst: Use, limits: Limits
 ) -> int | Refused:
     """Reserve `worst` for one request and make its row, whose id is returned; or say which limit forbids it.
     What an earlier request of the job left open is charged first: its answer was lost."""
@@ -128,21 +128,22 @@ async def reserve(
         "day_usd": limits.day_usd,
     }
     while True:
-        held = (await connection.execute(_RESERVE, wanted)).one_or_none()
+        held = await connection.row(_RESERVE, wanted)
         if held is None:
             return Refused("lease")
-        if not held.open:
+        if not held["open"]:
             break
         await _charge_lost(connection, purpose.job_id)
-    if held.attempt is not None:
-        return int(held.attempt)
-    if not held.priced:
+    if held["attempt"] is not None:
+        return int(held["attempt"])
+    if not held["priced"]:
         return Refused("price")
-    return Refused("day" if held.fits else "job")
+    return Refused("day" if held["fits"] else "job")
 
 
-_RESERVE = text(
-    """
+_RESERVE = Statement(
+    text(
+        """
     with held as (
         select
             jobs.user_id,
@@ -182,26 +183,27 @@ _RESERVE = text(
     )
     select open, priced, fits, (select id from entered) as attempt from held
     """
-).bindparams(
-    *(bindparam(name, type_=Uuid()) for name in ("job", "run", "ticket")),
-    *(
-        bindparam(name, type_=BigInteger())
-        for name in ("fence", "input", "output", "job_tokens", "day_tokens")
-    ),
-    *(bindparam(name, type_=Double()) for name in ("usd", "job_usd", "day_usd")),
-    *(bindparam(name, type_=Text()) for name in ("step", "agent", "model")),
-    bindparam("priced", type_=Boolean()),
+    ).bindparams(
+        *(bindparam(name, type_=Uuid()) for name in ("job", "run", "ticket")),
+        *(
+            bindparam(name, type_=BigInteger())
+            for name in ("fence", "input", "output", "job_tokens", "day_tokens")
+        ),
+        *(bindparam(name, type_=Double()) for name in ("usd", "job_usd", "day_usd")),
+        *(bindparam(name, type_=Text()) for name in ("step", "agent", "model")),
+        bindparam("priced", type_=Boolean()),
+    )
 )
 """One statement, so that no lock is held for a round trip of ours: the job's row, the run's while it is ours,
 then the user's day. A limit that is null holds nothing back."""
 
 
 async def settle(
-    connection: AsyncConnection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
+    connection: Connection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
 ) -> None:
     """Put what was used in the place of what was reserved; None: nobody said, so the reservation stands. What
     was settled before stays as it is."""
-    await connection.execute(_SETTLE, billed(attempt, outcome, used, latency_ms))
+    await connection.row(_SETTLE, billed(attempt, outcome, used, latency_ms))
 
 
 def billed(
@@ -258,19 +260,27 @@ BILL_PARAMETERS: Sequence[BindParameter[Any]] = (
     bindparam("usd", type_=Double()),
 )
 
-_SETTLE = text(
-    f"""
+_SETTLE = Statement(
+    text(
+        f"""
     with held as (
         select jobs.id from jobs join model_attempts on model_attempts.job_id = jobs.id
         where model_attempts.id = :attempt for no key update of jobs
     ), {BILL}
     select 1
     """  # noqa: S608 - made of constants
-).bindparams(*BILL_PARAMETERS)
+    ).bindparams(*BILL_PARAMETERS)
+)
 
 
-async def _charge_lost(connection: AsyncConnection, job_id: UUID) -> None:
+async def _charge_lost(connection: Connection, job_id: UUID) -> None:
     """A run makes one request at a time: whatever is open now has lost its worker."""
-    lost = select(ModelAttempt.id).where(ModelAttempt.job_id == job_id, ModelAttempt.outcome == OPEN)
-    for attempt in (await connection.scalars(lost)).all():
-        await settle(connection, attempt, LOST, None)
+    for attempt in await connection.rows(_LEFT_OPEN, {"job": job_id, "outcome": OPEN}):
+        await settle(connection, attempt["id"], LOST, None)
+
+
+_LEFT_OPEN = Statement(
+    select(ModelAttempt.id).where(
+        ModelAttempt.job_id == bindparam("job"), ModelAttempt.outcome == bindparam("outcome")
+    )
+)

@@ -19,9 +19,10 @@ async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, 
         run = await connection.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
         await connection.execute(text("update runs set lease_until = null where id = :id"), {"id": run})
         [held] = await claim(connection, "test", 600, run)
-        ticket = UUID(ticket_id) if ticket_id else None
-        purpose = Purpose(UUID(job_id), run, held.fence, "s", agent, ticket)
-        worst = Use(100, 200, cost_usd=0.03)
+    ticket = UUID(ticket_id) if ticket_id else None
+    purpose = Purpose(UUID(job_id), run, held.fence, "s", agent, ticket)
+    worst = Use(100, 200, cost_usd=0.03)
+    async with service.resources.statement() as connection:
         made = await spending.reserve(connection, purpose, "openai:m", worst, NO_LIMITS)
         assert isinstance(made, int)
         if used is not None:

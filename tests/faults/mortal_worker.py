@@ -26,6 +26,7 @@ from app.resources import Resources
 from app.runtime.local import LocalRuntime
 from app.store.database import open_engine
 from app.store.spending import Bill
+from app.store.statements import open_statements
 from app.store.tables import Job, RunStep
 from tests.pipeline.company import mortal_company
 from workers.context import Change, Context
@@ -77,20 +78,21 @@ async def work(database_url: str, redis_url: str, boxes: Path, job_id: UUID, cal
     engine = open_engine(database_url)
     runtime = LocalRuntime(boxes, idle_s=30)
     bus, bell = RedisBus(open_redis(redis_url)), ArqBell(open_arq(redis_url))
-    resources = Resources(engine, bus, bell, runtime)
     model = NotingModel(mortal_company())
     model.calls = calls
-    desk = Desk(resources, Lineup(model), f"mortal-{os.getpid()}", TERMS)
-    task = asyncio.create_task(desk.work())
-    while True:
-        async with resources.look() as session:
-            job = await session.get_one(Job, job_id)
-        if job.status in FINISHED:
-            break
-        await asyncio.sleep(0.05)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await desk.close()
+    async with open_statements(database_url) as statements:
+        resources = Resources(engine, statements, bus, bell, runtime)
+        desk = Desk(resources, Lineup(model), f"mortal-{os.getpid()}", TERMS)
+        task = asyncio.create_task(desk.work())
+        while True:
+            async with resources.look() as session:
+                job = await session.get_one(Job, job_id)
+            if job.status in FINISHED:
+                break
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await desk.close()
 
 
 def main() -> int:

@@ -7,14 +7,17 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.errors import Unavailable
 from app.embedded.datadir import DataDir
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
 from app.queue import open_arq
 from app.store.migrate import migrate
+from app.store.statements import open_statements
 from tests.house import House, open_house
 from tests.pipeline.company import company
 from tests.pipeline.test_control import DONE, HeldModel
+from tests.store.test_statements import WHO
 from workers.doorbell import answer_the_door
 from workers.llm.scripted import ScriptedModel
 
@@ -75,6 +78,19 @@ async def test_postgres_restarts_in_mid_build(postgres: Postgres, redis_url: str
             postgres.start(may_move=False)
             job = await house.until_finished(job_id)
         assert (job.status, job.verification) == ("build_done", "verified")
+
+
+async def test_while_postgres_is_away_a_statement_is_unavailable(postgres: Postgres) -> None:
+    async with open_statements(postgres.url) as statements:
+        async with statements.connection() as connection:
+            assert await connection.row(WHO, {})
+        postgres.stop()
+        with pytest.raises(Unavailable):
+            async with statements.connection() as connection:
+                await connection.row(WHO, {})
+        postgres.start(may_move=False)
+        async with statements.connection() as connection:
+            assert await connection.row(WHO, {})
 
 
 async def _until_building(house: House) -> tuple[UUID, HeldModel]:

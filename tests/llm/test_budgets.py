@@ -43,7 +43,6 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
     """Many jobs of one user at once, with answers, failures, deaths and bills below the worst case. Up to
     three requests of a job are under way at a time; after each step it is looked whether all limits hold."""
     limits = Limits(job_tokens=2500, job_usd=0.06, day_tokens=9000, day_usd=0.22)
-    engine = house.resources.engine
 
     async def live(number: int, purpose: Purpose) -> Counter[str]:
         chance = random.Random(4 * seed + number)
@@ -52,7 +51,7 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
         for _ in range(25):
             tokens_in, tokens_out = chance.randrange(1, 400), chance.randrange(1, 400)
             worst = Use(tokens_in, tokens_out, cost_usd=(tokens_in + 4 * tokens_out) / 1e5)
-            async with engine.begin() as connection:
+            async with house.resources.statement() as connection:
                 made = await spending.reserve(connection, purpose, "m", worst, limits)
             if isinstance(made, Refused):
                 met[made.limit] += 1
@@ -66,7 +65,7 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
                 attempt, billed = under_way.pop(chance.randrange(len(under_way)))
                 if chance.random() < 0.8:  # else its worker died
                     used = chance.choice([billed, None])
-                    async with engine.begin() as connection:
+                    async with house.resources.statement() as connection:
                         await spending.settle(connection, attempt, "answered", used, 1)
                     await hold()
         return met
@@ -96,8 +95,7 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
 
 async def test_a_settled_request_is_settled_once(house: House) -> None:
     purpose = await claimed(house)
-    engine = house.resources.engine
-    async with engine.begin() as connection:
+    async with house.resources.statement() as connection:
         made = await spending.reserve(connection, purpose, "m", Use(10, 20, cost_usd=1.0), NO_LIMITS)
         assert isinstance(made, int)
         for _ in range(2):
@@ -112,7 +110,7 @@ async def test_a_worker_whose_run_is_not_its_own_reserves_nothing(house: House) 
     purpose = await claimed(house)
     stale = replace(purpose, fence=purpose.fence - 1)
     gone = replace(purpose, job_id=uuid7())
-    async with house.resources.engine.begin() as connection:
+    async with house.resources.statement() as connection:
         for wrong in (stale, gone):
             found = await spending.reserve(connection, wrong, "m", Use(1, 1), NO_LIMITS)
             assert found == Refused("lease")

@@ -164,7 +164,7 @@ async def test_of_many_continuations_exactly_one_wins_and_finished_tickets_keep_
         asked = [runs.continue_job(house.resources, house.user_id, "Ada", job_id, MORE) for _ in range(20)]
         results = await asyncio.gather(*asked, return_exceptions=True)
         won = [orjson.loads(result) for result in results if isinstance(result, bytes)]
-        assert [job["status"] for job in won] == ["queued"]
+        assert [answer["job"]["status"] for answer in won] == ["queued"]
         codes = {result.code for result in results if isinstance(result, Conflict)}
         assert codes == {"continuation_in_progress"}
         job = await house.until_finished(job_id)

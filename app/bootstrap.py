@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,8 +14,6 @@ from app.events.redis import RedisBus, RedisHints, open_redis
 from app.queue import ArqBell, count_workers, open_arq
 from app.resources import Resources
 from app.runtime.docker.find import USUAL_ENGINE, find_engine
-from app.runtime.docker.hardening import ContainerLimits, Recipe
-from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import Diagnosis, Runtime
 from app.settings import Settings
@@ -21,6 +21,9 @@ from app.store import boxes
 from app.store.database import absence_is_unavailable, open_engine
 from app.store.events import StoredLog
 from app.store.statements import open_statements
+
+if TYPE_CHECKING:
+    from app.runtime.docker.runtime import DockerRuntime
 
 Probe = Callable[[], Awaitable[str]]
 """Says in a few words how a part is; Unavailable when it is not well."""
@@ -61,7 +64,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) -> Runtime:
     """How boxes are made here: on a container engine where one answers and has the image, else on this
     machine. Where none can be made there is a runtime too: one that says so."""
-    if settings.workspace_runtime == "local":
+    wanted = settings.workspace_runtime
+    if wanted == "local" or (wanted == "auto" and not find_engine(settings.docker_host)):
         return _local(settings)
     docker = _docker(settings, engine)
     if settings.workspace_runtime == "docker" or await docker.has_image():
@@ -105,8 +109,11 @@ def _local(settings: Settings) -> LocalRuntime:
     )
 
 
-def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
+def _docker(settings: Settings, engine: AsyncEngine | None) -> "DockerRuntime":
     """`engine` is the database's, which names whose boxes are ours; without one it is opened when needed."""
+    # With its HTTP client it is an eighth of what a process loads, for nothing where there is no engine.
+    docker = import_module("app.runtime.docker.runtime")
+    hardening = import_module("app.runtime.docker.hardening")
 
     async def instance() -> str:
         own = engine if engine is not None else _database(settings)
@@ -117,14 +124,14 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
             if own is not engine:
                 await own.dispose()
 
-    recipe = Recipe(
+    recipe = hardening.Recipe(
         settings.workspace_image,
-        ContainerLimits(idle_s=ENDS_AFTER * settings.workspace_idle_s),
+        hardening.ContainerLimits(idle_s=ENDS_AFTER * settings.workspace_idle_s),
         settings.workspace_oci_runtime,
         settings.workspace_network,
     )
     host = find_engine(settings.docker_host) or USUAL_ENGINE
-    return DockerRuntime(
+    opened: DockerRuntime = docker.DockerRuntime(
         host,
         instance,
         recipe,
@@ -132,6 +139,7 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> DockerRuntime:
         rest_s=settings.workspace_idle_s,
         spare_boxes=settings.workspace_pool,
     )
+    return opened
 
 
 def _database(settings: Settings) -> AsyncEngine:

@@ -1,6 +1,7 @@
 """The web process: composes the doors and serves them. `python -m app.main --help`."""
 
 import argparse
+import gc
 import secrets
 import signal
 import sys
@@ -182,6 +183,7 @@ def main() -> None:
     configure_logs(production=settings.production)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
+    gc.freeze()  # what is loaded by now stays: no collection looks at it again
     uvicorn.Server(server_config(app, settings, arguments.fd)).run()
 
 

@@ -30,8 +30,9 @@ WHEN = "2026-11-23T04:15:00.123456Z"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 
 
-class Shape(BaseModel):
-    """What an answer looks like."""
+class Shape(BaseModel, defer_build=True):
+    """What an answer looks like. For the document: no answer is ever checked with it, so none is built before
+    it is asked for."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -20,7 +20,7 @@ from app.auth.tokens import Tokens
 from app.domain.account import NewAccount
 from app.domain.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from app.resources import Resources
-from app.store import rows, users
+from app.store import attempts, rows, users
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
 from app.unit import Unit
 
@@ -48,7 +48,11 @@ async def register(
     account: NewAccount,
 ) -> Session:
     """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, TooMany."""
-    await spend(resources, REGISTER, address)
+    async with resources.unit() as unit:
+        refusal = await spend(unit, REGISTER, address)
+        await attempts.forget_old(unit.session)
+    if refusal:
+        raise refusal
     if registration == "closed":
         raise Forbidden("Registration is switched off (REGISTRATION=closed).", code="registration_closed")
     password_hash = await hash_password(account.password)
@@ -65,10 +69,12 @@ async def register(
 async def login(resources: Resources, tokens: Tokens, address: str, *, email: str, password: str) -> Session:
     """BadRequest `invalid_credentials`, with the same time and bytes for an unknown email; TooMany."""
     pair = hashlib.sha256(f"{email.strip().lower()}\n{address}".encode()).hexdigest()
-    await spend(resources, LOGIN_ADDRESS, address)
-    await spend(resources, LOGIN, pair)
     async with resources.unit() as unit:
+        refusal = await spend(unit, LOGIN_ADDRESS, address) or await spend(unit, LOGIN, pair)
         user = await users.find_user(unit.session, email.strip())
+        await attempts.forget_old(unit.session)
+    if refusal:
+        raise refusal
     if not await verify_password(password, user.password_hash if user else None) or user is None:
         raise BadRequest("Email or password is wrong.", code="invalid_credentials")
     async with resources.unit() as unit:

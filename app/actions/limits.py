@@ -5,7 +5,6 @@ from datetime import timedelta
 from math import ceil
 
 from app.domain.errors import TooMany
-from app.resources import Resources
 from app.store import attempts
 from app.unit import Unit
 
@@ -25,16 +24,17 @@ LOGIN = Limit("login", 10, timedelta(minutes=5))
 """Wrong passwords for one email from one address: nobody can lock out somebody else."""
 
 
-async def spend(resources: Resources, limit: Limit, whom: str) -> None:
-    """Count one attempt. TooMany, with the seconds until the window ends."""
-    async with resources.unit() as unit:
-        number, left = await attempts.count(unit.session, f"{limit.name}:{whom}", limit.window)
-    if number > limit.most:
-        raise TooMany(
-            "Too many attempts. Wait a moment and try again.",
-            code="too_many_attempts",
-            retry_after=max(1, ceil(left.total_seconds())),
-        )
+async def spend(unit: Unit, limit: Limit, whom: str) -> TooMany | None:
+    """Count one attempt. Where it is one too many the refusal, with the seconds until the window ends: to be
+    raised once the unit is committed, since it counts, too."""
+    number, left = await attempts.count(unit.session, f"{limit.name}:{whom}", limit.window)
+    if number <= limit.most:
+        return None
+    return TooMany(
+        "Too many attempts. Wait a moment and try again.",
+        code="too_many_attempts",
+        retry_after=max(1, ceil(left.total_seconds())),
+    )
 
 
 async def give_back(unit: Unit, limit: Limit, whom: str) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import Interval, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,21 +12,23 @@ SWEEP = 100
 """At most so many outdated counters go in passing."""
 
 
+_NOW = func.clock_timestamp()
+_OVER = Attempts.window_ends <= _NOW
+_NEW = insert(Attempts).values(
+    key=bindparam("key"), window_ends=_NOW + bindparam("window", type_=Interval), count=1
+)
+_COUNT = _NEW.on_conflict_do_update(
+    index_elements=[Attempts.key],
+    set_={
+        "count": case((_OVER, 1), else_=Attempts.count + 1),
+        "window_ends": case((_OVER, _NEW.excluded.window_ends), else_=Attempts.window_ends),
+    },
+).returning(Attempts.count, Attempts.window_ends, _NOW)
+
+
 async def count(session: AsyncSession, key: str, window: timedelta) -> tuple[int, timedelta]:
     """Count one attempt under `key`; how many the window has now, and how long it still lasts."""
-    now = func.clock_timestamp()
-    over = Attempts.window_ends <= now
-    query = insert(Attempts).values(key=key, window_ends=now + window, count=1)
-    query = query.on_conflict_do_update(
-        index_elements=[Attempts.key],
-        set_={
-            "count": case((over, 1), else_=Attempts.count + 1),
-            "window_ends": case((over, query.excluded.window_ends), else_=Attempts.window_ends),
-        },
-    )
-    row = (await session.execute(query.returning(Attempts.count, Attempts.window_ends, now))).one()
-    await _forget_old(session)
-    number, ends, moment = row
+    number, ends, moment = (await session.execute(_COUNT, {"key": key, "window": window})).one()
     return number, ends - moment
 
 
@@ -36,7 +38,8 @@ async def give_back(session: AsyncSession, key: str) -> None:
     await session.execute(query)
 
 
-async def _forget_old(session: AsyncSession) -> None:
+async def forget_old(session: AsyncSession) -> None:
+    """Drop counters whose window is over."""
     # Not the wall clock: what may change within a statement is no way into an index.
     old = select(Attempts.key).where(Attempts.window_ends < func.now()).order_by(Attempts.window_ends)
     old = old.limit(SWEEP).with_for_update(skip_locked=True)

@@ -45,7 +45,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 SWEEPS: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
     "sessions": lambda session: users.forget_expired_sessions(session, uuid7()),
     "tickets of sockets": users.forget_expired_tickets,
-    "attempts": lambda session: attempts.count(session, "login:somebody", LIMIT),
+    "attempts": attempts.forget_old,
     "keys": idempotency.forget_old,
 }
 """What is done in passing, whenever somebody logs in, opens a socket or makes a job."""

@@ -5,9 +5,10 @@ Shapes of checks are the contract's; `Check.criterion` is an index into the tick
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 K = TypeVar("K")
 
@@ -36,6 +37,25 @@ class _Check(BaseModel):
     criterion: int = Field(ge=0)
 
 
+def _storable(value: JsonValue) -> JsonValue:
+    """The value, if its numbers can be kept. ValueError."""
+    match value:
+        case dict():
+            for inner in value.values():
+                _storable(inner)
+        case list():
+            for inner in value:
+                _storable(inner)
+        case int() if not -(2**63) <= value < 2**63:
+            raise ValueError("a number is too large")
+        case float() if not isfinite(value):
+            raise ValueError("a number is not finite")
+    return value
+
+
+StorableJson = Annotated[JsonValue, AfterValidator(_storable)]
+
+
 class CommandCheck(_Check):
     """A shell command run in a clean checkout; passes on `expect_exit` and, if set, when the output holds
     `expect_output`."""
@@ -43,7 +63,7 @@ class CommandCheck(_Check):
     kind: Literal["command"] = "command"
     run: str = Field(min_length=1, max_length=4000)
     timeout_s: int = Field(default=60, ge=1, le=600)
-    expect_exit: int = 0
+    expect_exit: int = Field(default=0, ge=0, le=255)
     expect_output: str | None = None
 
 
@@ -53,10 +73,10 @@ class HttpCheck(_Check):
     kind: Literal["http"] = "http"
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: str = Field(min_length=1, max_length=2000, pattern=r"^/")
-    body: JsonValue = None
+    body: StorableJson = None
     expect_status: int = Field(default=200, ge=100, le=599)
     expect_text: str | None = None
-    expect_json: JsonValue = None
+    expect_json: StorableJson = None
 
 
 class FileCheck(_Check):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import text
 
 from app.domain.job import FINISHED
@@ -64,6 +65,12 @@ def _unusable(move: Move) -> Case:
     return Case("model_misbehaved", 1 + ASKS, {"analysis": move})
 
 
+def _beyond(number: str) -> Case:
+    """A backlog with a check that expects a number which nobody can keep."""
+    text = BACKLOG.model_dump_json().replace('"expect_json":null', f'"expect_json":{number}')
+    return Case("model_misbehaved", BEFORE_BUILDING - 1 + ASKS, {"ticketing": says(text)})
+
+
 def _lazy(line: Line, *, for_ever: bool = False) -> Case:
     """A builder that does only this, and says that it has finished unless it does it for ever."""
 
@@ -95,6 +102,13 @@ def _astray(*lines: Line) -> Case:
     return Case("verified", 40, {}, building)
 
 
+def _wrapped(question: Question) -> Line:
+    """A good builder whose arguments are a JSON string in a JSON string."""
+    line = builder(question)
+    assert isinstance(line, ToolCall)
+    return ToolCall("same", line.name, orjson.dumps(line.arguments).decode())
+
+
 _SILENT: dict[str, Move] = {
     "500": refuses(500),
     "503 with Retry-After": refuses(503, retry_after="0.1"),
@@ -108,6 +122,9 @@ _SILENT: dict[str, Move] = {
     "no choices": sends(b'data: {"choices": []}\n\ndata: [DONE]\n\n', "text/event-stream"),
     "bad events": sends(b"data: {not json\n\n", "text/event-stream"),
     "a web page": sends(b"<html>Hello</html>", "text/html"),
+    "a packed bomb": sends(wire.BOMB, "text/event-stream", content_encoding="gzip"),
+    "an event too deep to be read": sends(b"data: " + b"[" * 200_000 + b"\n\n", "text/event-stream"),
+    "429, come back in 2015": refuses(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
 }
 
 ON_THE_WIRE: dict[str, Case] = {
@@ -117,6 +134,8 @@ ON_THE_WIRE: dict[str, Case] = {
         "model_unavailable", BEFORE_BUILDING + TRIES, {"building": refuses(500)}
     ),
     "server: 429, come back in an hour": _unreachable(refuses(429, retry_after="3600"), 1),
+    "server: 429, come back in a year": _unreachable(refuses(429, retry_after="31536000"), 1),
+    "server: a redirect to another host": _unreachable(refuses(307, location="http://127.0.0.1:9/"), 1),
     "server: no credit": _unreachable(refuses(429, "quota", "insufficient_quota"), 1),
     "server: 400": _unreachable(refuses(400, "context length exceeded"), 1),
     "server: 401": _unreachable(refuses(401, "Incorrect API key: sk-first"), 1),
@@ -129,6 +148,11 @@ ON_THE_WIRE: dict[str, Case] = {
     "answer: cut off by its length": _unusable(says('{"summary": "x', finish="length")),
     "answer: 200 KB": _unusable(says("x" * 200_000)),
     "answer: a flood": _unusable(wire.never_ends),
+    "answer: a number without bounds": _beyond("1e400"),
+    "answer: a number of 400 digits": _beyond("9" * 400),
+    "answer: JSON too deep to be read": _unusable(says('{"summary": ' + "[" * 50_000)),
+    "answer: a lone surrogate": _unusable(says('{"summary": "\\ud800", "requirements": []}')),
+    "answer: thoughts without end": _unusable(wire.thinks_for_ever),
     "answer: a call instead": _unusable(says("", ToolCall("1", "fly", "{}"))),
 }
 
@@ -142,6 +166,19 @@ BUILDERS: dict[str, Case] = {
     "builder: a tool that does not exist": _lazy(ToolCall("1", "fly", "{}")),
     "builder: arguments of the wrong type": _lazy(ToolCall("1", "write_file", '{"path": 7, "content": []}')),
     "builder: arguments that are no JSON": _lazy(ToolCall("1", "write_file", "{nonsense")),
+    "builder: arguments too deep to be read": _lazy(ToolCall("1", "write_file", '{"path":' * 50_000)),
+    "builder: a number without bounds": _lazy(
+        ToolCall("1", "run_command", '{"command": "ls", "timeout_s": 1e400}')
+    ),
+    "builder: a lone surrogate": _lazy(ToolCall("1", "write_file", r'{"path": "a", "content": "\ud800"}')),
+    "builder: a call that is cut off": _lazy(
+        Answer(
+            "", "", (ToolCall("1", "write_file", '{"path": "server.py", "content": "impo'),), None, "length"
+        )
+    ),
+    "builder: a thousand calls at once": _lazy(
+        Answer("", "", tuple(call("write_file", path=f"{n}.txt", content="x") for n in range(1000)))
+    ),
     "builder: the same call for ever": _lazy(call("list_files", path="/app"), for_ever=True),
     "builder: writes outside": _lazy(call("write_file", path="/etc/passwd", content="x")),
     "builder: sleeps for ever": _lazy(call("run_command", command="sleep 1e9", timeout_s=1)),
@@ -150,6 +187,11 @@ BUILDERS: dict[str, Case] = {
     "builder: a start command that is a lie": _lazy(call("write_file", path="boardroom.json", content=LIE)),
     "builder: resets in mid-build, then the work": Case(
         "verified", 40, {"building": [wire.resets_mid_stream, wire.resets_at_once]}
+    ),
+    "builder: arguments wrapped twice, with one id for all": Case("verified", 40, {}, _wrapped),
+    "builder: colours and control characters, then the work": _astray(
+        Answer("\x1b[31mred\x07\x00\x9b0m", "", (call("write_file", path="a.txt", content="\x1b[2J\x08"),)),
+        call("run_command", command=r"printf '\033]0;title\007\033[2J\000\377'"),
     ),
     "builder: a fork bomb, then the work": _astray(call("run_command", command=FORK_BOMB, timeout_s=1)),
     "builder: orders from a file, then the work": _astray(

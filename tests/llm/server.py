@@ -5,6 +5,7 @@ it is done again for ever.
 """
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ import orjson
 from workers.llm.model import Answer, Tokens, ToolCall
 
 USED = Tokens(11, 7)
+BOMB = gzip.compress(b'data: {"a": "' + b"0" * 100_000_000)
+"""A hundred kilobytes that would be a hundred megabytes."""
+
 CHUNK = 7
 """Characters a piece of a streamed text."""
 
@@ -70,20 +74,24 @@ class Server:
     def of(self, key: str) -> list[Exchange]:
         return [exchange for exchange in self.asked if exchange.key == key]
 
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+        named = [line.split("Bearer ")[1] for line in head if line.lower().startswith("authorization")]
+        body = orjson.loads(await reader.readexactly(int(headers["content-length"])))
+        return Exchange(named[0] if named else "", body, reader, writer)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        exchange = None
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
-            original = next(line for line in head if line.lower().startswith("authorization"))
-            key = original.split("Bearer ")[1]
-            body = orjson.loads(await reader.readexactly(int(headers["content-length"])))
-            exchange = Exchange(key, body, reader, writer)
-            moves = self.scripts[key]
-            place = len(self.of(key))
+            exchange = await self._hear(reader, writer)
+            moves = self.scripts[exchange.key]
+            place = len(self.of(exchange.key))
             self.asked.append(exchange)
             await moves[min(place, len(moves) - 1)](exchange)
         except (ConnectionError, asyncio.IncompleteReadError):
-            exchange.left = True
+            if exchange is not None:
+                exchange.left = True
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -178,11 +186,11 @@ def refuses(status: int, message: str = "no", code: str = "", **headers: str) ->
     return move
 
 
-def sends(body: bytes, kind: str = "application/json") -> Move:
+def sends(body: bytes, kind: str = "application/json", **headers: str) -> Move:
     """A 200 with this body, whatever was asked."""
 
     async def move(exchange: Exchange) -> None:
-        await exchange.head(kind=kind)
+        await exchange.head(200, kind, **headers)
         await exchange.send(body)
 
     return move
@@ -221,6 +229,19 @@ async def resets_mid_stream(exchange: Exchange) -> None:
 async def ends_without_a_reason(exchange: Exchange) -> None:
     await exchange.head(kind="text/event-stream")
     await exchange.event(delta(content='{"reply": "Well", "done": false}'))
+
+
+async def one_line_for_ever(exchange: Exchange) -> None:
+    await exchange.head(kind="text/event-stream")
+    await exchange.send(b"data: ")
+    while True:
+        await exchange.send(b"x" * 65_536)
+
+
+async def thinks_for_ever(exchange: Exchange) -> None:
+    await exchange.head(kind="text/event-stream")
+    while True:
+        await exchange.event(delta(reasoning_content="Hm. " * 2000))
 
 
 async def never_ends(exchange: Exchange) -> None:

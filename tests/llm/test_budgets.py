@@ -20,9 +20,11 @@ from tests.house import TERMS, House
 from tests.llm import server as wire
 from tests.llm.company import plays, question_of
 from tests.llm.conftest import lineup
-from tests.llm.server import Exchange, Server
-from tests.llm.test_whole_job import DONE
-from tests.pipeline.company import company
+from tests.llm.server import Exchange, Server, refuses, says
+from tests.llm.test_whole_job import DONE, play
+from tests.pipeline.company import REQUIREMENTS, company
+from workers.agents.outputs import Requirements
+from workers.llm.model import Tokens
 
 
 async def make(house: House) -> UUID:
@@ -205,3 +207,17 @@ async def test_without_a_bill_the_reservation_is_charged(house: House, server: S
     made = await house.attempts(job.id)
     assert made[0].outcome == "answered"
     assert (made[0].input_tokens, made[0].output_tokens) == (made[0].reserved_input, made[0].reserved_output)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to extract usage")
+@pytest.mark.parametrize("bill", [Tokens(10**30, 7), Tokens(7, 10**12), Tokens(-5, 7), Tokens(7, -(10**30))])
+async def test_a_bill_that_cannot_be_true_is_none(house: House, server: Server, bill: Tokens) -> None:
+    """What was reserved stands, as where nobody said anything."""
+    answer = Requirements(summary="Two pages.", requirements=REQUIREMENTS)
+    odd = says(answer.model_dump_json(), tokens=bill)
+    script = plays(company(intake=lambda _: DONE), {"analysis": [odd], "discussion": refuses(400)})
+    job = await play(house, lineup(server, [script]))
+    assert job.failure_code == "model_unavailable"
+    (made,) = [attempt for attempt in await house.attempts(job.id) if attempt.agent == "Business Analyst"]
+    assert (made.input_tokens, made.output_tokens) == (made.reserved_input, made.reserved_output)
+    assert job.committed_tokens == job.input_tokens + job.output_tokens

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from tests.llm import server as wire
-from tests.llm.server import Exchange, Move, Server, refuses, says, sends
+from tests.llm.server import BOMB, Exchange, Move, Server, refuses, says, sends
+from workers.llm import client
 from workers.llm.endpoint import Endpoint, SchemaMode, TimeLimits
 from workers.llm.model import Message, Model, ModelUnavailable, Question, Then, Tokens, ToolCall, ToolSpec
-from workers.llm.provider import open_openai
+from workers.llm.provider import MAX_CALLS, open_openai
 
 SHORT = TimeLimits(connect_s=1, first_token_s=0.3, gap_s=0.3, call_s=1.5)
 KEY = "sk-very-secret-0123456789"
@@ -177,11 +178,59 @@ async def test_cancelling_closes_the_request(server: Server, move: Move) -> None
     assert task.cancelled()
 
 
-async def test_a_flood_is_cut_off(server: Server) -> None:
-    answer = await opened(server, wire.never_ends).ask(question())
+@pytest.mark.parametrize("move", [wire.never_ends, wire.thinks_for_ever])
+async def test_a_flood_is_cut_off(server: Server, move: Move) -> None:
+    answer = await opened(server, move).ask(question())
     assert answer.finish_reason == "length"
     assert len(answer.text) <= 400_000
     assert answer.tokens is None
+
+
+DEEP = b"[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("move", "stream"),
+    [
+        (sends(DEEP), False),
+        (sends(b"data: " + DEEP + b"\n\n", "text/event-stream"), True),
+    ],
+    ids=["whole", "streamed"],
+)
+async def test_an_answer_too_deep_to_be_read(server: Server, move: Move, stream: bool) -> None:
+    with pytest.raises(ModelUnavailable) as problem:
+        await opened(server, move, stream=stream).ask(question())
+    assert (problem.value.then, problem.value.may_cost) == (Then.AGAIN, True)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_bomb_is_not_unpacked(server: Server, stream: bool) -> None:
+    kind = "text/event-stream" if stream else "application/json"
+    with pytest.raises(ModelUnavailable, match="a packed answer") as problem:
+        await opened(server, sends(BOMB, kind, content_encoding="gzip"), stream=stream).ask(question())
+    assert (problem.value.then, problem.value.may_cost) == (Then.AGAIN, True)
+
+
+async def test_an_answer_without_end_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
+    with pytest.raises(ModelUnavailable, match="more than 100000 bytes"):
+        await opened(server, wire.one_line_for_ever).ask(question())
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
+    """Neither the key nor what the client said is for another address."""
+    async with wire.open_server() as other:
+        other.scripts[KEY] = other.scripts[""] = [says("Stolen.")]
+        with pytest.raises(ModelUnavailable, match="sends us elsewhere") as problem:
+            await opened(server, refuses(status, location=f"{other.url}/chat/completions")).ask(question())
+        assert (problem.value.then, other.asked) == (Then.ELSEWHERE, [])
+
+
+async def test_a_flood_of_calls_is_cut_off(server: Server) -> None:
+    calls = [ToolCall(str(place), "look", "{}") for place in range(5000)]
+    answer = await opened(server, says("", *calls)).ask(question(tools=(TOOL,)))
+    assert (answer.finish_reason, len(answer.calls), answer.tokens) == ("length", MAX_CALLS + 1, None)
 
 
 async def test_what_cannot_be_stored_does_not_lose_an_answer(server: Server) -> None:

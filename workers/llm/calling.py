@@ -21,6 +21,9 @@ BYTES_A_TOKEN = 2
 BYTES_A_TOKEN_BEYOND_ASCII = 1.5
 """Fewer than any vocabulary of today: an estimate of the input that the bill will not exceed."""
 
+BEYOND_BELIEF = 10
+"""So many times the worst case no request has used."""
+
 
 class Ledger(Protocol):
     """Where requests are entered."""
@@ -93,7 +96,7 @@ async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear
         used = None if problem.may_cost else Use(0, 0)
         await ledger.fail(attempt, problem.outcome, used, _since(began))
         raise
-    return Called(_stored(answer), attempt, _used(model, answer.tokens), _since(began))
+    return Called(_stored(answer), attempt, _used(model, answer.tokens, worst), _since(began))
 
 
 def worst_case(question: Question) -> Tokens:
@@ -104,10 +107,14 @@ def worst_case(question: Question) -> Tokens:
     return Tokens(int(sent) + 1, question.max_tokens)
 
 
-def _used(model: Model, tokens: Tokens | None) -> Use | None:
-    if tokens is None:
+def _used(model: Model, tokens: Tokens | None, worst: Tokens) -> Use | None:
+    """What is billed; None where nobody said, or what was said cannot be."""
+    if tokens is None or min(tokens.input, tokens.output, tokens.cached) < 0:
         return None
-    return Use(tokens.input, tokens.output, tokens.cached, model.price(tokens))
+    if tokens.input > BEYOND_BELIEF * worst.input or tokens.output > BEYOND_BELIEF * worst.output:
+        return None
+    cached = min(tokens.cached, tokens.input)
+    return Use(tokens.input, tokens.output, cached, model.price(Tokens(tokens.input, tokens.output, cached)))
 
 
 def _stored(answer: Answer) -> Answer:

@@ -1,10 +1,10 @@
 """Anthropic's models: an extra, imported only when one is chosen (`pip install -e '.[anthropic]'`)."""
 
-import httpx2
 from anthropic import AsyncAnthropic
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 
+from workers.llm.client import open_client
 from workers.llm.endpoint import Endpoint
 from workers.llm.prices import Price
 from workers.llm.provider import Provider
@@ -16,7 +16,7 @@ def open_anthropic(name: str, *, base_url: str, key: str, endpoint: Endpoint, pr
         base_url=base_url or None,
         api_key=key,
         max_retries=0,
-        timeout=httpx2.Timeout(None, connect=endpoint.times.connect_s),
+        http_client=open_client(endpoint.times),
     )
     library = AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
     return Provider(f"anthropic:{name}", library, endpoint, price, key)

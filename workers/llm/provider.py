@@ -7,7 +7,7 @@ what it does with odd answers is held by `tests/llm`.
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx2
 import orjson
@@ -21,6 +21,8 @@ from pydantic_ai.messages import (
     PartStartEvent,
     TextPart,
     TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
 )
@@ -34,12 +36,16 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from app.domain.values import clean, clip
+from workers.llm.client import open_client
 from workers.llm.endpoint import Endpoint
 from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens, ToolCall
 from workers.llm.translation import thoughts_of, to_library
 
 MAX_ANSWER_CHARS = 400_000
 """More than any `max_tokens` of ours can be. A server that goes on regardless is cut off here."""
+
+MAX_CALLS = 100
+"""Tool calls of one answer; many more than are carried out of it."""
 
 QUOTED_CHARS = 200
 ANSWER_TOOL = "answer"
@@ -100,7 +106,10 @@ class Provider:
         except ModelHTTPError as error:
             raise self._refused(error) from None
         except ModelAPIError as error:
-            words = f"cannot be reached or broke off: {self._quote(error)}"
+            if status := _redirect(error):
+                words = f"sends us elsewhere ({status}), where we do not go. Give its own address"
+                raise self._failure(words, Then.ELSEWHERE, f"http_{status}") from None
+            words = f"cannot be reached or broke off: {self._quote(list(_causes(error))[-1])}"
             raise self._failure(words, Then.AGAIN, "connection", may_cost=not _never_sent(error)) from None
         # A server may answer anything: no choices, HTML, an error in a 200; the library trips over some.
         except (
@@ -111,6 +120,7 @@ class Provider:
             TypeError,
             ValueError,
             AttributeError,
+            RecursionError,
         ) as error:
             words = f"sent what is no answer: {self._quote(error)}"
             raise self._failure(words, Then.AGAIN, "bad_answer", may_cost=True) from None
@@ -124,7 +134,7 @@ class Provider:
     async def _stream(self, question: Question, hear: Hear | None, begun: asyncio.Event) -> ModelResponse:
         messages, settings, parameters = self._request(question)
         times, loop = self._endpoint.times, asyncio.get_running_loop()
-        text, size = "", 0
+        text, size, calls = "", 0, 0
         # The limit stands outside of the stream: opening it may already wait for the first piece. Comments
         # that keep a connection alive are no events, so they do not count as progress.
         async with (
@@ -138,13 +148,14 @@ class Provider:
                 limit.reschedule(loop.time() + times.gap_s)
                 piece, spoken = _piece(event)
                 size += len(piece)
+                calls += isinstance(event, PartStartEvent) and isinstance(event.part, ToolCallPart)
                 if spoken and piece and hear is not None:
                     text += piece
                     hear(text)
-                if size > MAX_ANSWER_CHARS:
+                if size > MAX_ANSWER_CHARS or calls > MAX_CALLS:
                     break
             response = stream.get()
-        if size > MAX_ANSWER_CHARS:
+        if size > MAX_ANSWER_CHARS or calls > MAX_CALLS:
             response.finish_reason = "length"
         return response
 
@@ -247,7 +258,7 @@ def open_openai(
         base_url=base_url or "https://api.openai.com/v1",
         api_key=key or "none",
         max_retries=0,
-        timeout=httpx2.Timeout(None, connect=endpoint.times.connect_s),
+        http_client=open_client(endpoint.times),
     )
     library = OpenAIChatModel(
         name,
@@ -267,7 +278,10 @@ def _piece(event: object) -> tuple[str, bool]:
             return text, True
         case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str() as text)):
             return text, False
-        case PartStartEvent(part=ToolCallPart(args=str() as text)):
+        case (
+            PartStartEvent(part=ToolCallPart(args=str() as text) | ThinkingPart(content=text))
+            | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str() as text))
+        ):
             return text, False
     return "", False
 
@@ -276,14 +290,23 @@ def _arguments(call: ToolCallPart) -> str:
     return call.args if isinstance(call.args, str) else orjson.dumps(call.args or {}).decode()
 
 
-def _never_sent(error: BaseException) -> bool:
-    """Whether there was no connection to send the request over."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came of, the root last."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _redirect(error: BaseException) -> int:
+    """The status by which a server sent us elsewhere; 0 if it did not."""
+    found = (getattr(cause, "status_code", 0) for cause in _causes(error))
+    return next((status for status in found if 300 <= status < 400), 0)
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether there was no connection to send the request over."""
+    return any(isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout) for cause in _causes(error))
 
 
 def _is_quota(error: ModelHTTPError) -> bool:

@@ -33,6 +33,7 @@ MAX_SILENT = 3
 MAX_ENDLESS = 3
 MAX_COMMANDS_S = 1800.0
 """For all commands and requests of an attempt together."""
+CUT_OFF = " (the answer was cut off at its greatest length: write less in one)"
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
@@ -75,7 +76,7 @@ async def attempt(
         )
         began = monotonic()
         results = [
-            await _carry_out(context, workspace, ticket_id, f"{key}.{place}", call)
+            await _carry_out(context, workspace, ticket_id, f"{key}.{place}", call, answer.finish_reason)
             for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
         ]
         finished = _finished(answer)
@@ -117,11 +118,11 @@ class Limits:
 
 
 async def _carry_out(
-    context: Context, workspace: Workspace, ticket_id: UUID, key: str, call: ToolCall
+    context: Context, workspace: Workspace, ticket_id: UUID, key: str, call: ToolCall, finish_reason: str
 ) -> Done:
     tool = toolbox.parse(call)
     if isinstance(tool, str):
-        return Done(tool, None)
+        return Done(f"{tool}{CUT_OFF if finish_reason == 'length' else ''}", None)
     if isinstance(tool, tools.Finish):
         return Done("noted", None)
 

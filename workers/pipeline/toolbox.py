@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any, cast
 
+import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Refusal
@@ -56,10 +57,20 @@ def parse(call: ToolCall) -> Tool | str:
     if tool is None:
         return f"error: there is no tool {call.name[:60]!r}; there are {', '.join(TOOLS)}"
     try:
-        return tool.model_validate_json(call.arguments)
+        return tool.model_validate_json(_unwrapped(call.arguments))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"error: {'.'.join(map(str, first['loc'])) or 'arguments'}: {first['msg']}"
+
+
+def _unwrapped(arguments: str) -> str:
+    """The JSON of a JSON string, which is how some models write arguments."""
+    if not arguments.lstrip().startswith('"'):
+        return arguments
+    try:
+        return str(orjson.loads(arguments))
+    except orjson.JSONDecodeError:
+        return arguments
 
 
 async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | None = None) -> str:

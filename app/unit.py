@@ -22,9 +22,10 @@ from app.domain.stages import RunState
 from app.domain.values import stamp
 from app.events.bus import Bus, Numbered
 from app.queue import Bell
-from app.store import jobs
+from app.store import events, jobs
 from app.store.database import absence_is_unavailable
-from app.store.tables import Job, JobEvent, Message, Run
+from app.store.events import Entry
+from app.store.tables import Job, Message, Run
 
 TICK = timedelta(milliseconds=1)
 """The least distance between two moments of one job: clients sort by them."""
@@ -58,6 +59,7 @@ class Unit:
         self.job: Job | None = None
         self._told: list[_Told] = []
         self._numbered: list[Numbered] = []
+        self._entries: list[Entry] = []
         self._rings: list[UUID] = []
         self.nudged = False
         self._clock: datetime | None = None
@@ -107,23 +109,26 @@ class Unit:
         something of theirs ended."""
         self.nudged = True
 
-    def number(self) -> Sequence[Numbered]:
-        """Give the events told so far their numbers and add them to the log; all that have one."""
+    async def write(self) -> Sequence[Numbered]:
+        """Write what changed so far, and to the log what was told of it; all events that have a number."""
         told, self._told = self._told, []
         for item in told:
-            self._numbered.append(self._log(item))
+            self._number(item)
+        entries, self._entries = self._entries, []
+        await self.session.flush()
+        if entries:
+            await events.append(self.session, entries)
         return self._numbered
 
     async def answer(self) -> bytes:
         """The job as a client reads it when this unit commits: nobody can have changed it in between."""
         job = self._held()
-        self.number()
-        await self.session.flush()
+        await self.write()
         body = await jobs.job(await self.session.connection(), job.user_id, job.id)
         assert body is not None, "the row is locked"
         return body
 
-    def _log(self, told: _Told) -> Numbered:
+    def _number(self, told: _Told) -> None:
         job = self._held()
         job.last_seq += 1
         job.updated_at = max(job.updated_at, told.moment)
@@ -132,16 +137,8 @@ class Unit:
         payload = orjson.dumps({**head, "timestamp": stamp(told.moment), **body}).decode()
         if told.message is not None:
             told.message.event_seq = job.last_seq
-        self.session.add(
-            JobEvent(
-                job_id=job.id,
-                seq=job.last_seq,
-                kind=told.event.kind,
-                payload=payload,
-                created_at=told.moment,
-            )
-        )
-        return Numbered(job.last_seq, payload)
+        self._entries.append(Entry(job.id, job.last_seq, told.event.kind, payload, told.moment))
+        self._numbered.append(Numbered(job.last_seq, payload))
 
     @property
     def rings(self) -> tuple[UUID, ...]:
@@ -158,7 +155,7 @@ async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[
     async with absence_is_unavailable(), AsyncSession(engine, expire_on_commit=False) as session:
         unit = Unit(session)
         yield unit
-        numbered = unit.number()
+        numbered = await unit.write()
         await session.commit()
     if numbered or unit.nudged or unit.rings:
         await _after_commit(bus, bell, unit, numbered)

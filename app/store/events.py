@@ -1,15 +1,39 @@
 """The log's rows: `app.events.log.Log` on PostgreSQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.events.bus import Numbered
 from app.events.log import PAGE
 from app.store.database import read
+from app.store.statements import Statement
 from app.store.tables import Job, JobEvent
+
+
+class Entry(NamedTuple):
+    """A row of `JobEvent`."""
+
+    job_id: UUID
+    seq: int
+    kind: str
+    payload: str
+    created_at: datetime
+
+
+_APPEND = Statement(insert(JobEvent))
+
+
+async def append(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """Add to the log. Every change of the world does, so it goes to the session's driver as it is."""
+    connection = await (await session.connection()).get_raw_connection()
+    driver = connection.driver_connection
+    assert driver is not None
+    await driver.executemany(_APPEND.sql, [_APPEND.values(entry._asdict()) for entry in entries])
 
 
 async def after(connection: AsyncConnection, job_id: UUID, seq: int, limit: int) -> Sequence[Numbered]:

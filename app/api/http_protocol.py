@@ -1,8 +1,8 @@
-"""How uvicorn speaks HTTP for us: its own protocol, which keeps a head however long it is and waits for the
-rest of a request for ever.
+"""How uvicorn speaks HTTP for us: its own protocol, which keeps a head however long it is and waits for ever
+for the rest of a request, and for an answer to be read.
 
 Bodies are limited where they are read (`body_limit`, `preview_http`); here is what a client may send beside
-them, and how long it may be silent in the middle of a request.
+them, and how long it may stand still in the middle of a request or an answer.
 """
 
 import asyncio
@@ -22,6 +22,9 @@ BODY_S = 60.0
 
 LINGER_S = 5.0
 """How long the rest of a body is thrown away that was answered before its end."""
+
+UNREAD_S = 60.0
+"""How long nothing may be taken of an answer: it keeps a box awake, or rows in memory."""
 
 FRAMING = 16
 """More than a chunk of a single byte costs, per byte of the body."""
@@ -47,6 +50,7 @@ class HttpProtocol(HttpToolsProtocol):
     """None between two requests."""
     _waited_for: _Part | None = None
     _patience: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _beside = 0
     """Bytes of the present part that are none of the body."""
     _body = 0
@@ -58,6 +62,17 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
         super().connection_lost(exc)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         self._beside, self._body = self._beside + len(data), 0

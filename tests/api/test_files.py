@@ -12,9 +12,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app.api import http_protocol
 from app.domain.workspace import MAX_SAVE_BYTES
+from app.runtime.attachment import Attachment
 from app.runtime.local import LocalRuntime
 from tests.api.conftest import Person, Service
+from tests.api.test_wire_limits import MIB, connected, rest
 
 MANIFEST = '{"start": "exec python3 -m http.server $PORT", "port": 8000, "health": "/"}'
 
@@ -132,6 +135,30 @@ async def test_a_large_file_is_only_downloaded(built: Built) -> None:
     await box.close()
     assert (await built.get("files/content/", path="large")).status_code == 413
     assert len((await built.get("files/content/", path="large", download=1)).content) == 3_000_000
+
+
+async def test_a_download_that_is_not_read_lets_its_box_go(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "UNREAD_S", 0.2)
+    box = await built.service.resources.runtime.attach(UUID(built.job_id))
+    await box.run("truncate -s 200M large", timeout_s=10)
+    await box.close()
+    let_go = asyncio.Event()
+    close = Attachment.close
+
+    async def told(attachment: Attachment) -> None:
+        let_go.set()
+        await close(attachment)
+
+    monkeypatch.setattr(Attachment, "close", told)
+    async with connected(built.service) as (reader, writer):
+        writer.write(
+            f"GET /api/jobs/{built.job_id}/files/content/?path=large&download=1 HTTP/1.1\r\n"
+            f"Host: localhost\r\nAuthorization: Bearer {built.owner.session['access']}\r\n\r\n".encode()
+        )
+        await let_go.wait()
+        assert len(await rest(reader)) < 200 * MIB
 
 
 async def test_save(built: Built) -> None:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.errors import Forbidden, Invalid
 
 ROOT = "/app"
-MANIFEST = f"{ROOT}/boardroom.json"
+MANIFEST_NAME = "boardroom.json"
+MANIFEST = f"{ROOT}/{MANIFEST_NAME}"
 MAX_READ_BYTES = 2 * 1024 * 1024
 MAX_SAVE_BYTES = 524_288
 MAX_NAME_BYTES = 255

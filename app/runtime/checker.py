@@ -11,14 +11,13 @@ from pydantic import ValidationError
 
 from app.domain.ticket import AnyCheck, CommandCheck, FileCheck, HttpCheck, PageCheck
 from app.domain.values import clean
-from app.domain.workspace import Manifest
+from app.domain.workspace import MANIFEST_NAME, Manifest
 from app.runtime import answers
 from app.runtime.channel import Channel
 from app.runtime.guest import page
 from app.runtime.leave import Leave
 from app.runtime.workspace import CheckResult
 
-MANIFEST = "boardroom.json"
 MAX_MANIFEST_BYTES = 64 * 1024
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 2 * 1024 * 1024
@@ -178,17 +177,17 @@ async def _manifest(channel: Channel, commit: str) -> tuple[Manifest | None, str
         answers.Shown,
         "show",
         commit=commit,
-        path=MANIFEST,
+        path=MANIFEST_NAME,
         limit=MAX_MANIFEST_BYTES,
         bytes_limit=MAX_MANIFEST_BYTES,
     )
     if not shown.found:
-        return None, f"There is no {MANIFEST} that says how to start the app."
+        return None, f"There is no {MANIFEST_NAME} that says how to start the app."
     try:
         return Manifest.model_validate_json(data), ""
     except ValidationError as error:
         problems: list[Any] = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return None, f"{MANIFEST} is not valid: {'; '.join(problems)}"
+        return None, f"{MANIFEST_NAME} is not valid: {'; '.join(problems)}"
 
 
 def _tail(text: str) -> str:

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 from app.domain.errors import Refusal
-from app.domain.workspace import ROOT, Manifest
+from app.domain.workspace import MANIFEST, Manifest
 from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Stream, Workspace
 
-MANIFEST = f"{ROOT}/boardroom.json"
 READ_BYTES = 64 * 1024
 
 Dial = Callable[[], Awaitable[Stream]]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.domain.errors import Refusal
 from app.domain.values import clip
-from app.domain.workspace import LIST_LIMIT, NOT_ENTERED, Manifest, resolve_path
+from app.domain.workspace import LIST_LIMIT, MANIFEST, MANIFEST_NAME, NOT_ENTERED, Manifest, resolve_path
 from app.runtime.workspace import AppStatus, Node, Workspace
 from workers.agents.tools import (
     TOOLS,
@@ -30,7 +30,6 @@ from workers.agents.tools import (
 from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
 
-MANIFEST = "boardroom.json"
 ENDLESS = "ended by its time limit"
 """How the result of a command begins that did not end by itself."""
 
@@ -159,10 +158,10 @@ async def _search(workspace: Workspace, tool: Search) -> str:
 
 async def _start_app(workspace: Workspace, _: StartApp) -> str:
     try:
-        manifest = Manifest.model_validate_json((await workspace.read(resolve_path(MANIFEST))).content)
+        manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"error: {MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"error: {MANIFEST_NAME}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     await workspace.stop_app()  # it may still run the code of before
     return _told(await workspace.start_app(manifest))
 

@@ -16,7 +16,7 @@ from app.domain.errors import Refusal
 from app.domain.job import FailureCode, Verification
 from app.domain.stages import RunState, Stage
 from app.domain.ticket import TicketStatus, TicketType
-from app.domain.workspace import Manifest, resolve_path
+from app.domain.workspace import MANIFEST, Manifest
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows
 from app.store.rows import Seen
@@ -37,7 +37,6 @@ from workers.pipeline.evidence import (
 from workers.pipeline.fixing import opened_before
 from workers.pipeline.kept_tests import judged_on
 from workers.pipeline.outcome import Outcome, StageFailed
-from workers.pipeline.toolbox import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ async def _reopen(context: Context, failed: list[Finding]) -> None:
 
 async def _start_app(context: Context, workspace: Workspace) -> None:
     try:
-        manifest = Manifest.model_validate_json((await workspace.read(resolve_path(MANIFEST))).content)
+        manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
     except (Refusal, ValidationError) as error:
         raise StageFailed(
             FailureCode.CHECKS_FAILED,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.ticket import CommandCheck
-from app.domain.workspace import MANIFEST, ROOT, Manifest
+from app.domain.workspace import MANIFEST_NAME, Manifest
 
 FOLDER = Path(__file__).parent
 HOUSE_STYLE = "python-stdlib"
@@ -77,7 +77,7 @@ def _read(folder: Path) -> Profile:
     if told["ignore"]:
         scaffold[".gitignore"] = "".join(f"{line}\n" for line in told["ignore"]).encode()
     # The manifest is last: where it is, the rest is too.
-    scaffold[MANIFEST.removeprefix(f"{ROOT}/")] = f"{manifest.model_dump_json(indent=2)}\n".encode()
+    scaffold[MANIFEST_NAME] = f"{manifest.model_dump_json(indent=2)}\n".encode()
     return Profile(name=folder.name, manifest=manifest, scaffold=scaffold, **told)
 
 

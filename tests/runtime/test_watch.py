@@ -8,6 +8,8 @@ import pytest
 
 from app.runtime.guest.process import descendants
 from app.runtime.guest.watch import Quota, Watch
+from app.runtime.workspace import Workspace
+from tests.runtime.conftest import output_of
 
 
 class Command:
@@ -45,3 +47,13 @@ def test_parents_come_before_their_children_even_in_a_circle() -> None:
     assert descendants(1, {8: 17, 17: 1, 3: 8, 40: 2}) == [17, 8, 3]
     assert descendants(1, {8: 17, 17: 8, 1: 8}) == []
     assert descendants(8, {8: 17, 17: 8}) == [17]
+
+
+async def test_nothing_is_hidden_from_the_limit_of_the_disk(workspace: Workspace) -> None:
+    """In a folder that is closed, or deeper than a path may be long."""
+    close = "mkdir closed && echo > closed/file && chmod 0 closed"
+    dig = "for i in $(seq 30); do mkdir {0} && cd -P {0} || exit; done".format("x" * 200)
+    for hide in (close, dig):
+        done = await workspace.run(f"{hide}; exec sleep 60", timeout_s=60)
+        assert "[ended: the disk limit" in done.output, hide
+        await output_of(workspace, "chmod -R u+rwx [cx]*; rm -r [cx]*")

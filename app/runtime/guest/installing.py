@@ -67,7 +67,7 @@ def gate_of(stream: Stream, args: Json) -> Gate:
 class _Kept(Record):
     path: str
     digest: str
-    size: int
+    size: float
 
 
 class Installations:

@@ -6,6 +6,8 @@ and ends the largest command when that is too much.
 
 import asyncio
 import contextlib
+import errno
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -54,23 +56,27 @@ def memory_kills() -> int:
     return 0
 
 
-async def folder_bytes(root: str) -> int:
-    """What the files below `root` occupy, counted in slices; hard links count each time."""
+async def folder_bytes(root: str) -> float:
+    """What the files below `root` occupy, counted in slices; hard links count each time. Without end where
+    something is hidden: deeper than a path may be long, or in a folder that its owner has closed."""
     total = looked = 0
     waiting = [root]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
-                    with contextlib.suppress(OSError):
+                    try:
                         total += entry.stat(follow_symlinks=False).st_blocks * 512
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
+                    except FileNotFoundError:
+                        pass
                     looked += 1
                     if looked % SLICE == 0:
                         await asyncio.sleep(0)
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.EACCES):
+                return math.inf
     return total
 
 

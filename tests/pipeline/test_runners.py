@@ -79,9 +79,11 @@ async def test_code_that_ends_its_tests_proves_nothing(house: House) -> None:
 
     page = story("T2", "/", "hello", "R1", []).model_dump(mode="json")
     check = {"id": "c1", "criterion": 0, "kind": "command", "run": UNITTEST.replace("_a", "_front")}
-    backlog = Backlog.model_validate(
-        {"tickets": [{**page, "parent": "", "requirements": ["R1", "R2"], "checks": [check]}]}
-    )
+    both = {
+        "requirements": ["R1", "R2"],
+        "acceptance_criteria": ["The front page says hello.", "So does a test."],
+    }
+    backlog = Backlog.model_validate({"tickets": [{**page, **both, "parent": "", "checks": [check]}]})
     script = company(intake=lambda _: DONE, ticketing=lambda _: backlog, building=building)
     async with house.worker(ScriptedModel(script)):
         job_id = await house.create()

@@ -3,6 +3,7 @@
 None of these needs a worker to be alive: they change rows, and a worker that was at it finds out.
 """
 
+from contextlib import suppress
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -10,11 +11,11 @@ from uuid_utils.compat import uuid7
 from app.actions import changes
 from app.actions.chat import count_client_message, wake_run
 from app.actions.idempotency import answered, begin
-from app.domain.errors import Conflict
+from app.domain.errors import Conflict, Unavailable
 from app.domain.job import FINISHED, FailureCode, Status
 from app.domain.stages import RunState, Stage
 from app.resources import Resources
-from app.store import rows, runs
+from app.store import rows, runs, spending
 from app.store.idempotency import Once
 from app.store.tables import Job, Run
 from app.unit import Unit
@@ -100,7 +101,12 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
             run.state, run.lease_until = RunState.CANCELLED, None
         changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
-        return await unit.answer()
+        answer = await unit.answer()
+    # Should this fail, the job's next request does it.
+    with suppress(Unavailable):
+        async with resources.statement() as connection:
+            await spending.charge_lost(connection, job_id)
+    return answer
 
 
 async def retry_job(resources: Resources, user_id: UUID, job_id: UUID, once: Once | None = None) -> bytes:

@@ -133,7 +133,7 @@ async def reserve(
             return Refused("lease")
         if not held["open"]:
             break
-        await _charge_lost(connection, purpose.job_id)
+        await charge_lost(connection, purpose.job_id)
     if held["attempt"] is not None:
         return int(held["attempt"])
     if not held["priced"]:
@@ -273,8 +273,9 @@ _SETTLE = Statement(
 )
 
 
-async def _charge_lost(connection: Connection, job_id: UUID) -> None:
-    """A run makes one request at a time: whatever is open now has lost its worker."""
+async def charge_lost(connection: Connection, job_id: UUID) -> None:
+    """Charge in full what is open, when nobody will say any more what it cost. A run makes one request at a
+    time: what is open before the next one, or when the run is cancelled, has lost its worker."""
     for attempt in await connection.rows(_LEFT_OPEN, {"job": job_id, "outcome": OPEN}):
         await settle(connection, attempt["id"], LOST, None)
 

@@ -199,6 +199,28 @@ async def test_an_answer_lost_with_its_worker_is_charged_and_asked_for_once_more
     assert len(made) == len(server.asked)
 
 
+async def test_what_a_cancelled_request_may_cost_is_charged_at_once(house: House, server: Server) -> None:
+    asked = asyncio.Event()
+
+    async def silent(exchange: Exchange) -> None:
+        asked.set()
+        await wire.never_answers(exchange)
+
+    models = lineup(server, [plays(company(intake=lambda _: DONE), {"analysis": silent})])
+    async with house.worker(models):
+        job_id = await make(house)
+        await asked.wait()
+        await runs.cancel_job(house.resources, house.user_id, job_id)
+        job = await house.job(job_id)
+        assert job.committed_tokens == job.input_tokens + job.output_tokens, "nothing is reserved any more"
+        async with asyncio.timeout(5):
+            while not server.asked[-1].left:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    made = await house.attempts(job_id)
+    assert [attempt.outcome for attempt in made] == ["answered", "lost"]
+    assert (await house.job(job_id)).committed_tokens == job.committed_tokens
+
+
 async def test_without_a_bill_the_reservation_is_charged(house: House, server: Server) -> None:
     reply = wire.says(DONE.model_dump_json(), tokens=None)
     good = plays(company(), {"intake": reply, "analysis": wire.refuses(400)})

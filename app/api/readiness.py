@@ -21,22 +21,27 @@ class PartState:
 
 @dataclass
 class Remembered:
-    """A probe that is too dear to be made often: its outcome holds for `for_s`."""
+    """A probe that is too dear to be made often: its outcome holds for `for_s`. It goes on when whoever asked
+    has lost patience, so that one that takes its time is known the next time."""
 
     probe: Probe
     for_s: float
     _asked: float = -1e9
     _state: PartState = field(default=PartState(False, ""))
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asking: asyncio.Task[None] | None = None
 
     async def __call__(self) -> str:
-        async with self._lock:
-            if time.monotonic() - self._asked > self.for_s:
-                self._state = await _state(self.probe, patience_s=30)
-                self._asked = time.monotonic()
+        if self._asking is None and time.monotonic() - self._asked > self.for_s:
+            self._asking = asyncio.create_task(self._ask())
+        if self._asking is not None:
+            await asyncio.shield(self._asking)
         if not self._state.ok:
             raise Unavailable(self._state.detail)
         return self._state.detail
+
+    async def _ask(self) -> None:
+        self._state = await _state(self.probe, patience_s=30)
+        self._asked, self._asking = time.monotonic(), None
 
 
 async def examine(probes: Mapping[str, Probe]) -> dict[str, PartState]:

@@ -4,6 +4,7 @@ What it needs from other rooms (migrations, boxes) comes as functions, so that t
 """
 
 import http.client
+import json
 import os
 import socket
 import time
@@ -24,6 +25,9 @@ from app.settings import Settings
 
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 TICK_S = 0.2
+SLOW_S = 20.0
+"""Longer than a start takes: what is still missing is said then."""
+ANSWER_S = 5.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what they mean to a client here
 
 
@@ -114,29 +118,34 @@ def _children(settings: Settings, listener: socket.socket) -> list[Child]:
 
 
 def _watch(children: Children, stack: Stack, url: str, began: float, say: Callable[[str], None]) -> None:
-    ready = False
+    ready = told = False
     while True:
         for line in children.tend():
             say(line)
         for name in stack.revive():
             say(f"{name} had died and runs again.")
-        if not ready and is_healthy(url):
-            ready = True
-            say(f"Ready after {time.monotonic() - began:.1f} s.")
+        if not ready and (missing := what_is_missing(url)) is not None:
+            took = time.monotonic() - began
+            if ready := not missing:
+                say(f"Ready after {took:.1f} s.")
+            elif took > SLOW_S and not told:
+                told = True
+                say(f"Not ready yet: {missing}")
         time.sleep(TICK_S)
 
 
-def is_healthy(url: str) -> bool:
-    """Whether the API at this address answers its health check within a second."""
+def what_is_missing(url: str) -> str | None:
+    """Which parts the API at this address misses (a worker is one), and why; None when it does not answer."""
     host, port = url.removeprefix("http://").rsplit(":", 1)
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=1)
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ANSWER_S)
     try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request("GET", "/readyz")
+        checks = json.loads(connection.getresponse().read())["checks"]
+    except (OSError, http.client.HTTPException, ValueError, LookupError):
+        return None
     finally:
         connection.close()
+    return "; ".join(f"{part}: {check['detail']}" for part, check in checks.items() if not check["ok"])
 
 
 def _url(host: str, port: int) -> str:

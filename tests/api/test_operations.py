@@ -1,5 +1,6 @@
 """Health, readiness with parts away, figures, and the documentation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.api import readiness
 from app.api.errors import CODES
 from app.auth.tokens import Tokens
 from app.main import create_app
@@ -161,3 +163,20 @@ async def test_reads_never_write(service: Service) -> None:
     async with service.application.state.house.reads() as connection:
         with pytest.raises(DBAPIError, match="read-only"):
             await connection.execute(text("delete from users"))
+
+
+async def test_a_probe_that_takes_its_time_is_known_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "PATIENCE_S", 0.01)
+    asked, answers = [], asyncio.Event()
+
+    async def slow() -> str:
+        asked.append("")
+        await answers.wait()
+        return "well"
+
+    probe = readiness.Remembered(slow, for_s=60)
+    for _ in range(2):
+        assert (await readiness.examine({"box": probe}))["box"].detail == "does not answer in time"
+    answers.set()
+    assert await probe() == "well"
+    assert len(asked) == 1

@@ -60,6 +60,20 @@ def test_a_word_within_an_answer_does_not_end_it(words: str) -> None:
     assert not (replied(IDEA, (replied(IDEA)).reply, words)).done
 
 
+@pytest.mark.parametrize(
+    ("idea", "title"),
+    [
+        ("Eine Leseliste für unseren Buchclub", "Eine Leseliste für unseren Buchclub"),
+        ("読書会のための読書リスト", "読書会のための読書リスト"),
+        ("قائمة قراءة لنادي الكتاب", "قائمة قراءة لنادي الكتاب"),
+    ],
+)
+def test_an_idea_in_another_language_gives_its_title_and_is_told_the_limit(idea: str, title: str) -> None:
+    first = replied(idea).reply
+    assert "plain English only" in first
+    assert f"“{title}”" in replied(idea, first, "go").reply
+
+
 def test_an_idea_that_names_no_things_is_asked_for_them() -> None:
     reply = replied("hello")
     assert not reply.done

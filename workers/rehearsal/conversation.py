@@ -63,6 +63,9 @@ _VAGUE = re.compile(
 )
 
 
+LIMITED = "I go by a script that knows plain English only; what I do not understand becomes the title."
+
+
 @dataclass(frozen=True)
 class Talk:
     """The conversation, understood: the idea, and the client's answer to each topic that was asked."""
@@ -140,7 +143,7 @@ def _echo(talk: Talk) -> str:
         return (
             f"{plan.title}, what a good thing to build! {plan.icon}"
             if plan.one != "entry"
-            else "Hello, good to have you here!"
+            else f"Hello, good to have you here! {LIMITED}"
         )
     said = talk.answers.get(talk.asked[-1], "")
     if not said or _VAGUE.search(said):

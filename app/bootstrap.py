@@ -152,7 +152,7 @@ def _database(settings: Settings) -> AsyncEngine:
 
 def make_hub(settings: Settings, resources: Resources) -> Hub:
     """The hub of a web process; it does nothing until it is run."""
-    return Hub(StoredLog(resources.engine), RedisHints(settings.redis_url), settings.sweep_s)
+    return Hub(StoredLog(resources.statements), RedisHints(settings.redis_url), settings.sweep_s)
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ from app.domain.preview_origin import PreviewOrigin
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import Settings
-from app.store.database import Reads
+from app.store.statements import open_statements
 
 GRACE_S = 8
 """How long requests under way may still take when we are asked to stop."""
@@ -108,8 +108,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as later:
         resources = await later.enter_async_context(open_resources(settings))
         probes = await later.enter_async_context(open_probes(settings, resources))
-        reads = Reads(settings.database_url)
-        later.push_async_callback(reads.close)
+        reads = await later.enter_async_context(open_statements(settings.database_url, read_only=True))
         hub = make_hub(settings, resources)
         app.state.house = House(
             resources=resources,
@@ -128,6 +127,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
         await later.enter_async_context(app.state.previews.open())
         app.state.sockets = SocketDoor(
             resources,
+            reads,
             tokens,
             hub,
             token_query=settings.ws_token_query,

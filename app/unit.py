@@ -25,6 +25,7 @@ from app.queue import Bell
 from app.store import events, jobs
 from app.store.database import absence_is_unavailable
 from app.store.events import Entry
+from app.store.statements import within
 from app.store.tables import Job, Message, Run
 
 TICK = timedelta(milliseconds=1)
@@ -124,7 +125,7 @@ class Unit:
         """The job as a client reads it when this unit commits: nobody can have changed it in between."""
         job = self._held()
         await self.write()
-        body = await jobs.job(await self.session.connection(), job.user_id, job.id)
+        body = await jobs.job(await within(self.session), job.user_id, job.id)
         assert body is not None, "the row is locked"
         return body
 

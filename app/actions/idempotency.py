@@ -6,8 +6,8 @@ Its key and its answer are written by the unit that makes its change: neither is
 from app.domain.errors import Conflict, Invalid
 from app.resources import Resources
 from app.store import idempotency
-from app.store.database import Reads
 from app.store.idempotency import FirstAnswer, Once
+from app.store.statements import Statements
 from app.unit import Unit
 
 
@@ -15,9 +15,9 @@ class StillRunning(Conflict):
     """The first request is being answered; this is no answer to keep."""
 
 
-async def first_answer(reads: Reads, once: Once) -> FirstAnswer | None:
+async def first_answer(reads: Statements, once: Once) -> FirstAnswer | None:
     """What the first of these requests was answered, if there was one. Invalid `idempotency_mismatch`."""
-    async with reads() as connection:
+    async with reads.connection() as connection:
         first = await idempotency.find(connection, once)
     if first is not None and first.body_digest != once.body_digest:
         raise Invalid("This Idempotency-Key was used with another body.", code="idempotency_mismatch")

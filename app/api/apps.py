@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_cla
 @router.get("/", response_model=list[App], responses=refusals("invalid"))
 async def list_apps(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
     """All my apps, newest first."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return list_answer(request, await apps.all_apps(connection, caller.user_id, page), page)
 
 
@@ -42,7 +42,7 @@ async def list_apps(request: Request, here: Here, caller: Caller, page: PageAske
 async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
     """The app of a job; once `prdReady` was seen it is there. While it runs and answers, `spec.frontend_url`
     says where it can be seen (as `preview_url` of `containers/status`)."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await apps.app_of(connection, caller.user_id, job_id)
         if found is None and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
@@ -52,7 +52,7 @@ async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId
 @router.get("/{id}/", response_model=App, responses=refusals("not_found"))
 async def one_app(request: Request, here: Here, caller: Caller, app_id: ItemId) -> Response:
     """One app, with `spec.frontend_url` while it runs and answers."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await apps.app(connection, caller.user_id, app_id)
     if found is None:
         raise NotFound(NOT_FOUND)

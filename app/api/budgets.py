@@ -87,7 +87,7 @@ class Budget(BaseModel):
 @router.get("/usage/", response_model=UsageDetail, responses=refusals("not_found"))
 async def job_usage(here: Here, caller: Caller, job_id: JobId) -> Response:
     """What the job has used so far, live, by role and by ticket."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))
 
 
@@ -95,5 +95,5 @@ async def job_usage(here: Here, caller: Caller, job_id: JobId) -> Response:
 async def set_budget(here: Here, caller: Caller, job_id: JobId, body: Budget) -> Response:
     """Give the job limits of its own. One that failed with `budget` goes on with `retry/`."""
     await actions.set_budget(here.resources, caller.user_id, job_id, body.token_budget, body.cost_budget_usd)
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))

@@ -61,7 +61,7 @@ async def create_job(here: Here, caller: Caller, body: NewJob, once: OnceAsked) 
 @router.get("/", response_model=list[Job], responses=refusals("invalid"))
 async def list_jobs(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
     """All my jobs, newest first."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return list_answer(request, await jobs.all_jobs(connection, caller.user_id, page), page)
 
 
@@ -76,7 +76,7 @@ async def purge_jobs(here: Here, caller: Caller) -> Response:
 @router.get("/{job_id}/", response_model=JobDetail, responses=refusals("not_found"))
 async def job_detail(here: Here, caller: Caller, job_id: JobId) -> Response:
     """A job with its steps and messages, one snapshot: connect the socket with `?since=<last_seq>`."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await jobs.detail(connection, caller.user_id, job_id))
 
 
@@ -87,7 +87,7 @@ async def edit_job(here: Here, caller: Caller, job_id: JobId, body: Rewording) -
     """Reword the idea while `collecting`; `prompt` is mirrored, the chat stays as it was."""
     if body.initial_prompt is not None:
         await actions.edit_prompt(here.resources, caller.user_id, job_id, body.initial_prompt)
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await jobs.job(connection, caller.user_id, job_id))
 
 
@@ -125,7 +125,7 @@ async def job_events(
     limit: Annotated[int, Query(description="At most so many, 1–1000 (clamped).")] = MAX_PAGE,
 ) -> Response:
     """The job's log, as a socket was told it."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await jobs.event_page(
             connection, caller.user_id, job_id, min(since, BIGGEST), clamp(limit, 1, MAX_PAGE)
         )
@@ -143,7 +143,7 @@ async def job_evidence(
     request: Request, here: Here, caller: Caller, job_id: JobId, page: PageAsked
 ) -> Response:
     """Every check the service ran, on the commit it names; nothing that an agent merely said."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await tickets.evidence(connection, caller.user_id, job_id, page)
         if found.is_empty and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)

@@ -54,7 +54,7 @@ async def list_messages(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The messages of one job or of all my jobs, oldest first."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await messages.all_messages(connection, caller.user_id, job_id, page)
         if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
@@ -64,7 +64,7 @@ async def list_messages(
 @router.get("/{id}/", response_model=Message, responses=refusals("not_found"))
 async def one_message(here: Here, caller: Caller, message_id: ItemId) -> Response:
     """One message."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id))
 
 
@@ -87,7 +87,7 @@ async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
         body.content,
         body.metadata,
     )
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await messages.message(connection, caller.user_id, message_id), 201)
 
 

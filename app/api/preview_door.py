@@ -29,8 +29,8 @@ from app.api.preview_socket import pass_socket
 from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
 from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
-from app.store.database import Reads
 from app.store.previews import Seen, find, still_valid
+from app.store.statements import Statements
 
 MAX_OPEN = 64
 """Requests and sockets under way per preview and process."""
@@ -65,7 +65,7 @@ class PreviewGate:
 class PreviewDoor:
     """Leads to the apps in boxes; open while the process serves."""
 
-    def __init__(self, origin: PreviewOrigin, reads: Reads, runtime: Runtime) -> None:
+    def __init__(self, origin: PreviewOrigin, reads: Statements, runtime: Runtime) -> None:
         self._origin = origin
         self._reads = reads
         self._boxes = PreviewBoxes(runtime)
@@ -103,7 +103,7 @@ class PreviewDoor:
             return pages.void()
         digest = digest_of(token)
         try:
-            async with self._reads() as connection:
+            async with self._reads.connection() as connection:
                 seen = await find(connection, digest)
         except Unavailable:
             return pages.unavailable()
@@ -175,7 +175,7 @@ class PreviewDoor:
             if not digests:
                 continue
             try:
-                async with self._reads() as connection:
+                async with self._reads.connection() as connection:
                     void = digests - await still_valid(connection, digests)
             except Unavailable:
                 continue  # nobody can log out either

@@ -27,6 +27,7 @@ from app.events.hub import Hub
 from app.logs import log_request
 from app.resources import Resources
 from app.store import jobs
+from app.store.statements import Statements
 from app.store.users import SignedIn, live_sessions, signed_in
 
 MAX_SOCKETS = 5000
@@ -53,6 +54,7 @@ class SocketDoor:
     def __init__(
         self,
         resources: Resources,
+        reads: Statements,
         tokens: Tokens,
         hub: Hub,
         *,
@@ -61,6 +63,7 @@ class SocketDoor:
     ) -> None:
         """`token_query` is ALLOW_WS_TOKEN_QUERY, `origins` the listed CORS_ORIGINS."""
         self._resources = resources
+        self._reads = reads
         self._tokens = tokens
         self._hub = hub
         self._token_query = token_query
@@ -117,18 +120,18 @@ class SocketDoor:
             token_query=self._token_query,
             origins=self._origins,
         )
-        async with self._resources.read() as connection:
+        async with self._reads.connection() as connection:
             visitor = await signed_in(connection, user_id, session_id)
         if visitor is None:
             raise Unauthorized("This session is over: log in again.", code="session_over")
         return visitor
 
     async def _owns(self, visitor: SignedIn, job_id: UUID) -> bool:
-        async with self._resources.read() as connection:
+        async with self._reads.connection() as connection:
             return await jobs.exists(connection, visitor.user_id, job_id)
 
     async def _in_session(self, visitor: SignedIn) -> bool:
-        async with self._resources.read() as connection:
+        async with self._reads.connection() as connection:
             return bool(await live_sessions(connection, [visitor.session_id]))
 
     @contextmanager
@@ -154,7 +157,7 @@ class SocketDoor:
             if not sessions:
                 continue
             try:
-                async with self._resources.read() as connection:
+                async with self._reads.connection() as connection:
                     over = sessions - await live_sessions(connection, sessions)
             except Unavailable:
                 continue  # nobody can log out either

@@ -44,7 +44,7 @@ async def list_tickets(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The tickets of one job, or of all my jobs, in execution order."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await tickets.all_tickets(connection, caller.user_id, job_id, page)
         if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
@@ -54,7 +54,7 @@ async def list_tickets(
 @router.get("/{id}/", response_model=Ticket, responses=refusals("not_found"))
 async def one_ticket(here: Here, caller: Caller, ticket_id: ItemId) -> Response:
     """One ticket."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))
 
 
@@ -71,7 +71,7 @@ async def add_ticket(here: Here, caller: Caller, body: NewTicket) -> Response:
     if job_id is None:
         raise NotFound(NOT_FOUND)
     ticket_id = await actions.add_ticket(here.resources, caller.user_id, job_id, body)
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id), 201)
 
 
@@ -82,7 +82,7 @@ async def edit_ticket(here: Here, caller: Caller, ticket_id: ItemId, body: Ticke
     """Change a ticket, while no run is active. Checks stay with the criteria that stay; a `done` ticket that
     asks for something else is `todo` again. Its status is for the checks to say, and cannot be set."""
     await actions.edit_ticket(here.resources, caller.user_id, ticket_id, body)
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))
 
 

@@ -124,7 +124,7 @@ async def job_trace(
 ) -> Response:
     """What each requirement came to: its tickets, their commits, their checks and the last results, over all
     runs of the job. `[]` until there are requirements."""
-    async with here.reads() as connection:
+    async with here.reads.connection() as connection:
         found = await traces.traced(connection, caller.user_id, job_id)
     if found is None:
         raise NotFound(NOT_FOUND)

@@ -9,13 +9,14 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal_column, tuple_
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, literal_column, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.domain.errors import FieldError, Invalid
+from app.store.statements import Connection, Statement
 
+_UTC: ColumnElement[str] = literal_column("'UTC'")
 _STAMP: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
 
 
@@ -50,7 +51,7 @@ def made_of(**fields: Any) -> ColumnElement[Any]:
 
 def stamp(column: Any) -> ColumnElement[str]:
     """`2026-11-23T04:15:00.123456Z`, as `domain.values.stamp` has it; null stays null."""
-    return func.to_char(func.timezone("UTC", column), _STAMP)
+    return func.to_char(func.timezone(_UTC, column), _STAMP)
 
 
 def array_of(body: ColumnElement[Any], order: Sequence[Any]) -> ColumnElement[Any]:
@@ -62,11 +63,10 @@ def as_text(body: ColumnElement[Any]) -> ColumnElement[str]:
     return cast(body, Text)
 
 
-async def one(connection: AsyncConnection, query: Select[str], **values: UUID) -> bytes | None:
-    """The one answer of `query`, or None. `values` are its bound parameters: a query that is made once is
-    hashed once."""
-    text = (await connection.execute(query, values)).scalar_one_or_none()
-    return None if text is None else text.encode()
+async def one(connection: Connection, query: Statement, **values: Any) -> bytes | None:
+    """The one answer of `query`, or None. `values` are its bound parameters."""
+    row = await connection.row(query, values)
+    return None if row is None else row[0].encode()
 
 
 class Listing:
@@ -80,15 +80,17 @@ class Listing:
         newest_first: bool = False,
     ) -> None:
         """`query` has the id and the JSON object of each row, and names the owner in its conditions, whose
-        values are bound parameters: so the whole list is one statement that is made and hashed once."""
+        values are bound parameters."""
         ident, body = query.selected_columns
         ordered = [column.desc() if newest_first else column.asc() for column in order]
-        self._whole = query.with_only_columns(as_text(array_of(body, ordered)), maintain_column_froms=True)
+        whole = query.with_only_columns(as_text(array_of(body, ordered)), maintain_column_froms=True)
+        place = query.with_only_columns(*order).where(ident == bindparam("cursor"))
+        self._whole, self._place = Statement(whole), Statement(place)
         self._rows: Select[UUID, str] = query.with_only_columns(ident, as_text(body))
         self._order = order
         self._newest_first = newest_first
 
-    async def read(self, connection: AsyncConnection, page: Page, **values: UUID) -> Listed:
+    async def read(self, connection: Connection, page: Page, **values: UUID) -> Listed:
         """`values` are those of the bound parameters. Invalid when `before` or `after` names nothing in the
         list."""
         if page == Page():
@@ -97,7 +99,7 @@ class Listing:
             return Listed(body)
         return await self._page(connection, page, values)
 
-    async def _page(self, connection: AsyncConnection, page: Page, values: Mapping[str, UUID]) -> Listed:
+    async def _page(self, connection: Connection, page: Page, values: Mapping[str, UUID]) -> Listed:
         query = self._rows
         here = tuple_(*self._order)
         for name, cursor in (("before", page.before), ("after", page.after)):
@@ -110,7 +112,7 @@ class Listing:
         query = query.order_by(*(column.desc() if falling else column.asc() for column in self._order))
         if page.limit is not None:
             query = query.limit(page.limit + 1)
-        rows = list(await connection.execute(query, values))
+        rows = await connection.rows(Statement(query), values)
         edge = None
         if page.limit is not None and len(rows) > page.limit:
             rows = rows[: page.limit]
@@ -120,13 +122,11 @@ class Listing:
         return Listed(f"[{','.join(row[1] for row in rows)}]".encode(), edge)
 
     async def _position(
-        self, connection: AsyncConnection, name: str, cursor: UUID, values: Mapping[str, UUID]
-    ) -> Row[Any]:
+        self, connection: Connection, name: str, cursor: UUID, values: Mapping[str, UUID]
+    ) -> Sequence[Any]:
         """Where in the list an id stands; Invalid when it is not there."""
-        ident = self._rows.selected_columns[0]
-        query = self._rows.with_only_columns(*self._order).where(ident == cursor)
-        found = (await connection.execute(query, values)).first()
+        found = await connection.row(self._place, {**values, "cursor": cursor})
         if found is None:
             message = "names nothing in this list"
             raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])
-        return found
+        return tuple(found)

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
+from app.store.statements import Connection, Statement
 from app.store.tables import App, Job
 
 _APP = made_of(
@@ -18,8 +18,8 @@ _APP = made_of(
     updated_at=stamp(App.updated_at),
 )
 _OWNED = select(as_text(_APP)).join(Job, Job.id == App.job_id).where(Job.user_id == bindparam("owner"))
-_ALONE = _OWNED.where(App.id == bindparam("app_id"))
-_OF_JOB = _OWNED.where(App.job_id == bindparam("job_id"))
+_ALONE = Statement(_OWNED.where(App.id == bindparam("app_id")))
+_OF_JOB = Statement(_OWNED.where(App.job_id == bindparam("job_id")))
 _ALL = Listing(
     select(App.id, _APP).join(Job, Job.id == App.job_id).where(Job.user_id == bindparam("owner")),
     [App.id],
@@ -27,16 +27,16 @@ _ALL = Listing(
 )
 
 
-async def app(connection: AsyncConnection, owner: UUID, app_id: UUID) -> bytes | None:
+async def app(connection: Connection, owner: UUID, app_id: UUID) -> bytes | None:
     """An `App`."""
     return await one(connection, _ALONE, app_id=app_id, owner=owner)
 
 
-async def app_of(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+async def app_of(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
     """The `App` of a job, None while there is none."""
     return await one(connection, _OF_JOB, job_id=job_id, owner=owner)
 
 
-async def all_apps(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
+async def all_apps(connection: Connection, owner: UUID, page: Page) -> Listed:
     """`[App]`, newest first."""
     return await _ALL.read(connection, page, owner=owner)

@@ -173,30 +173,3 @@ async def glance(each: AsyncEngine) -> AsyncIterator[AsyncSession]:
         AsyncSession(each, expire_on_commit=False, autoflush=False) as session,
     ):
         yield session
-
-
-class Reads:
-    """Connections for answers of one statement each: no BEGIN and no ROLLBACK around them, which cost more
-    than most answers do, and read-only by PostgreSQL's own word all the same."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = create_async_engine(
-            async_url(url),
-            isolation_level="AUTOCOMMIT",
-            **_pool(READ_CONNECTIONS),
-            connect_args={
-                "timeout": 3,
-                "command_timeout": STATEMENT_S,
-                "server_settings": {"timezone": "UTC", "default_transaction_read_only": "on"},
-            },
-        )
-        _replace_dead_connections(self._engine)
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[AsyncConnection]:
-        """Each statement sees a snapshot of its own. DatabaseUnavailable."""
-        async with absence_is_unavailable(), self._engine.connect() as connection:
-            yield connection
-
-    async def close(self) -> None:
-        await self._engine.dispose()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.store.statements import Connection, Statement, within
 from app.store.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
@@ -48,20 +49,25 @@ async def take(session: AsyncSession, once: Once) -> bool:
     when there is an answer."""
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(once.lock))):
         return False
-    return await find(await session.connection(), once) is None
+    return await find(await within(session), once) is None
 
 
-async def find(connection: AsyncConnection, once: Once) -> FirstAnswer | None:
-    """What the first of these requests was answered; one that is older than KEPT is none."""
-    query = select(IdempotencyKey.body_digest, IdempotencyKey.status, IdempotencyKey.answer).where(
-        IdempotencyKey.user_id == once.user_id,
-        IdempotencyKey.method == once.method,
-        IdempotencyKey.path == once.path,
-        IdempotencyKey.key == once.key,
+_FIND = Statement(
+    select(IdempotencyKey.body_digest, IdempotencyKey.status, IdempotencyKey.answer).where(
+        IdempotencyKey.user_id == bindparam("user_id"),
+        IdempotencyKey.method == bindparam("method"),
+        IdempotencyKey.path == bindparam("path"),
+        IdempotencyKey.key == bindparam("key"),
         IdempotencyKey.created_at > func.clock_timestamp() - KEPT,
     )
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else FirstAnswer(row.body_digest, row.status, row.answer)
+)
+
+
+async def find(connection: Connection, once: Once) -> FirstAnswer | None:
+    """What the first of these requests was answered; one that is older than KEPT is none."""
+    asked = {"user_id": once.user_id, "method": once.method, "path": once.path, "key": once.key}
+    row = await connection.row(_FIND, asked)
+    return None if row is None else FirstAnswer(*row)
 
 
 async def keep(session: AsyncSession, once: Once, status: int, answer: bytes) -> None:

@@ -9,6 +9,7 @@ from app.domain.workspace import Manifest
 from app.store import events
 from app.store.answers import Listed, Listing, Page, array_of, as_text, made_of, one, stamp
 from app.store.messages import MESSAGE
+from app.store.statements import Connection, Statement
 from app.store.tables import Job, Message, Step
 
 _JOB = {
@@ -49,32 +50,32 @@ def _messages() -> ScalarSelect[str]:
 
 
 _MINE = (Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
-_ALONE = select(as_text(made_of(**_JOB))).where(*_MINE)
-_WITH_ALL = select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages()))).where(*_MINE)
+_ALONE = Statement(select(as_text(made_of(**_JOB))).where(*_MINE))
+_WITH_ALL = Statement(select(as_text(made_of(**_JOB, steps=_steps(), messages=_messages()))).where(*_MINE))
 _ALL = Listing(
     select(Job.id, made_of(**_JOB)).where(Job.user_id == bindparam("owner")), [Job.id], newest_first=True
 )
-_EXISTS = select(Job.id).where(*_MINE)
+_EXISTS = Statement(select(Job.id).where(*_MINE))
 
 
-async def job(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+async def job(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
     """A `Job`."""
     return await one(connection, _ALONE, job_id=job_id, owner=owner)
 
 
-async def detail(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bytes | None:
+async def detail(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
     """A `JobDetail`: one statement, so one snapshot with its `last_seq`."""
     return await one(connection, _WITH_ALL, job_id=job_id, owner=owner)
 
 
-async def all_jobs(connection: AsyncConnection, owner: UUID, page: Page) -> Listed:
+async def all_jobs(connection: Connection, owner: UUID, page: Page) -> Listed:
     """`[Job]`, newest first."""
     return await _ALL.read(connection, page, owner=owner)
 
 
-async def exists(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool:
+async def exists(connection: Connection, owner: UUID, job_id: UUID) -> bool:
     """Whether there is such a job of this owner's."""
-    return await connection.scalar(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
+    return await connection.row(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
 
 
 async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool | None:
@@ -92,7 +93,7 @@ async def manifest(connection: AsyncConnection, job_id: UUID) -> Manifest | None
 
 
 async def event_page(
-    connection: AsyncConnection, owner: UUID, job_id: UUID, since: int, limit: int
+    connection: Connection, owner: UUID, job_id: UUID, since: int, limit: int
 ) -> tuple[bytes, int | None] | None:
     """The events after `since` and, when there are more, the number of the last one here; None when there is
     no such job."""

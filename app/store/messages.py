@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
+from app.store.statements import Connection, Statement
 from app.store.tables import Job, JobEvent, Message
 
 MESSAGE = made_of(
@@ -17,7 +18,7 @@ MESSAGE = made_of(
     metadata=Message.data,
     created_at=stamp(Message.created_at),
 )
-_ALONE = (
+_ALONE = Statement(
     select(as_text(MESSAGE))
     .join(Job, Job.id == Message.job_id)
     .where(Message.id == bindparam("message_id"), Job.user_id == bindparam("owner"))
@@ -29,12 +30,12 @@ _ALL = Listing(_OWNED, [Message.created_at, Message.id])
 _OF_JOB = Listing(_OWNED.where(Message.job_id == bindparam("job_id")), [Message.position])
 
 
-async def message(connection: AsyncConnection, owner: UUID, message_id: UUID) -> bytes | None:
+async def message(connection: Connection, owner: UUID, message_id: UUID) -> bytes | None:
     """A `Message`."""
     return await one(connection, _ALONE, message_id=message_id, owner=owner)
 
 
-async def all_messages(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+async def all_messages(connection: Connection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Message]` of one job or of all: oldest first, by position."""
     if job_id is None:
         return await _ALL.read(connection, page, owner=owner)

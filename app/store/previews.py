@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import LargeBinary, any_, bindparam, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.store.statements import Connection, Statement
 from app.store.tables import Preview, RefreshFamily
 
 
@@ -20,27 +22,27 @@ class Seen:
 
 
 _VALID = (Preview.expires_at > func.clock_timestamp(), RefreshFamily.revoked_at.is_(None))
-_FIND = (
+_FIND = Statement(
     select(Preview.job_id, Preview.app_began)
     .join(RefreshFamily, RefreshFamily.id == Preview.family_id)
     .where(Preview.digest == bindparam("digest"), *_VALID)
 )
+_STILL_VALID = Statement(
+    select(Preview.digest)
+    .join(RefreshFamily, RefreshFamily.id == Preview.family_id)
+    .where(Preview.digest == any_(bindparam("digests", type_=ARRAY(LargeBinary))), *_VALID)
+)
 
 
-async def find(connection: AsyncConnection, digest: bytes) -> Seen | None:
+async def find(connection: Connection, digest: bytes) -> Seen | None:
     """None when it was never given out, has expired, or its session or job is over."""
-    row = (await connection.execute(_FIND, {"digest": digest})).one_or_none()
-    return None if row is None else Seen(row.job_id, row.app_began)
+    row = await connection.row(_FIND, {"digest": digest})
+    return None if row is None else Seen(*row)
 
 
-async def still_valid(connection: AsyncConnection, digests: Collection[bytes]) -> frozenset[bytes]:
+async def still_valid(connection: Connection, digests: Collection[bytes]) -> frozenset[bytes]:
     """Those of the given ones that `find` would find."""
-    query = (
-        select(Preview.digest)
-        .join(RefreshFamily, RefreshFamily.id == Preview.family_id)
-        .where(Preview.digest.in_(digests), *_VALID)
-    )
-    return frozenset((await connection.execute(query)).scalars())
+    return frozenset(row[0] for row in await connection.rows(_STILL_VALID, {"digests": list(digests)}))
 
 
 async def newest(

@@ -1,16 +1,18 @@
-"""Statements that SQLAlchemy has written once and asyncpg sends by itself: what a run does at every step.
+"""Statements that SQLAlchemy has written once and asyncpg sends by itself: what a run does at every step, and
+what clients read.
 
 On the way through an engine such a statement takes six times as long, for nothing that it needs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import ClauseElement
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.store.database import (
@@ -30,31 +32,46 @@ CLOSE_S = 3
 
 
 class Statement:
-    """`written`, ready to be sent; its parameters are all bound by name and typed."""
+    """`written`, ready to be sent; its parameters are all bound by name and typed. What is a value already
+    stays what it is."""
 
     def __init__(self, written: ClauseElement) -> None:
         compiled = written.compile(dialect=DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.sql = compiled.string
         self._names = compiled.positiontup or []
+        self._written = {name: value for name, value in compiled.params.items() if value is not None}
 
     def values(self, named: Mapping[str, Any]) -> list[Any]:
         """The parameters as asyncpg counts them."""
-        return [named[name] for name in self._names]
+        given = {**self._written, **named}
+        return [given[name] for name in self._names]
 
 
 class Connection:
-    """One on which each statement commits by itself."""
+    """One on which each statement commits by itself, unless it is a session's (`within`)."""
 
-    def __init__(self, driver: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    def __init__(self, driver: Any) -> None:
         self._driver = driver
 
     async def row(self, statement: Statement, named: Mapping[str, Any]) -> asyncpg.Record | None:
         """The first row of the result."""
-        return await self._driver.fetchrow(statement.sql, *statement.values(named))
+        found: asyncpg.Record | None = await self._driver.fetchrow(statement.sql, *statement.values(named))
+        return found
 
     async def rows(self, statement: Statement, named: Mapping[str, Any]) -> list[asyncpg.Record]:
-        return await self._driver.fetch(statement.sql, *statement.values(named))
+        found: list[asyncpg.Record] = await self._driver.fetch(statement.sql, *statement.values(named))
+        return found
+
+    async def each(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Once for each row of parameters."""
+        await self._driver.executemany(statement.sql, [statement.values(named) for named in rows])
+
+
+async def within(session: AsyncSession) -> Connection:
+    """The session's own connection, in its transaction."""
+    raw = await (await session.connection()).get_raw_connection()
+    return Connection(raw.driver_connection)
 
 
 class Statements:
@@ -83,11 +100,12 @@ class Statements:
 
 
 @asynccontextmanager
-async def open_statements(url: str) -> AsyncIterator[Statements]:
-    """Nothing is connected before the first statement."""
+async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator[Statements]:
+    """Nothing is connected before the first statement. What is `read_only` is so by PostgreSQL's own word."""
+    settings = {**CONNECT_ARGS["server_settings"], "default_transaction_read_only": str(read_only).lower()}
     pool = await asyncpg.create_pool(
         **parts_of(url),
-        **CONNECT_ARGS,
+        **{**CONNECT_ARGS, "server_settings": settings},
         min_size=0,
         max_size=CONNECTIONS,
         max_inactive_connection_lifetime=IDLE_S,  # one that was idle for longer may be dead in silence

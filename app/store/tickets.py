@@ -4,9 +4,10 @@ question."""
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
+from app.store.statements import Connection, Statement
 from app.store.tables import Evidence, Job, Run, Ticket
 
 _TICKET = made_of(
@@ -41,7 +42,7 @@ _EVIDENCE = made_of(
     commit=Evidence.commit,
     created_at=stamp(Evidence.created_at),
 )
-_ALONE = (
+_ALONE = Statement(
     select(as_text(_TICKET))
     .join(Job, Job.id == Ticket.job_id)
     .where(Ticket.id == bindparam("ticket_id"), Job.user_id == bindparam("owner"))
@@ -61,12 +62,12 @@ _EVIDENCE_OF_JOB = Listing(
 )
 
 
-async def ticket(connection: AsyncConnection, owner: UUID, ticket_id: UUID) -> bytes | None:
+async def ticket(connection: Connection, owner: UUID, ticket_id: UUID) -> bytes | None:
     """A `Ticket`."""
     return await one(connection, _ALONE, ticket_id=ticket_id, owner=owner)
 
 
-async def all_tickets(connection: AsyncConnection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+async def all_tickets(connection: Connection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Ticket]` of one job or of all, in execution order."""
     if job_id is None:
         return await _ALL.read(connection, page, owner=owner)
@@ -80,6 +81,6 @@ async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | 
     return found
 
 
-async def evidence(connection: AsyncConnection, owner: UUID, job_id: UUID, page: Page) -> Listed:
+async def evidence(connection: Connection, owner: UUID, job_id: UUID, page: Page) -> Listed:
     """`[Evidence]` of one job, oldest first."""
     return await _EVIDENCE_OF_JOB.read(connection, page, owner=owner, job_id=job_id)

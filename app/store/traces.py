@@ -6,11 +6,11 @@ from uuid import UUID
 import orjson
 from sqlalchemy import ScalarSelect, bindparam, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import trace
 from app.domain.ticket import TicketType
 from app.store.answers import array_of, as_text, made_of, one, stamp
+from app.store.statements import Connection, Statement
 from app.store.tables import App, Evidence, Job, Run, Ticket
 
 _TICKET = made_of(
@@ -66,12 +66,14 @@ def _evidence() -> ScalarSelect[Any]:
     return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
 
 
-_FACTS = select(
-    as_text(made_of(requirements=_requirements(), tickets=_tickets(), evidence=_evidence()))
-).where(Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
+_FACTS = Statement(
+    select(as_text(made_of(requirements=_requirements(), tickets=_tickets(), evidence=_evidence()))).where(
+        Job.id == bindparam("job_id"), Job.user_id == bindparam("owner")
+    )
+)
 
 
-async def traced(connection: AsyncConnection, owner: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
+async def traced(connection: Connection, owner: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
     """`[TracedRequirement]`; None when there is no such job. One statement, so one snapshot."""
     found = await one(connection, _FACTS, job_id=job_id, owner=owner)
     if found is None:

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Float, ScalarSelect, bindparam, func, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, ColumnElement, Float, ScalarSelect, bindparam, func, select
 
 from app.domain.budget import Limits
-from app.store.answers import as_text, made_of
+from app.store.answers import as_text, made_of, one
 from app.store.spending import ANSWERED, ModelAttempt
+from app.store.statements import Connection, Statement
 from app.store.tables import Job, Ticket
 
 
@@ -52,9 +52,8 @@ def _by_ticket() -> ScalarSelect[Any]:
     return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
 
 
-async def usage(connection: AsyncConnection, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
-    """A `UsageDetail`; `limits` are the service's, which hold where the job has none of its own."""
-    query = select(
+_USAGE = Statement(
+    select(
         as_text(
             made_of(
                 input_tokens=Job.input_tokens,
@@ -62,12 +61,17 @@ async def usage(connection: AsyncConnection, owner: UUID, job_id: UUID, limits: 
                 cost_usd=Job.cost_usd,
                 model_calls=Job.model_calls,
                 reserved_tokens=func.greatest(Job.committed_tokens - Job.input_tokens - Job.output_tokens, 0),
-                token_budget=func.coalesce(Job.token_budget, literal(limits.job_tokens, BigInteger)),
-                cost_budget_usd=func.coalesce(Job.cost_budget_usd, literal(limits.job_usd, Float)),
+                token_budget=func.coalesce(Job.token_budget, bindparam("job_tokens", type_=BigInteger)),
+                cost_budget_usd=func.coalesce(Job.cost_budget_usd, bindparam("job_usd", type_=Float)),
                 by_role=_by_role(),
                 by_ticket=_by_ticket(),
             )
         )
     ).where(Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
-    found = (await connection.execute(query, {"job_id": job_id, "owner": owner})).scalar_one_or_none()
-    return None if found is None else found.encode()
+)
+
+
+async def usage(connection: Connection, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
+    """A `UsageDetail`; `limits` are the service's, which hold where the job has none of its own."""
+    budgets = {"job_tokens": limits.job_tokens, "job_usd": limits.job_usd}
+    return await one(connection, _USAGE, job_id=job_id, owner=owner, **budgets)

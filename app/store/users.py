@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import Uuid, any_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.store.statements import Connection, Statement
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
 
 _FIRST_USER_LOCK = 7_022_027
@@ -34,7 +35,7 @@ class SignedIn:
         return self.name or self.email
 
 
-_SIGNED_IN = (
+_SIGNED_IN = Statement(
     select(User.email, User.name, User.date_joined)
     .join(RefreshFamily, RefreshFamily.user_id == User.id)
     .where(
@@ -43,21 +44,23 @@ _SIGNED_IN = (
         RefreshFamily.revoked_at.is_(None),
     )
 )
-
-
-async def signed_in(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> SignedIn | None:
-    """The user of a session, or None when it was revoked or its user is gone."""
-    asked = {"user_id": user_id, "session_id": session_id}
-    row = (await connection.execute(_SIGNED_IN, asked)).one_or_none()
-    return None if row is None else SignedIn(user_id, session_id, row.email, row.name, row.date_joined)
-
-
-async def live_sessions(connection: AsyncConnection, session_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Those of the given sessions that are neither revoked nor of a deleted user."""
-    query = select(RefreshFamily.id).where(
-        RefreshFamily.id.in_(session_ids), RefreshFamily.revoked_at.is_(None)
+_LIVE = Statement(
+    select(RefreshFamily.id).where(
+        RefreshFamily.id == any_(bindparam("session_ids", type_=ARRAY(Uuid))),
+        RefreshFamily.revoked_at.is_(None),
     )
-    return frozenset((await connection.execute(query)).scalars())
+)
+
+
+async def signed_in(connection: Connection, user_id: UUID, session_id: UUID) -> SignedIn | None:
+    """The user of a session, or None when it was revoked or its user is gone."""
+    row = await connection.row(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
+    return None if row is None else SignedIn(user_id, session_id, *row)
+
+
+async def live_sessions(connection: Connection, session_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of the given sessions that are neither revoked nor of a deleted user."""
+    return frozenset(row[0] for row in await connection.rows(_LIVE, {"session_ids": list(session_ids)}))
 
 
 async def add(session: AsyncSession, user: User) -> bool:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app.api import readiness
 from app.api.errors import CODES
@@ -20,6 +20,7 @@ from app.auth.tokens import Tokens
 from app.main import create_app
 from app.queue import worker_key
 from app.settings import Settings
+from app.store.statements import Statement
 from tests.api.conftest import SECRET, Service, serve
 from tests.conftest import Parts
 
@@ -160,9 +161,9 @@ def test_words_of_the_document(document: dict[str, Any]) -> None:
 
 
 async def test_reads_never_write(service: Service) -> None:
-    async with service.application.state.house.reads() as connection:
-        with pytest.raises(DBAPIError, match="read-only"):
-            await connection.execute(text("delete from users"))
+    async with service.application.state.house.reads.connection() as connection:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await connection.row(Statement(text("delete from users")), {})
 
 
 async def test_a_probe_that_takes_its_time_is_known_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

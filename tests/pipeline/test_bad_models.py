@@ -84,23 +84,36 @@ async def test_a_failed_ticket_leaves_nothing_to_those_that_follow(house: House)
     assert job.failure_code == "checks_failed"
 
 
+SPENT = "import os, sys\nif os.path.exists('data'):\n    sys.exit('spent')\nos.mkdir('data')\n"
+
+
+def _spent(question: Question, mend: Line) -> Line:
+    """An app that starts once: it stumbles over the data it has left. `mend` is done when that is told."""
+    facts = BuildingFacts.model_validate_json(question.messages[0].text)
+    if facts.ticket.startswith("Mend: "):
+        assert "spent" in facts.description
+        return mend if len(question.messages) == 1 else call("finish", summary="It starts.")
+    if facts.finished or len(question.messages) > 1:
+        return builder(question)
+    ignored = call("write_file", path=".gitignore", content="data/\n")
+    return Answer("", "x", (call("write_file", path="server.py", content=SPENT + SERVER), ignored))
+
+
 async def test_an_app_that_starts_once_is_not_done(house: House) -> None:
     """As it is put to sleep and woken, it will be started again on the data it has left."""
-    once = "import os, sys\nif os.path.exists('data'):\n    sys.exit('spent')\nos.mkdir('data')\n"
-
-    def building(question: Question) -> Line:
-        first = (
-            len(question.messages) == 1
-            and not BuildingFacts.model_validate_json(question.messages[0].text).finished
-        )
-        ignored = call("write_file", path=".gitignore", content="data/\n")
-        server = call("write_file", path="server.py", content=once + SERVER)
-        return Answer("", "scripted", calls=(server, ignored)) if first else builder(question)
-
-    job, _, _ = await play(house, building=building)
+    lazy = call("finish", summary="It starts, trust me.")
+    job, _, _ = await play(house, building=lambda question: _spent(question, lazy))
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
-    assert "a second time" in job.error_message
     assert "spent" in job.error_message
+
+
+async def test_an_app_that_does_not_start_on_its_data_is_mended_once(house: House) -> None:
+    works = call(
+        "edit_file", path="server.py", old="    sys.exit('spent')\nos.mkdir", new="    pass\nelse: os.mkdir"
+    )
+    job, _, found = await play(house, building=lambda question: _spent(question, works))
+    assert (job.status, job.verification, job.error_message) == ("build_done", "partly", "")
+    assert [ticket.status for ticket in found if ticket.title.startswith("Mend: ")] == ["done"]
 
 
 WRONG: list[Line] = [

@@ -10,7 +10,8 @@ import orjson
 
 from app.actions import changes
 from app.domain.conversation import Agent
-from app.domain.ticket import TicketStatus
+from app.domain.ticket import FileCheck, TicketStatus
+from app.domain.workspace import MANIFEST_NAME
 from app.runtime.workspace import Commit, Workspace
 from app.store import rows, run_steps
 from app.store.rows import Seen
@@ -31,6 +32,11 @@ def key(run: Run) -> str:
     return f"mend.{run.retries}"
 
 
+def start_key(run: Run) -> str:
+    """The same for an app that does not start."""
+    return f"start.{run.retries}"
+
+
 async def open_mending(context: Context, workspace: Workspace, failed: Sequence[Finding]) -> None:
     """Open one ticket for all that `failed` on the final commit, and go back to building."""
     async with context.look() as session:
@@ -46,6 +52,18 @@ async def open_mending(context: Context, workspace: Workspace, failed: Sequence[
             f"On the final commit not everything holds; one more ticket is opened. {words[0]}",
             "verifying",
         )
+
+
+async def open_starting(context: Context, problem: str) -> None:
+    """Open one ticket for an app that does not answer where it lies, whatever it does in clean checkouts: the
+    data that is there may be older than the code. No check of ours sees that, so none proves it mended."""
+    criterion = "The app starts, again and again, on the data that is there."
+    check = FileCheck(id="c1", criterion=0, path=MANIFEST_NAME)
+    async with context.change() as change:
+        fix = Fix(f"Mend: {criterion}", problem, [criterion], [check], [])
+        await open_fixes(change, start_key(change.run), [fix])
+        words = f"Every check holds, but one more ticket is opened. {problem}"
+        changes.describe(change.unit, change.job, Agent.BUILDER, words, "verifying")
 
 
 def _line(tickets: Sequence[Ticket], seen: Sequence[Seen]) -> list[tuple[Ticket, Commit]]:

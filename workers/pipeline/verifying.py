@@ -67,7 +67,12 @@ async def verifying(context: Context) -> Outcome:
             passed = await reviewing.review(context, workspace, commit)
             if not passed:
                 return Outcome.NEXT
-        await _start_app(context, workspace)
+        problem = await _start_app(context, workspace)
+        if problem and not await opened_before(context, mending.start_key(run)):
+            await mending.open_starting(context, problem)
+            return Outcome.NEXT
+        if problem:
+            raise StageFailed(FailureCode.CHECKS_FAILED, f"{problem} Continue the job and say so.")
     async with context.glance() as session:
         seen = await rows.evidence(session, context.job_id)
     holds = {(finding.ticket_id, check_digest(finding.check)) for finding in findings if finding.passed}
@@ -122,23 +127,21 @@ async def _reopen(context: Context, failed: list[Finding]) -> None:
     )
 
 
-async def _start_app(context: Context, workspace: Workspace) -> None:
+async def _start_app(context: Context, workspace: Workspace) -> str:
+    """Start it where it lies, on the data that is there, and once more, as it will be when it has slept; why
+    it does not answer, "" if it does."""
     try:
         manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
-    except (Refusal, ValidationError) as error:
-        raise StageFailed(
-            FailureCode.CHECKS_FAILED,
-            "The build has no usable boardroom.json, so the app cannot be started. Retry the build.",
-        ) from error
+    except (Refusal, ValidationError):
+        return "The build has no usable boardroom.json, so the app cannot be started."
     for when in ("", " when it is started a second time"):
         await workspace.stop_app()  # at first it may still run the code of the build before
         app = await context.unless_paused(workspace.start_app(manifest))
         if not app.answering:
-            raise StageFailed(
-                FailureCode.CHECKS_FAILED,
-                f"The app does not answer on {manifest.health}{when}. Continue the job and say so. Its last "
-                f"words: {app.log_tail[-500:]}",
+            return (
+                f"The app does not answer on {manifest.health}{when}. Its last words: {app.log_tail[-500:]}"
             )
+    return ""
 
 
 async def _without_ticket(context: Context, tickets: Sequence[Ticket]) -> list[str]:

@@ -43,7 +43,7 @@ async def test_a_model_that_writes_nul_everywhere(house: House) -> None:
         job_id = await house.create()
         job = await house.until_finished(job_id)
     assert (job.status, job.error_message) == ("build_done", "")
-    async with house.resources.read() as connection:
+    async with house.resources.statement() as connection:
         assert await traces.traced(connection, house.user_id, job_id)
 
 

@@ -57,13 +57,13 @@ def memory_kills() -> int:
 
 
 async def folder_bytes(root: str) -> float:
-    """What the files below `root` occupy, counted in slices; hard links count each time. Without end where
-    something is hidden: deeper than a path may be long, or in a folder that its owner has closed."""
+    """What the files below `root` occupy, counted in slices; hard links count each time. A closed folder is
+    opened for it. Without end where something is deeper than a path may be long: it could be anything."""
     total = looked = 0
     waiting = [root]
     while waiting:
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with _opened(waiting.pop()) as entries:
                 for entry in entries:
                     try:
                         total += entry.stat(follow_symlinks=False).st_blocks * 512
@@ -75,9 +75,15 @@ async def folder_bytes(root: str) -> float:
                     if looked % SLICE == 0:
                         await asyncio.sleep(0)
         except OSError as error:
-            if error.errno in (errno.ENAMETOOLONG, errno.EACCES):
+            if error.errno == errno.ENAMETOOLONG:
                 return math.inf
     return total
+
+
+def _opened(folder: str) -> "os.ScandirIterator[str]":
+    if not os.access(folder, os.R_OK | os.X_OK):
+        os.chmod(folder, 0o700)
+    return os.scandir(folder)
 
 
 class Watch:

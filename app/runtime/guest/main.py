@@ -41,10 +41,18 @@ class Attachment:
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def end_calls(self) -> None:
+        """Until nothing is left of them."""
         running = list(self.calls.values())
         for task in running:
-            task.cancel()
+            cancel(task)
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def cancel(call: asyncio.Task[None]) -> None:
+    """Once: a second time would end the waiting for what it started to be gone. A newer fence, the end of a
+    link and a reset may all come together."""
+    if not call.cancelling():
+        call.cancel()
 
 
 class Guest:
@@ -184,7 +192,7 @@ class Guest:
     def _on_reset(self, stream: Stream) -> None:
         attachment = self._attachment_of(stream)
         if attachment is not None and stream in attachment.calls:
-            attachment.calls[stream].cancel()
+            cancel(attachment.calls[stream])
 
     def _attachment_of(self, stream: Stream) -> Attachment | None:
         return next((each for each in self.attachments if each.link is stream.link), None)

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from .process import Command, descendants
 from .record import Record
@@ -80,7 +81,7 @@ async def folder_bytes(root: str) -> float:
     return total
 
 
-def _opened(folder: str) -> "os.ScandirIterator[str]":
+def _opened(folder: str) -> Any:
     if not os.access(folder, os.R_OK | os.X_OK):
         os.chmod(folder, 0o700)
     return os.scandir(folder)

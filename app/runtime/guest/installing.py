@@ -22,7 +22,7 @@ INSTALL_S = 300.0
 PACK_S = 60.0
 TOLD_BYTES = 8192
 KEPT_BYTES = 512 * 1024 * 1024
-MARK = ".git/boardroom.installed"
+MARK = "boardroom.installed"
 
 Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes]]]
 """Runs (argv, extra environment, folder, deadline): (exit code, output)."""
@@ -136,15 +136,15 @@ class Installations:
 
 
 class Mark:
-    """In the workspace, what was there when its own install step was last done. The job may write there too,
-    so it is read and written as carefully as any other file."""
+    """In the workspace's repository, what was there when its own install step was last done. The job may
+    write there too, so it is read and written as carefully as any other file."""
 
     def __init__(self, root: str, line: str) -> None:
-        self._root = root
+        self._root = f"{root}/.git"
         self._line = line
 
     def holds(self, tree: str) -> bool:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused, OSError):
             return read_file(self._root, MARK, len(self._said(tree)))[0] == self._said(tree)
         return False
 
@@ -152,7 +152,7 @@ class Mark:
         save_file(self._root, MARK, self._said(tree), None)
 
     def clear(self) -> None:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused, OSError):
             delete_file(self._root, MARK)
 
     def _said(self, tree: str) -> bytes:

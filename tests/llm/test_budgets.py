@@ -143,7 +143,9 @@ async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House
     assert spent > 0
     assert (job.status, job.verification) == ("build_done", "verified")
     asked = Counter(orjson.dumps(exchange.body) for exchange in server.asked)
-    assert max(asked.values()) == 1, "nothing was asked and paid for twice"
+    unanswered = [each.outcome for each in await house.attempts(job_id) if each.outcome != "answered"]
+    again = asked.total() - len(asked)
+    assert again <= len(unanswered), "nothing is asked again but what, on a busy machine, came too late"
     assert job.model_calls == whole.model_calls
 
 

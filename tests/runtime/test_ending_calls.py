@@ -1,9 +1,14 @@
-"""The guest's calls are ended once, and who ends them waits for it."""
+"""The guest's calls are ended once, and who ends them waits for it; who is gone is not at work."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
-from app.runtime.guest.main import Attachment
+import pytest
+
+from app.runtime.guest import main
+from app.runtime.guest.link import LinkLost
+from app.runtime.guest.main import Attachment, Guest
 
 
 async def test_a_call_that_is_ended_twice_is_waited_for_by_both() -> None:
@@ -32,3 +37,31 @@ async def test_a_call_that_is_ended_twice_is_waited_for_by_both() -> None:
     async with asyncio.timeout(10):
         await asyncio.gather(*ending)
     assert task.done()
+
+
+class GoneBeforeTheGreeting:
+    """The link of a worker that was killed as soon as it had said who it is."""
+
+    def __init__(self, *_: object) -> None:
+        self.closed = False
+
+    async def greeting(self) -> dict[str, int]:
+        return {"fence": 1}
+
+    async def greet(self, _: object) -> None:
+        raise LinkLost("killed")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_worker_that_goes_before_it_is_greeted_is_not_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would keep the box from its sleep, and the client's files closed, for ever."""
+    monkeypatch.setattr(main, "Link", GoneBeforeTheGreeting)
+    box, nothing = SimpleNamespace(used=0.0, began=""), None
+    guest: Any = Guest(box)  # type: ignore[arg-type]
+    await guest._on_connection(nothing, nothing)
+    assert not guest.attachments
+    assert not guest.busy

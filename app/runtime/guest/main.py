@@ -121,6 +121,8 @@ class Guest:
                 hello = await link.greeting()
                 attachment = await self._admit(link, hello)
         except (LinkLost, Violation, TimeoutError, ConnectionError):
+            # Who went before it was greeted is not at work here, and keeps nothing awake.
+            self.attachments = {each for each in self.attachments if each.link is not link}
             link.close()
             return
         if attachment is None:

@@ -68,7 +68,7 @@ async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) ->
     if wanted == "local" or (wanted == "auto" and not find_engine(settings.docker_host)):
         return _local(settings)
     docker = _docker(settings, engine)
-    if settings.workspace_runtime == "docker" or await docker.has_image():
+    if wanted == "docker" or await docker.has_image():
         return docker
     await docker.close()
     return _local(settings)

@@ -49,9 +49,8 @@ IDLE_S = 30.0
 """A connection that was idle for longer is asked whether it still works before it is used."""
 
 
-UNIT_CONNECTIONS, READ_CONNECTIONS = 20, 10
-"""The most a process opens, each kind. They stay open: making one takes longer than what it is made for."""
-
+CONNECTIONS = 20
+"""The most a process opens for units. They stay open: making one takes longer than what it is made for."""
 
 PLACE_S = 5
 """So long one waits for a free connection."""
@@ -67,23 +66,17 @@ def open_engine(url: str) -> AsyncEngine:
     """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself."""
     engine = create_async_engine(
         async_url(url),
-        **_pool(UNIT_CONNECTIONS),
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=PLACE_S,
+        pool_use_lifo=True,  # the warm ones first: their statements are prepared
+        hide_parameters=True,  # an error's text goes to the log; prompts and hashes do not
         connect_args=CONNECT_ARGS,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
     _replace_dead_connections(engine)
     return engine
-
-
-def _pool(size: int) -> dict[str, Any]:
-    return {
-        "pool_size": size,
-        "max_overflow": 0,
-        "pool_timeout": PLACE_S,
-        "pool_use_lifo": True,  # the warm ones first: their statements are prepared
-        "hide_parameters": True,  # an error's text goes to the log; prompts and hashes do not
-    }
 
 
 def _replace_dead_connections(engine: AsyncEngine) -> None:

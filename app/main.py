@@ -43,7 +43,7 @@ from app.bootstrap import (
 from app.domain.preview_origin import PreviewOrigin
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
-from app.settings import Settings
+from app.settings import BadSettings, Settings, load_settings
 from app.store.statements import open_statements
 
 GRACE_S = 8
@@ -170,14 +170,14 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="a listening socket inherited from the supervisor")
     parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document and end")
     arguments = parser.parse_args()
-    settings = Settings()
-    app = create_app(settings)
-    if arguments.openapi:
-        sys.stdout.buffer.write(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2) + b"\n")
-        return
     try:
+        settings = load_settings()
+        app = create_app(settings)
+        if arguments.openapi:
+            sys.stdout.buffer.write(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2) + b"\n")
+            return
         require_configured(settings)
-    except NotConfigured as problem:
+    except (BadSettings, NotConfigured) as problem:
         sys.exit(str(problem))
     watch_parent()
     configure_logs(production=settings.production)

@@ -75,6 +75,19 @@ def test_refuses_to_start_without_its_parts(tmp_path: Path) -> None:
     assert said.strip() == "DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs."
 
 
+@pytest.mark.parametrize("arguments", [(), ("--openapi",)])
+def test_settings_that_forbid_a_start_are_named_without_their_values(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    env = {"ENVIRONMENT": "production", "SECRET_KEY": "weak-secret", "OPENAI_API_KEY": "sk-secret"}
+    with process(*arguments, DATA_DIR=str(tmp_path), **env) as running:
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert said.startswith("SECRET_KEY must hold at least")
+    assert "weak-secret" not in said
+    assert "sk-secret" not in said
+
+
 def test_prints_its_document(tmp_path: Path) -> None:
     with process("--openapi", DATA_DIR=str(tmp_path)) as running:
         document, said = running.communicate(timeout=30)

@@ -34,13 +34,21 @@ async def remove_boxes(resources: Resources) -> int:
 
 
 async def remove_orphans(resources: Resources, suspects: frozenset[UUID]) -> frozenset[UUID]:
-    """Destroy boxes whose job nobody knows, because a database was replaced or a box came after its removal.
-    `suspects` is what the call before this one returned; only what is in it goes, so that nothing that is
-    just being made is taken for an orphan."""
+    """Destroy boxes that belong to no job in the database, for example because the database was replaced.
+
+    `suspects` is what the previous call returned. Only a box that is in it is destroyed, so that a box of a
+    job that is just being made is left alone. Returns the orphans that are still there.
+    """
     found = await resources.runtime.boxes()
     async with resources.read() as connection:
         orphans = await boxes.without_job(connection, found)
+    gone = set()
     for job_id in orphans & suspects:
         log.info("box.orphan", job=str(job_id))
-        await resources.runtime.destroy(job_id)
-    return orphans - suspects
+        try:
+            await resources.runtime.destroy(job_id)
+        except RuntimeProblem as error:
+            log.warning("removal.waits", job=str(job_id), error=str(error))
+        else:
+            gone.add(job_id)
+    return orphans - gone

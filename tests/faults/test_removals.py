@@ -9,7 +9,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from app.actions import jobs
-from app.actions.removals import AGAIN_S, remove_boxes
+from app.actions.removals import AGAIN_S, remove_boxes, remove_orphans
 from app.runtime.local import LocalRuntime
 from app.runtime.workspace import SandboxUnavailable
 from app.store.tables import Removal
@@ -81,3 +81,15 @@ async def test_what_would_not_go_is_tried_again(house: House) -> None:
         await unit.session.execute(earlier, {"again": AGAIN_S})
     assert await remove_boxes(resources) == 1
     assert await waiting(house) == set()
+
+
+async def test_an_orphan_that_will_not_go_does_not_keep_the_others(house: House) -> None:
+    orphans = {uuid7() for _ in range(3)}
+    for job_id in orphans:
+        await (await house.resources.runtime.attach(job_id, create=True)).close()
+    stuck = min(orphans)
+    resources = replace(house.resources, runtime=Stubborn(house, kept=[stuck]))
+    suspects = await remove_orphans(resources, frozenset())
+    assert suspects == orphans
+    assert await remove_orphans(resources, suspects) == {stuck}
+    assert await resources.runtime.boxes() == {stuck}

@@ -52,6 +52,14 @@ async def test_a_long_file_is_read_in_parts(box: Workspace) -> None:
     )
 
 
+async def test_a_file_that_is_no_text_is_not_edited(box: Workspace) -> None:
+    content = "name;Käse\n".encode("latin-1")
+    await box.save("/app/old.csv", content)
+    answer = await use(box, call("edit_file", path="old.csv", old="name", new="title"))
+    assert answer == "error: /app/old.csv is not UTF-8 text"
+    assert (await box.read("/app/old.csv")).content == content
+
+
 async def test_what_the_repository_defines(box: Workspace) -> None:
     await use(
         box, call("write_file", path="app/b.py", content="import x\n\nclass B:\n    def m(self): ...\n")

@@ -136,7 +136,10 @@ async def _write(workspace: Workspace, tool: WriteFile) -> str:
 
 async def _edit(workspace: Workspace, tool: EditFile) -> str:
     path = resolve_path(tool.path)
-    text = (await workspace.read(path)).content.decode("utf-8", "replace")
+    try:
+        text = (await workspace.read(path)).content.decode()
+    except UnicodeDecodeError:
+        return f"error: {path} is not UTF-8 text"
     if (found := text.count(tool.old)) != 1:
         return f"error: `old` stands {found} times in {path}; it must stand exactly once"
     saved = await workspace.save(path, text.replace(tool.old, tool.new).encode())

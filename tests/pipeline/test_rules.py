@@ -110,7 +110,7 @@ def draft(key: str, **changes: Any) -> TicketDraft:
     return TicketDraft.model_validate(values | changes)
 
 
-DONE_ID, OPEN_ID = str(uuid4()), str(uuid4())
+DONE_ID, OPEN_ID, EPIC_ID = str(uuid4()), str(uuid4()), str(uuid4())
 
 
 def shown() -> TicketingFacts:
@@ -136,6 +136,9 @@ def shown() -> TicketingFacts:
             ),
             KnownTicket(
                 id=OPEN_ID, type=TicketType.STORY, title="t", status=TicketStatus.FAILED, requirements=[]
+            ),
+            KnownTicket(
+                id=EPIC_ID, type=TicketType.EPIC, title="t", status=TicketStatus.DONE, requirements=[]
             ),
         ],
     )
@@ -166,6 +169,7 @@ def test_a_backlog_that_fits(tickets: list[TicketDraft]) -> None:
         ([draft("T1", parent="T9")], "does not exist"),
         ([draft("T1", requirements=["R1", "R9"])], "unknown requirements: R9"),
         ([draft("T1", requirements=["R1", "R2"])], "T1: it alone serves R1, R2"),
+        ([draft("T1", parent=EPIC_ID, depends_on=[EPIC_ID])], "T1: depends_on .* not an epic"),
     ],
 )
 def test_a_backlog_that_does_not_fit(tickets: list[TicketDraft], words: str) -> None:
@@ -194,6 +198,14 @@ def test_a_backlog_takes_up_what_the_client_wrote() -> None:
 def test_a_draft_without_checks_or_with_a_cycle_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"T1|cycle"):
         Backlog(tickets=[draft("T1", **changes)])
+
+
+def test_nothing_waits_for_an_epic_which_waits_for_its_own_tickets() -> None:
+    epic = draft("E1", type="epic", acceptance_criteria=[], checks=[])
+    with pytest.raises(ValueError, match=r"T1: depends_on .* not an epic \(E1\)"):
+        Backlog(tickets=[epic, draft("T1", parent="E1", depends_on=["E1"])])
+    later = draft("E2", type="epic", acceptance_criteria=[], checks=[], depends_on=["E1"])
+    Backlog(tickets=[epic, later, draft("T1", parent="E2")])
 
 
 TREE = "a" * 40

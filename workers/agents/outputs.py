@@ -4,6 +4,7 @@ Lengths bound what a rambling model can make us store. Rules across fields are v
 a re-ask can quote them.
 """
 
+from collections.abc import Set
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -106,8 +107,8 @@ class Prd(Output):
 class TicketDraft(Output):
     """`key` is T1, T2, … for a new ticket, or the id of a ticket of an earlier run that is open, or of which
     a requirement has changed: it is taken up again and keeps its id. `parent` and `depends_on` name keys of
-    this backlog or ids of kept tickets. A story or task needs a check, best one for each criterion; an epic
-    has neither criteria nor checks."""
+    this backlog or ids of kept tickets; no story or task depends on an epic. A story or task needs a check,
+    best one for each criterion; an epic has neither criteria nor checks."""
 
     key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     type: TicketType
@@ -138,6 +139,16 @@ class TicketDraft(Output):
         return self
 
 
+def refuse_epics(draft: TicketDraft, epics: Set[str]) -> None:
+    """Raises ValueError if a story or task depends on an epic. An epic is done when its tickets are, so a
+    ticket that waits for its own epic would wait for itself."""
+    found = epics & set(draft.depends_on)
+    if found and draft.type is not TicketType.EPIC:
+        raise ValueError(
+            f"{draft.key}: depends_on must name stories and tasks, not an epic ({', '.join(sorted(found))})"
+        )
+
+
 class Backlog(Output):
     """Project Manager, purpose `ticketing`: the new tickets, in the order they are best done."""
 
@@ -155,6 +166,7 @@ class Backlog(Output):
         for ticket in self.tickets:
             if ticket.parent in known and ticket.parent not in epics:
                 raise ValueError(f"{ticket.key}: parent must be an epic")
+            refuse_epics(ticket, epics)
         if all(t.type is TicketType.EPIC for t in self.tickets):
             raise ValueError("tickets: there must be at least one story or task")
         return self

@@ -21,7 +21,7 @@ from app.store import rows
 from app.store.tables import Ticket
 from workers.agents.ask import ask, facts
 from workers.agents.facts import KnownTicket, TicketingFacts
-from workers.agents.outputs import Backlog, TicketDraft
+from workers.agents.outputs import Backlog, TicketDraft, refuse_epics
 from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
@@ -112,6 +112,7 @@ def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
             raise ValueError(f"{draft.key}: only an open ticket of the list can be taken up again")
         if unknown := set(draft.depends_on) - keys - done:
             raise ValueError(f"{draft.key}: depends_on names unknown tickets: {', '.join(sorted(unknown))}")
+        refuse_epics(draft, epics)
         if draft.parent and draft.parent not in keys | epics:
             raise ValueError(f"{draft.key}: parent {draft.parent} does not exist")
         if unknown := set(draft.requirements) - requirements:

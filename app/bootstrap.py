@@ -81,7 +81,7 @@ async def examine_boxes(settings: Settings) -> Diagnosis:
         diagnosis = await runtime.examine()
     finally:
         await runtime.close()
-    diagnosis = replace(diagnosis, detail=f"{diagnosis.detail}; {_network(settings, diagnosis.kind)}")
+    diagnosis = replace(diagnosis, detail=f"{diagnosis.detail}; {_network(settings, runtime)}")
     if (
         diagnosis.kind == "docker"
         or settings.workspace_runtime == "local"
@@ -95,12 +95,11 @@ async def examine_boxes(settings: Settings) -> Diagnosis:
     return replace(diagnosis, remedy=f"{diagnosis.remedy}\n{hint}".strip())
 
 
-def _network(settings: Settings, kind: str) -> str:
-    wanted = settings.workspace_network
-    if kind != "docker":
-        ignored = "" if wanted == "none" else f" (WORKSPACE_NETWORK={wanted} is for containers)"
-        return f"no network{ignored}"
-    return {"none": "no network", "install": "a network for install steps", "open": "a network"}[wanted]
+def _network(settings: Settings, runtime: Runtime) -> str:
+    wanted, there = settings.workspace_network, runtime.network
+    ignored = "" if wanted == there else f" (WORKSPACE_NETWORK={wanted} is for containers)"
+    told = {"none": "no network", "install": "a network for install steps", "open": "a network"}
+    return f"{told[there]}{ignored}"
 
 
 def _local(settings: Settings) -> LocalRuntime:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.budget import Limits
 from app.domain.preview_origin import PreviewOrigin
+from app.domain.workspace import NetworkMode
 
 MIN_SECRET_CHARS = 32
 
@@ -86,8 +87,8 @@ class Settings(BaseSettings):
     workspace_image: str = "boardroom-workspace"
     workspace_oci_runtime: str = ""
     """The engine's name of another runtime for boxes, such as `runsc`."""
-    workspace_network: Literal["none", "install", "open"] = "install"
-    """When a container has a network: never, for an app's install step, always. Local boxes have none."""
+    workspace_network: NetworkMode = "install"
+    """Of containers: local boxes have none."""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
     workspace_pool: int = Field(default=0, ge=0)

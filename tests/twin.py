@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from app.domain.workspace import NetworkMode
 from app.runtime.workspace import (
     BoxDied,
     BoxStatus,
@@ -41,8 +42,8 @@ class Twin:
         self._misfortune = misfortune
 
     @property
-    def installs(self) -> bool:
-        return self._real.installs
+    def network(self) -> NetworkMode:
+        return self._real.network
 
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         await asyncio.sleep(self._misfortune.slow_s)

@@ -16,6 +16,7 @@ from app.settings import BadSettings, load_settings
 from app.store import tapes
 from app.store.database import open_engine, read
 from app.store.tapes import Step
+from workers.agents.network import TOLD
 from workers.agents.roles import ROLES
 from workers.llm.model import Answer
 from workers.llm.tape import Asked, Did, Head, Prompt, Said, digest
@@ -35,7 +36,8 @@ async def tape(
     if told is None:
         return
     yield Head(note=note, **asdict(told))
-    instructions = {digest(role.instructions): role.instructions for role in ROLES}
+    today = (role.instructions(network) for role in ROLES for network in TOLD)
+    instructions = {digest(text): text for text in today}
     async for step in tapes.steps(connection, job_id):
         if step.kind == "tool":
             if _CALL.fullmatch(step.key):

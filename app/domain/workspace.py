@@ -24,6 +24,9 @@ NOT_ENTERED = frozenset(
 )  # fmt: skip
 """Folders that a listing shows and does not enter, and that an archive leaves out."""
 
+NetworkMode = Literal["none", "install", "open"]
+"""When a box has a network: never, for an app's install step, always."""
+
 TEST_FILE = (
     r"(^|/)(tests?|__tests__|specs?|e2e)/"
     r"|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$"

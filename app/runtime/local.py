@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
+from app.domain.workspace import NetworkMode
 from app.runtime import diagnosis
 from app.runtime.attachment import Attachment
 from app.runtime.boxes import BoxLimits, LocalBox
@@ -42,7 +43,7 @@ class LocalRuntime:
     """See `workspace.Runtime`. `folder` holds one folder per job and is nobody else's."""
 
     kind = "local"
-    installs = False
+    network: NetworkMode = "none"
 
     def __init__(
         self,

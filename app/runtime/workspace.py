@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from app.domain.ticket import AnyCheck
-from app.domain.workspace import BoxState, Manifest
+from app.domain.workspace import BoxState, Manifest, NetworkMode
 
 
 class RuntimeProblem(Exception):
@@ -291,8 +291,8 @@ class Runtime(Protocol):
     kind: str
 
     @property
-    def installs(self) -> bool:
-        """Whether an app's install step has a network."""
+    def network(self) -> NetworkMode:
+        """When the boxes have one."""
 
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         """Attach to the job's box, waking it if it sleeps, making it if `create`. A worker passes its fence:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.llm.server import Exchange, Move, answer_streamed, answer_whole
+from workers.agents.network import TOLD
 from workers.agents.roles import ROLES
 from workers.llm.model import Answer, Message, Question, Tokens, ToolCall
 from workers.llm.scripted import Script, ScriptedModel
@@ -15,7 +16,9 @@ Misfortunes = dict[str, Sequence[Move] | Move]
 def question_of(exchange: Exchange) -> Question:
     """Who is asked what."""
     first, *rest = exchange.body["messages"]
-    role = next(role for role in ROLES if first["content"].startswith(role.instructions))
+    role = next(
+        role for role in ROLES if any(first["content"].startswith(role.instructions(mode)) for mode in TOLD)
+    )
     return Question(role.agent, role.purpose, first["content"], tuple(_message(turn) for turn in rest))
 
 

@@ -54,8 +54,8 @@ async def _tape_of(database_url: str, job_id: UUID) -> list[str]:
 
 def test_the_prompts_on_the_tapes_are_those_of_today() -> None:
     """When one was changed on purpose: `make tapes`, and the change stands in the commit."""
-    now = {role.purpose: role.instructions for role in ROLES}
-    known = {digest(role.instructions) for role in ROLES}
+    today = [(role.purpose, role.instructions("none")) for role in ROLES]
+    now, known = dict(today), {digest(text) for _, text in today}
     for name, lines in TAPES.items():
         purposes = {line.asked.prompt: line.asked.purpose for line in lines if isinstance(line, Said)}
         for line in lines:
@@ -69,7 +69,7 @@ def _question(instructions: str) -> Question:
 
 async def test_a_changed_prompt_is_told_as_a_diff() -> None:
     model = TapeModel("tape:x", TAPES["malformed-json"])
-    await model.ask(_question(CLIENT_RELATIONS.instructions.replace("Client Relations", "Clown", 1)))
+    await model.ask(_question(CLIENT_RELATIONS.instructions("none").replace("Client Relations", "Clown", 1)))
     told = model.changed["intake"].splitlines()
     assert told[:2] == ["--- on the tape", "+++ now"]
     assert [line[:12] for line in told if line.startswith(("-Y", "+Y"))] == ["-You are Cli", "+You are Clo"]

@@ -9,10 +9,10 @@ import aiodocker
 import pytest
 
 from app.domain.ticket import CommandCheck, HttpCheck
-from app.domain.workspace import Manifest
+from app.domain.workspace import Manifest, NetworkMode
 from app.runtime.docker import network
 from app.runtime.docker.boxes import DockerBox
-from app.runtime.docker.hardening import DEFAULT_IMAGE, NetworkMode
+from app.runtime.docker.hardening import DEFAULT_IMAGE
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import CheckResult, Workspace
 from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until

@@ -61,7 +61,7 @@ async def speak(
     question = Question(
         agent=role.agent,
         purpose=role.purpose,
-        instructions=role.instructions,
+        instructions=role.instructions(context.resources.runtime.network),
         messages=messages,
         schema=schema,
         tools=tools,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.conversation import Agent
+from app.domain.workspace import NetworkMode
+from workers.agents.network import TOLD
 
 PROMPTS = Path(__file__).parent / "prompts"
 
@@ -16,9 +18,8 @@ class Role:
     purpose: str
     max_tokens: int = 4096
 
-    @property
-    def instructions(self) -> str:
-        return _PROMPT[self.purpose].replace("{agent}", self.agent)
+    def instructions(self, network: NetworkMode) -> str:
+        return _PROMPT[self.purpose].replace("{agent}", self.agent).replace("{network}", TOLD[network])
 
 
 CLIENT_RELATIONS = Role(Agent.CLIENT_RELATIONS, "intake", 1500)

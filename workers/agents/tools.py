@@ -101,7 +101,7 @@ class Request(Tool):
 
 
 class RunCommand(Tool):
-    """Run a shell line in /app. It has no terminal and no network, and ends after `timeout_s` seconds."""
+    """Run a shell line in /app. It has no terminal and ends after `timeout_s` seconds."""
 
     name = "run_command"
     changes = True

@@ -65,7 +65,7 @@ async def _facts(context: Context) -> TicketingFacts:
         continuation=run.requirements,
         decision=spec.decision,
         profile=spec.profile,
-        stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
+        stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),
         browser=browser,
         known=[_known(ticket, changed=_is_changed(ticket, spec)) for ticket in tickets],
     )

@@ -180,7 +180,7 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
         out_of_scope=spec.prd.out_of_scope if spec.prd else [],
         decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
-        stack=find(spec.profile).stack(installs=context.resources.runtime.installs),
+        stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),
         ticket=ticket.title,
         description=ticket.description,
         acceptance_criteria=ticket.acceptance_criteria,

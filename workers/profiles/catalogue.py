@@ -16,7 +16,7 @@ HOUSE_STYLE = "python-stdlib"
 INSTALLS = (
     "What else is needed, and nothing that is not, the manifest's `install` line may download (such as "
     "`npm install`, or `pip install --target lib -r requirements.txt`), in exact versions, below /app and "
-    "kept out of the repository by `.gitignore`: there is a network for it; count on none anywhere else. It "
+    "kept out of the repository by `.gitignore`: there is a network for it. It "
     "runs before the app starts, by `start_app` too, and once for the checks of each commit."
 )
 

@@ -11,8 +11,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (
         r"pay(?:ments?|pal|ing)?\b(?! (?:method|date|day))|stripe|checkout|credit cards?|invoic\w+|billing"
         r"|subscriptions? fee|charge \w+ for",
-        "money cannot be moved from an app that works without a network and without an account at a "
-        "payment provider",
+        "money cannot be moved from an app that has no account at a payment provider",
     ),
     (r"pdfs?", "making PDF files needs a library that the rehearsal cast does not carry"),
     (
@@ -25,11 +24,11 @@ _TABLE: tuple[tuple[str, str], ...] = (
         r"(?:send|sends|sending|by|via|weekly|daily|automatic) (?:an? |out |the )?e-?mails?"
         r"|e-?mail (?:reminders?|notifications?|alerts?|digests?|newsletters?)|e-?mails? (?:when|if|me|us"
         r"|them|every\w*|people|members)|newsletters?|mailing",
-        "e-mail needs a mail server, and the app's box has no network",
+        "e-mail needs an account at a mail server, and the app has none",
     ),
     (
         r"reminders?|remind\w*|notif\w+|alerts?|push|sms|text messages?|whatsapp|telegram|slack|discord",
-        "nothing can be sent from a box without a network, and nothing in the app runs by the clock",
+        "the rehearsal cast's apps send nothing, and nothing in them runs by the clock",
     ),
     (
         r"real-?time|live (?:updates?|sync\w*|editing)|websockets?|instantly (?:see|sync)\w*|collaborat\w+"
@@ -45,7 +44,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         r"ai\b|a\.i\.|gpt\w*|chat ?bots?|machine learning|llms?|artificial intelligence|recommend(?:s"
         r"|ations?|ing|er)|suggest(?:s|ions)\b|predict\w*|automatic(?:ally)? (?:tag|categori[sz]e"
         r"|summari[sz]e|fill|detect)\w*",
-        "there is no language model inside the app, and its box has no network to reach one",
+        "there is no language model inside the app, and it asks none elsewhere",
     ),
     (
         r"(?:on|onto) (?:a|the) map|maps?\b(?= (?:view|of|with|showing|that))|gps|google maps|geo-?locat\w+"
@@ -75,7 +74,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         r"apis?\b (?:of|from|to)|integrat\w+|sync\w*|google (?:books|sheets|drive|calendar)|goodreads"
         r"|amazon|spotify|imdb|webhooks?|zapier|import\w*|fetch\w*|scrap\w+|look ?ups? (?:from|by|via)"
         r"|weather",
-        "the app's box has no network, so nothing can be fetched from or sent to another service, and "
+        "the rehearsal cast's apps fetch nothing from other services and send nothing to them, and "
         "reading foreign files is not known",
     ),
     (

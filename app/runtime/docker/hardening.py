@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
+from app.domain.workspace import NetworkMode
 from app.runtime.guest.box import Config
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
 
@@ -34,10 +35,6 @@ class ContainerLimits:
     tmp_bytes: int = 256 * MIB
     shm_bytes: int = 64 * MIB
     open_files: int = 4096
-
-
-NetworkMode = Literal["none", "install", "open"]
-"""When a box has a network: never, for an install step, always."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 
 import structlog
 
+from app.domain.workspace import NetworkMode
 from app.runtime.docker.engine import Container, Engine
-from app.runtime.docker.hardening import NetworkMode
 from app.runtime.leave import INSTALL_S
 from app.runtime.workspace import SandboxUnavailable
 

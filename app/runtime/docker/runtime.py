@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from uuid import UUID
 
+from app.domain.workspace import NetworkMode
 from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
@@ -72,8 +73,8 @@ class DockerRuntime:
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
-    def installs(self) -> bool:
-        return self._recipe.network != "none"
+    def network(self) -> NetworkMode:
+        return self._recipe.network
 
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
         box = DockerBox(await self._ours(), job_id)

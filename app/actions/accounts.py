@@ -14,13 +14,14 @@ from uuid import UUID
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from app.actions.limits import LOGIN, LOGIN_ADDRESS, REGISTER, give_back, spend
+from app.actions.limits import LOGIN, LOGIN_ADDRESS, REGISTER, spend
 from app.auth.passwords import hash_password, verify_password
 from app.auth.tokens import Tokens
 from app.domain.account import NewAccount
 from app.domain.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from app.resources import Resources
 from app.store import attempts, rows, users
+from app.store.statements import within
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
 from app.unit import Unit
 
@@ -48,11 +49,9 @@ async def register(
     account: NewAccount,
 ) -> Session:
     """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, TooMany."""
-    async with resources.unit() as unit:
-        refusal = await spend(unit, REGISTER, address)
-        await attempts.forget_old(unit.session)
-    if refusal:
-        raise refusal
+    async with resources.statement() as connection:
+        await spend(connection, REGISTER, address)
+        await attempts.forget_old(connection)
     if registration == "closed":
         raise Forbidden("Registration is switched off (REGISTRATION=closed).", code="registration_closed")
     password_hash = await hash_password(account.password)
@@ -63,25 +62,28 @@ async def register(
                 code="registration_closed",
             )
         user = await _add(unit, account, password_hash)
-        return await _begin_session(unit, tokens, user)
+        token = await users.begin_session(await within(unit.session), user, REFRESH_LIFE)
+    assert token is not None, "the user is new"
+    return _session(tokens, user, token)
 
 
 async def login(resources: Resources, tokens: Tokens, address: str, *, email: str, password: str) -> Session:
     """BadRequest `invalid_credentials`, with the same time and bytes for an unknown email; TooMany."""
     pair = hashlib.sha256(f"{email.strip().lower()}\n{address}".encode()).hexdigest()
-    async with resources.unit() as unit:
-        refusal = await spend(unit, LOGIN_ADDRESS, address) or await spend(unit, LOGIN, pair)
-        user = await users.find_user(unit.session, email.strip())
-        await attempts.forget_old(unit.session)
-    if refusal:
-        raise refusal
+    async with resources.statement() as connection:
+        await spend(connection, LOGIN_ADDRESS, address)
+        await spend(connection, LOGIN, pair)
+        user = await users.find_user(connection, email.strip())
+        await attempts.forget_old(connection)
+    wrong = BadRequest("Email or password is wrong.", code="invalid_credentials")
     if not await verify_password(password, user.password_hash if user else None) or user is None:
-        raise BadRequest("Email or password is wrong.", code="invalid_credentials")
-    async with resources.unit() as unit:
-        await give_back(unit, LOGIN_ADDRESS, address)
-        await give_back(unit, LOGIN, pair)
-        await users.forget_expired_sessions(unit.session, user.id)
-        return await _begin_session(unit, tokens, user)
+        raise wrong
+    async with resources.statement() as connection:
+        token = await users.begin_session(connection, user, REFRESH_LIFE)
+        if token is None:
+            raise wrong
+        await attempts.give_back(connection, (LOGIN_ADDRESS.key(address), LOGIN.key(pair)))
+    return _session(tokens, user, token)
 
 
 async def refresh(resources: Resources, tokens: Tokens, reuse: timedelta, refresh_token: str) -> Session:
@@ -173,11 +175,10 @@ async def change_password(resources: Resources, *, email: str, password: str) ->
     account = _valid(email, password)
     password_hash = await hash_password(password)
     async with resources.unit() as unit:
-        user = await users.find_user(unit.session, account.email)
-        if user is None:
+        user_id = await users.set_password(unit.session, account.email, password_hash)
+        if user_id is None:
             raise NotFound(f"There is no user with the email {email}.")
-        user.password_hash = password_hash
-        await users.revoke_sessions(unit.session, user.id)
+        await users.revoke_sessions(unit.session, user_id)
 
 
 async def _add(unit: Unit, account: NewAccount, password_hash: str) -> User:
@@ -191,13 +192,6 @@ async def _add(unit: Unit, account: NewAccount, password_hash: str) -> User:
     if not await users.add(unit.session, user):
         raise Conflict("There is a user with this email already.", code="email_taken")
     return user
-
-
-async def _begin_session(unit: Unit, tokens: Tokens, user: User) -> Session:
-    family = RefreshFamily(id=uuid7(), user_id=user.id)
-    unit.session.add(family)
-    await unit.session.flush()
-    return _session(tokens, user, _new_token(unit, family.id, await rows.now(unit.session)))
 
 
 def _new_token(unit: Unit, family_id: UUID, now: datetime) -> RefreshToken:

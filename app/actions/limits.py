@@ -6,7 +6,7 @@ from math import ceil
 
 from app.domain.errors import TooMany
 from app.store import attempts
-from app.unit import Unit
+from app.store.statements import Connection
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,10 @@ class Limit:
     most: int
     window: timedelta
 
+    def key(self, whom: str) -> str:
+        """Under which attempts of `whom` are counted."""
+        return f"{self.name}:{whom}"
+
 
 REGISTER = Limit("register", 120, timedelta(minutes=1))
 LOGIN_ADDRESS = Limit("login-address", 100, timedelta(minutes=5))
@@ -24,19 +28,13 @@ LOGIN = Limit("login", 10, timedelta(minutes=5))
 """Wrong passwords for one email from one address: nobody can lock out somebody else."""
 
 
-async def spend(unit: Unit, limit: Limit, whom: str) -> TooMany | None:
-    """Count one attempt. Where it is one too many the refusal, with the seconds until the window ends: to be
-    raised once the unit is committed, since it counts, too."""
-    number, left = await attempts.count(unit.session, f"{limit.name}:{whom}", limit.window)
-    if number <= limit.most:
-        return None
-    return TooMany(
-        "Too many attempts. Wait a moment and try again.",
-        code="too_many_attempts",
-        retry_after=max(1, ceil(left.total_seconds())),
-    )
-
-
-async def give_back(unit: Unit, limit: Limit, whom: str) -> None:
-    """The attempt was in order and does not count."""
-    await attempts.give_back(unit.session, f"{limit.name}:{whom}")
+async def spend(connection: Connection, limit: Limit, whom: str) -> None:
+    """Count one attempt. Raises TooMany, with the seconds until the window ends, when it is one too many; it
+    counts all the same."""
+    number, left = await attempts.count(connection, limit.key(whom), limit.window)
+    if number > limit.most:
+        raise TooMany(
+            "Too many attempts. Wait a moment and try again.",
+            code="too_many_attempts",
+            retry_after=max(1, ceil(left.total_seconds())),
+        )

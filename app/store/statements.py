@@ -1,5 +1,5 @@
-"""Statements that SQLAlchemy has written once and asyncpg sends by itself: what a run does at every step, and
-what clients read.
+"""Statements that SQLAlchemy has written once and asyncpg sends by itself: what a run does at every step, what
+clients read, and what a login does.
 
 On the way through an engine such a statement takes six times as long, for nothing that it needs.
 """

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import Interval, Text, Uuid, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
 
 from app.store.statements import Connection, Statement
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
@@ -70,9 +71,23 @@ async def add(session: AsyncSession, user: User) -> bool:
     return await session.scalar(query) is not None
 
 
-async def find_user(session: AsyncSession, email: str) -> User | None:
+_FIND = Statement(
+    select(User.id, User.email, User.name, User.password_hash, User.date_joined).where(
+        func.lower(User.email) == func.lower(bindparam("email", type_=Text))
+    )
+)
+
+
+async def find_user(connection: Connection, email: str) -> User | None:
     """By email, whatever its case."""
-    return await session.scalar(select(User).where(func.lower(User.email) == func.lower(email)))
+    row = await connection.row(_FIND, {"email": email})
+    return None if row is None else User(**row)
+
+
+async def set_password(session: AsyncSession, email: str, password_hash: str) -> UUID | None:
+    """The user's id; None when there is none with this email, whatever its case."""
+    query = update(User).where(func.lower(User.email) == func.lower(email))
+    return await session.scalar(query.values(password_hash=password_hash).returning(User.id))
 
 
 async def lock_registration(session: AsyncSession) -> bool:
@@ -122,12 +137,49 @@ async def forget_expired_tokens(session: AsyncSession, family_id: UUID) -> None:
     )
 
 
-async def forget_expired_sessions(session: AsyncSession, user_id: UUID) -> None:
-    """Sessions of this user that nothing can renew any more."""
-    alive = exists().where(
-        RefreshToken.family_id == RefreshFamily.id, RefreshToken.expires_at > func.clock_timestamp()
+_BEGIN = Statement(
+    text(
+        """
+    with known as (
+        select id from users where id = :user and password_hash = :password_hash for share
+    ), expired as (
+        delete from refresh_families as family using known where user_id = known.id and not exists (
+            select from refresh_tokens where family_id = family.id and expires_at > clock_timestamp()
+        )
+    ), begun as (
+        insert into refresh_families (id, user_id) select :family, id from known
     )
-    await session.execute(delete(RefreshFamily).where(RefreshFamily.user_id == user_id, ~alive))
+    insert into refresh_tokens (id, family_id, issued_at, expires_at)
+    select :token, :family, issued_at, issued_at + :life
+    from known, (select date_trunc('second', clock_timestamp()) as issued_at) as now
+    returning issued_at, expires_at
+    """
+    ).bindparams(
+        *(bindparam(name, type_=Uuid()) for name in ("user", "family", "token")),
+        bindparam("password_hash", type_=Text()),
+        bindparam("life", type_=Interval()),
+    )
+)
+
+
+async def begin_session(connection: Connection, user: User, life: timedelta) -> RefreshToken | None:
+    """A new session: a family and its first refresh token, which lives for `life`. Sessions of this user that
+    nothing can renew any more are dropped. None when the user is gone or has another password by now."""
+    token = RefreshToken(id=uuid7(), family_id=uuid7())
+    row = await connection.row(
+        _BEGIN,
+        {
+            "user": user.id,
+            "password_hash": user.password_hash,
+            "family": token.family_id,
+            "token": token.id,
+            "life": life,
+        },
+    )
+    if row is None:
+        return None
+    token.issued_at, token.expires_at = row
+    return token
 
 
 async def redeem_ticket(session: AsyncSession, digest: bytes) -> WsTicket | None:

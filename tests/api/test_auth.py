@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from app.actions import accounts
 from app.actions.limits import LOGIN, REGISTER
+from app.auth.passwords import verify_password
 from app.domain.errors import Unauthorized
 from tests.api.conftest import PASSWORD, Person, Service, serve
 from tests.conftest import Parts
@@ -281,6 +282,19 @@ async def test_a_new_password_ends_every_session(service: Service, ada: Person) 
     for password, status in ((PASSWORD, 400), ("another password", 200)):
         answer = await ada.client.post("/api/auth/login/", json={"email": ada.email, "password": password})
         assert answer.status_code == status
+
+
+async def test_a_login_under_way_ends_with_the_old_password(
+    service: Service, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def verify(password: str, stored: str | None) -> bool:
+        right = await verify_password(password, stored)
+        await accounts.change_password(service.resources, email=ada.email, password="another password")
+        return right
+
+    monkeypatch.setattr(accounts, "verify_password", verify)
+    answer = await ada.client.post("/api/auth/login/", json={"email": ada.email, "password": PASSWORD})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_credentials")
 
 
 async def test_only_wrong_logins_count(service: Service, ada: Person) -> None:

@@ -21,6 +21,9 @@ HAND_OVER = "hand_over"
 
 RING_TIMEOUT_S = 0.2
 
+ANSWER_TIMEOUT_S = 5.0
+"""How long Redis may take to answer. A connection that was lost without a sign would be silent for ever."""
+
 WORKER_KEYS = "boardroom:worker:"
 """Each worker keeps a key of this prefix and its name alive."""
 
@@ -47,7 +50,9 @@ def from_json(data: bytes) -> Any:
 
 def open_arq(url: str) -> ArqRedis:
     """A client for `url`; nothing is connected before it is used."""
-    pool: ConnectionPool = ConnectionPool.from_url(url, socket_connect_timeout=1)
+    pool: ConnectionPool = ConnectionPool.from_url(
+        url, socket_connect_timeout=1, socket_timeout=ANSWER_TIMEOUT_S
+    )
     redis = ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
     redis.auto_close_connection_pool = True  # the pool is its own: closing one closes both
     return redis

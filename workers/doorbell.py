@@ -20,7 +20,7 @@ POLL_S = 0.5
 """How often ARQ looks by itself, should the bell not be heard."""
 
 LISTEN_S = 30.0
-"""One wait for the bell; unlike the client's own time limit it may pass in silence."""
+"""How long one wait for the bell takes. It has no result when nothing was rung; that is no error."""
 
 RETRY_S = 1.0
 

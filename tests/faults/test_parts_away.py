@@ -6,7 +6,9 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from redis.exceptions import RedisError
 
+from app import queue
 from app.domain.errors import Unavailable
 from app.embedded.datadir import DataDir
 from app.embedded.postgres import Postgres
@@ -18,6 +20,7 @@ from tests.house import House, open_house
 from tests.pipeline.company import company
 from tests.pipeline.test_control import DONE, HeldModel
 from tests.store.test_statements import WHO
+from tests.wire import wire_to
 from workers.doorbell import answer_the_door
 from workers.llm.scripted import ScriptedModel
 
@@ -65,6 +68,20 @@ async def test_a_lost_ring_costs_one_sweep(database_url: str, valkey: Valkey, tm
     async with open_house(database_url, valkey.url, tmp_path / "boxes") as house, house.worker(model):
         job_id = await house.create()
         assert (await house.until_finished(job_id)).status == "build_done"
+
+
+async def test_a_worker_does_not_wait_for_a_redis_that_is_silent(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "ANSWER_TIMEOUT_S", 0.2)
+    async with wire_to(redis_url) as (wire, near), open_arq(near) as redis:
+        await redis.ping()
+        wire.stall()
+        with pytest.raises(RedisError):
+            async with asyncio.timeout(5):
+                await redis.ping()
+        wire.heal()
+        assert await redis.ping()
 
 
 async def test_postgres_restarts_in_mid_build(postgres: Postgres, redis_url: str, tmp_path: Path) -> None:

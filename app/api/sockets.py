@@ -98,15 +98,13 @@ class SocketDoor:
     async def _converse(self, websocket: WebSocket, job_id: UUID | None) -> Close:
         """Let the visitor in, or refuse; then why the conversation was ended by us."""
         visitor = await self._identify(websocket)
-        if len(self._conversations) >= MAX_SOCKETS or (
-            self._per_user[visitor.user_id] >= MAX_SOCKETS_PER_USER
-        ):
-            raise Unavailable("There are too many sockets open.", code="too_many_sockets")
-        if job_id is None or not await self._owns(visitor, job_id):
+        if job_id is None:
             raise NotFound(NOT_FOUND)
-        async with self._hub.follow(job_id) as (pump, head):
-            await _accept(websocket)
-            with self._seated(Conversation(websocket, self._resources, visitor, job_id)) as conversation:
+        with self._seated(Conversation(websocket, self._resources, visitor, job_id)) as conversation:
+            if not await self._owns(visitor, job_id):
+                raise NotFound(NOT_FOUND)
+            async with self._hub.follow(job_id) as (pump, head):
+                await _accept(websocket)
                 code = await conversation.run(pump, head)
         if code is Close.GONE and not await self._in_session(visitor):
             return Close.UNAUTHORIZED  # it was the user who was deleted, and the job with them
@@ -136,7 +134,10 @@ class SocketDoor:
 
     @contextmanager
     def _seated(self, conversation: Conversation) -> Iterator[Conversation]:
+        """Count the socket before anything is awaited for it: many may come at once. Unavailable."""
         user_id = conversation.visitor.user_id
+        if len(self._conversations) >= MAX_SOCKETS or self._per_user[user_id] >= MAX_SOCKETS_PER_USER:
+            raise Unavailable("There are too many sockets open.", code="too_many_sockets")
         self._conversations.add(conversation)
         self._per_user[user_id] += 1
         metrics.sockets.inc()

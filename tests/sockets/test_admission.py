@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -151,7 +152,7 @@ async def test_strangers_get_what_the_absent_get(web: Web, ada: Person, job_id: 
 
 
 async def test_a_token_that_expires_leaves_its_socket_open(web: Web, ada: Person, job_id: UUID) -> None:
-    short = Tokens(SECRET, access_s=1)
+    short = Tokens(SECRET, access_s=2)  # `exp` has no fractions: one second may be over at once
     async with open_socket(web.url(job_id), short.access(ada.id, ada.session_id)) as socket:
         with pytest.raises(TimeoutError):
             await socket.hear(within_s=3)
@@ -170,6 +171,17 @@ async def test_too_many_sockets_are_1013(
         async with asyncio.timeout(5):
             while not await is_let_in(small.url(job_id), ada.access):
                 pass
+
+
+async def test_sockets_that_come_at_once_are_counted_too(
+    start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "MAX_SOCKETS_PER_USER", 2)
+    async with start_web() as small, AsyncExitStack() as later:
+        opened = [open_socket(small.url(job_id), ada.access) for _ in range(8)]
+        found = await asyncio.gather(*map(later.enter_async_context, opened))
+        answers = await asyncio.gather(*(socket.pings() for socket in found), return_exceptions=True)
+        assert answers.count([]) == 2
 
 
 def test_every_refusal_at_the_door_has_its_code() -> None:

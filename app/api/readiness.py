@@ -1,4 +1,4 @@
-"""Whether the parts behind the service answer, asked side by side and with little patience."""
+"""Whether the parts behind the service answer: all are asked at once, each with a short time limit."""
 
 import asyncio
 import time
@@ -21,8 +21,8 @@ class PartState:
 
 @dataclass
 class Remembered:
-    """A probe that is too dear to be made often: its outcome holds for `for_s`. It goes on when whoever asked
-    has lost patience, so that one that takes its time is known the next time."""
+    """A slow probe whose outcome is kept for `for_s` seconds. It goes on in the background when the caller
+    has stopped waiting, so that the next caller finds its outcome."""
 
     probe: Probe
     for_s: float
@@ -40,8 +40,11 @@ class Remembered:
         return self._state.detail
 
     async def _ask(self) -> None:
-        self._state = await _state(self.probe, patience_s=30)
-        self._asked, self._asking = time.monotonic(), None
+        try:
+            self._state = await _state(self.probe, patience_s=30)
+            self._asked = time.monotonic()
+        finally:
+            self._asking = None
 
 
 async def examine(probes: Mapping[str, Probe]) -> dict[str, PartState]:

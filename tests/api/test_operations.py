@@ -181,3 +181,18 @@ async def test_a_probe_that_takes_its_time_is_known_the_next_time(monkeypatch: p
     answers.set()
     assert await probe() == "well"
     assert len(asked) == 1
+
+
+async def test_a_probe_that_broke_is_made_again() -> None:
+    asked = []
+
+    async def breaks_once() -> str:
+        asked.append("")
+        if len(asked) == 1:
+            raise RuntimeError("a bug of ours")
+        return "well"
+
+    probe = readiness.Remembered(breaks_once, for_s=60)
+    with pytest.raises(RuntimeError):
+        await probe()
+    assert await probe() == "well"

@@ -89,7 +89,7 @@ class Boardroom(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]
         inner = Spelling(BodyLimit(super().build_middleware_stack()), [*paths, "/openapi.json"])
-        ours = Cors(Envelope(inner), self.settings.origins, self.previews.holds_origin)
+        ours = Envelope(Cors(inner, self.settings.origins, self.previews.holds_origin))
         return PreviewGate(ours, self.previews, self.state)
 
 

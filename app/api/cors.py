@@ -1,4 +1,4 @@
-"""Cross-origin rules, outermost, so that the headers stand on every answer, errors of any kind included."""
+"""Cross-origin rules, around everything that answers, so that errors of any kind carry the headers, too."""
 
 from collections.abc import Callable, Iterable
 

@@ -268,6 +268,7 @@ async def test_preflights(anybody: httpx.AsyncClient) -> None:
     assert answer.headers["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
     allowed = answer.headers["access-control-allow-headers"]
     assert allowed == "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
+    assert answer.headers["x-request-id"]
 
 
 async def test_listed_origins(parts: Parts, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from app.demo.client import Refused
 from app.demo.play import play
 from app.demo.screen import Screen
 from app.demo.service import service
+from app.domain.account import PASSWORD_CHARS
 from app.domain.errors import Refusal
 from app.domain.job import Status
 from app.embedded.children import KeepsDying
@@ -38,8 +39,6 @@ T = TypeVar("T")
 
 REFUSED = 2
 """The exit code when nothing was begun; 1 says that what was begun did not succeed."""
-
-PASSWORD_CHARS = (8, 128)
 
 cli = typer.Typer(
     help="A company of AI agents that turns an idea into a built, tested, running app.",

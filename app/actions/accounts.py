@@ -18,7 +18,15 @@ from app.actions.limits import LOGIN, LOGIN_ADDRESS, REGISTER, spend
 from app.auth.passwords import hash_password, verify_password
 from app.auth.tokens import Tokens
 from app.domain.account import NewAccount
-from app.domain.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
+from app.domain.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    field_message,
+)
 from app.resources import Resources
 from app.store import attempts, rows, users
 from app.store.statements import within
@@ -211,8 +219,8 @@ def _valid(email: str, password: str, name: str = "") -> NewAccount:
     try:
         return NewAccount(email=email, password=password, name=name)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise Invalid(f"{first['loc'][0]}: {first['msg']}.") from None
+        first = error.errors(include_url=False)[0]
+        raise Invalid(f"{first['loc'][0]}: {field_message(first)}.") from None
 
 
 def _digest(ticket: str) -> bytes:

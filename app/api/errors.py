@@ -1,7 +1,6 @@
 """Every error as RFC 9457 `application/problem+json`, with a stable code and one human sentence."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api.envelope import request_id
-from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Invalid, Refusal
+from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Invalid, Refusal, field_message
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -111,22 +110,8 @@ def as_refusal(error: RequestValidationError) -> Refusal:
     return Invalid(f"{where}{fields[0].message}.", errors=fields)
 
 
-_LENGTHS = {"too_short": ("least", "min_length"), "too_long": ("most", "max_length")}
-
-
 def _field(item: dict[str, Any]) -> FieldError:
-    return FieldError(".".join(str(part) for part in item["loc"][1:]), in_words(item))
-
-
-def in_words(item: Mapping[str, Any]) -> str:
-    """One of pydantic's errors, as a person says it: the end of a sentence about the field."""
-    if item["type"] in _LENGTHS and isinstance(item.get("input"), str):
-        words, limit = _LENGTHS[item["type"]]
-        return f"must have at {words} {item['ctx'][limit]} characters"
-    if item["type"] == "missing":
-        return "is required"
-    message = re.sub(r"^\w+ should ", "must ", str(item["msg"]).removeprefix("Value error, "))
-    return message[:1].lower() + message[1:]
+    return FieldError(".".join(str(part) for part in item["loc"][1:]), field_message(item))
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:

@@ -5,8 +5,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from app.api.errors import in_words
-from app.domain.errors import Invalid, Refusal
+from app.domain.errors import Invalid, Refusal, field_message
 from app.domain.values import Prompt
 
 
@@ -44,7 +43,7 @@ def read_frame(text: str | None) -> Chat | Ping:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise Invalid(
-            f"This message cannot be taken: {field} {in_words(first)}.", code="invalid_message"
+            f"This message cannot be taken: {field} {field_message(first)}.", code="invalid_message"
         ) from None
 
 

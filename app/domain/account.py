@@ -1,4 +1,4 @@
-"""What an account may be called and how its password may look."""
+"""What an email, a name and a password may be."""
 
 import re
 from typing import Annotated
@@ -6,6 +6,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.domain.values import ClientText
+
+PASSWORD_CHARS = (8, 128)
+"""The least and the most characters of a password."""
 
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
 
@@ -22,7 +25,7 @@ class NewAccount(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     email: Annotated[ClientText, Field(max_length=254), AfterValidator(_email)]
-    password: Annotated[ClientText, Field(min_length=8, max_length=128)]
+    password: Annotated[ClientText, Field(min_length=PASSWORD_CHARS[0], max_length=PASSWORD_CHARS[1])]
     name: Annotated[ClientText, Field(max_length=200), AfterValidator(str.strip)] = ""
 
     @field_validator("password")

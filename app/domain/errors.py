@@ -4,8 +4,10 @@ The API turns a `Refusal` into RFC 9457 `application/problem+json`; a socket tur
 event. Nothing else in the house knows status codes.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,21 @@ class FieldError:
 
     field: str
     message: str
+
+
+_LENGTHS = {"too_short": ("least", "min_length"), "too_long": ("most", "max_length")}
+
+
+def field_message(error: Mapping[str, Any]) -> str:
+    """One error of `pydantic.ValidationError.errors()` as the end of a sentence about the field, such as
+    `must have at most 128 characters`."""
+    if error["type"] in _LENGTHS and isinstance(error.get("input"), str):
+        words, limit = _LENGTHS[error["type"]]
+        return f"must have at {words} {error['ctx'][limit]} characters"
+    if error["type"] == "missing":
+        return "is required"
+    message = re.sub(r"^\w+ should ", "must ", str(error["msg"]).removeprefix("Value error, "))
+    return message[:1].lower() + message[1:]
 
 
 class Refusal(Exception):

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from app.actions import accounts
 from app.actions.limits import LOGIN, REGISTER
 from app.auth.passwords import verify_password
-from app.domain.errors import Unauthorized
+from app.domain.errors import Invalid, Unauthorized
 from tests.api.conftest import PASSWORD, Person, Service, serve
 from tests.conftest import Parts
 
@@ -355,3 +355,18 @@ async def test_reuse_may_be_switched_off(parts: Parts, tmp_path: Path) -> None:
 def test_limits_leave_room() -> None:
     assert REGISTER.most / REGISTER.window.total_seconds() >= 1
     assert LOGIN.window <= timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [
+        ({"email": "ada lovelace@example.org", "password": "x" * 8}, "email: must be an email address."),
+        ({"email": "ada@example.org", "password": "short"}, "password: must have at least 8 characters."),
+    ],
+)
+async def test_an_operators_mistake_is_said_in_a_sentence(
+    service: Service, account: dict[str, str], words: str
+) -> None:
+    with pytest.raises(Invalid) as refusal:
+        await accounts.add_user(service.resources, **account)
+    assert refusal.value.detail == words

@@ -15,6 +15,7 @@ import orjson
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from app.api.body_limit import BodyLimit
@@ -73,12 +74,15 @@ class Boardroom(FastAPI):
             redirect_slashes=False,
             strict_content_type=False,
             lifespan=_serving,
-            generate_unique_id_function=lambda route: route.name,
         )
         self.settings = settings
         self.previews = PreviewOrigin(settings.preview_origin)
         for door in DOORS:
-            self.router.routes.extend(door.routes)  # including a router would make each request look for it
+            for route in door.routes:
+                if isinstance(route, APIRoute):
+                    route.unique_id = route.name  # the `operationId` in the OpenAPI document
+            # Not `include_router`: then every request would search the routers one after the other.
+            self.router.routes.extend(door.routes)
         handle_errors(self)
 
     def openapi(self) -> dict[str, Any]:

@@ -117,6 +117,12 @@ def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def test_operations_are_named_as_in_the_code(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert {"create_job", "list_jobs", "login", "readyz"} <= set(names)
+
+
 def test_every_request_and_answer_has_an_example(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
 

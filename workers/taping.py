@@ -19,7 +19,7 @@ from app.store.tapes import Step
 from workers.agents.network import TOLD
 from workers.agents.roles import ROLES
 from workers.llm.model import Answer
-from workers.llm.tape import Asked, Did, Head, Prompt, Said, digest
+from workers.llm.tape import Asked, Did, Head, Prompt, Said, TapeLine, Words, digest
 
 RESULT_CHARS = 2000
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
@@ -27,35 +27,39 @@ _CALL = re.compile(r"build\.[0-9a-f-]{36}\.\d+\.\d+\.\d+")
 """The keys of tool calls; other things that were done once are no part of what was said."""
 
 
-async def tape(
-    connection: AsyncConnection, job_id: UUID, note: str = ""
-) -> AsyncIterator[Head | Prompt | Said | Did]:
-    """The job as the lines of a tape; none when there is no such job. Instructions that have changed since
-    they were used are not on it."""
+async def tape(connection: AsyncConnection, job_id: UUID, note: str = "") -> AsyncIterator[TapeLine]:
+    """The job as the lines of a tape; none when there is no such job. The words of instructions that have
+    changed since they were used are not on it."""
     told = await tapes.told(connection, job_id)
     if told is None:
         return
     yield Head(note=note, **asdict(told))
     today = (role.instructions(network) for role in ROLES for network in TOLD)
     instructions = {digest(text): text for text in today}
+    given: dict[tuple[str, str], Prompt] = {}
     async for step in tapes.steps(connection, job_id):
         if step.kind == "tool":
             if _CALL.fullmatch(step.key):
                 yield Did(result=clip(step.payload, RESULT_CHARS))
         elif step.asked:
-            said = _said(step)
-            if text := instructions.pop(said.asked.prompt, ""):
-                yield Prompt(digest=said.asked.prompt, instructions=text.splitlines())
-            yield said
+            asked = Asked.model_validate_json(step.asked)
+            prompt = Prompt(agent=step.agent, purpose=asked.purpose, digest=asked.prompt, shape=asked.shape)
+            if given.get((step.agent, asked.purpose)) != prompt:
+                given[step.agent, asked.purpose] = prompt
+                yield prompt
+                for text in instructions.get(asked.prompt, "").splitlines():
+                    yield Words(text=text)
+            yield _said(step, asked)
 
 
-def _said(step: Step) -> Said:
+def _said(step: Step, asked: Asked) -> Said:
     """What only its own model understands stays behind."""
     answer = _ANSWER.validate_json(step.payload)
     return Said(
         agent=step.agent,
+        purpose=asked.purpose,
         model=step.model,
-        asked=Asked.model_validate_json(step.asked),
+        last=asked.last,
         text=answer.text,
         calls=list(answer.calls),
         tokens=answer.tokens,

@@ -1,6 +1,6 @@
 """A scripted company behind the wire: what a role is asked is read from the request itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.llm.server import Exchange, Move, answer_streamed, answer_whole
@@ -30,7 +30,17 @@ def _message(turn: dict[str, Any]) -> Message:
     return Message(turn["role"], turn.get("content") or "", tuple(calls), turn.get("tool_call_id", ""))
 
 
-def plays(script: Script, misfortunes: Misfortunes | None = None) -> Move:
+def _bill(exchange: Exchange, answer: Answer) -> Tokens:
+    """About four characters a token, as real ones count."""
+    said = len(answer.text) + sum(len(call.arguments) for call in answer.calls)
+    return Tokens(len(str(exchange.body)) // 4, min(said // 4 + 1, exchange.body["max_tokens"]))
+
+
+def plays(
+    script: Script,
+    misfortunes: Misfortunes | None = None,
+    bill: Callable[[Exchange, Answer], Tokens] = _bill,
+) -> Move:
     """Answer as `script` says, with a plausible bill, but for what `misfortunes` say."""
     model = ScriptedModel(script)
     met: dict[str, int] = {}
@@ -45,13 +55,7 @@ def plays(script: Script, misfortunes: Misfortunes | None = None) -> Move:
             await bad[place](exchange)
         else:
             answer = await model.ask(question)
-            billed = Answer(answer.text, "", answer.calls, _bill(exchange, answer), answer.finish_reason)
+            billed = Answer(answer.text, "", answer.calls, bill(exchange, answer), answer.finish_reason)
             await (answer_streamed if exchange.streamed else answer_whole)(exchange, billed)
 
     return move
-
-
-def _bill(exchange: Exchange, answer: Answer) -> Tokens:
-    """About four characters a token, as real ones count."""
-    said = len(answer.text) + sum(len(call.arguments) for call in answer.calls)
-    return Tokens(len(str(exchange.body)) // 4, min(said // 4 + 1, exchange.body["max_tokens"]))

@@ -1,25 +1,32 @@
-"""Recording the tapes anew, in one go: `make tapes`. No key, no network; ten seconds.
+"""Recording the tapes anew, in one go: `make tapes`. No key, no network; half a minute.
 
-A good one and bad ones, all of a scripted company behind a real HTTP server.
+A good one and bad ones, all of a scripted company behind a real HTTP server. What another run or another
+machine would tell otherwise is told alike, so that a diff shows only what has changed in Boardroom.
 """
 
 import asyncio
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from app.actions import chat, runs
+from app.runtime.workspace import Runtime
 from app.store.tables import Job
 from tests.conftest import Parts, fresh_database, open_parts
 from tests.house import House, open_house
 from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, Case
-from tests.llm.company import plays
+from tests.llm.company import Misfortunes, plays
 from tests.llm.conftest import lineup
 from tests.llm.server import Server, open_server
 from tests.pipeline.company import MORE, company, growing_company
 from workers.llm.lineup import Lineup
+from workers.llm.model import Tokens
+from workers.llm.scripted import Script
+from workers.profiles import served
 from workers.taping import tape
 
 FOLDER = Path(__file__).parent
@@ -37,9 +44,13 @@ class Session:
     wishes: Sequence[str] = ()
 
 
+def _speak(script: Script, misfortunes: Misfortunes | None = None) -> Callable[[Server], Lineup]:
+    """Every answer costs the same: a longer prompt is no change of what was said."""
+    return lambda server: lineup(server, [plays(script, misfortunes, lambda *_: Tokens(1000, 100))])
+
+
 def _over_http(case: Case) -> Callable[[Server], Lineup]:
-    script = company(building=case.building)
-    return lambda server: lineup(server, [plays(script, case.misfortunes)])
+    return _speak(company(building=case.building), case.misfortunes)
 
 
 SCRIPTED = "a scripted company behind a real HTTP server"
@@ -48,7 +59,7 @@ SESSIONS = {
     "two-pages": Session(
         f"{SCRIPTED}, at its best, in two runs",
         "Two pages, please.",
-        lambda server: lineup(server, [plays(growing_company())]),
+        _speak(growing_company()),
         wishes=[MORE],
     ),
     "done-without-work": Session(
@@ -80,6 +91,27 @@ async def play(house: House, models: Lineup, idea: str, said: Sequence[str], wis
     return job
 
 
+async def _nothing(_: Runtime) -> frozenset[str]:
+    """What a box has beside Python, on a machine with nothing else."""
+    return frozenset()
+
+
+_ID = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40})\b")
+
+_TIME = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d")
+
+
+def _as_ever(text: str) -> str:
+    """Without what is new in every run: ids and commits are numbered as they appear, times are all one."""
+    numbers: dict[str, str] = {}
+
+    def number(found: re.Match[str]) -> str:
+        nth = str(len(numbers) + 1)
+        return numbers.setdefault(found[0], re.sub(r"[0-9a-f]", "0", found[0])[: -len(nth)] + nth)
+
+    return _TIME.sub("01/Jan/2026 00:00:00", _ID.sub(number, text))
+
+
 async def main(parts: Parts, boxes: Path) -> None:
     async with (
         fresh_database(parts) as database_url,
@@ -92,12 +124,16 @@ async def main(parts: Parts, boxes: Path) -> None:
             async with house.resources.read() as connection:
                 note = f"Recorded from {session.note}."
                 lines = [line.model_dump_json() async for line in tape(connection, job.id, note)]
-            text = "".join(f"{line}\n" for line in lines)
+            text = _as_ever("".join(f"{line}\n" for line in lines))
             (FOLDER / f"{name}.jsonl").write_text(text, "utf-8")
             how = job.verification or job.failure_code
             sys.stdout.write(f"{name}: {how}, {len(lines)} lines, {len(text) // 1024} KB\n")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, open_parts(Path(folder) / "stack") as opened:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_parts(Path(folder) / "stack") as opened,
+        patch.object(served, "_look", _nothing),
+    ):
         asyncio.run(main(opened, Path(folder) / "boxes"))

@@ -14,7 +14,7 @@ from tests.recorded.record import FOLDER, play
 from workers.agents.roles import BUSINESS_ANALYST, CLIENT_RELATIONS, ROLES
 from workers.llm.lineup import Lineup
 from workers.llm.model import Message, ModelMisbehaved, Question
-from workers.llm.tape import Head, NoTape, Prompt, Said, TapeModel, difference, digest, read_tape
+from workers.llm.tape import Head, NoTape, Prompt, TapeModel, briefed, difference, digest, read_tape
 
 TAPES = {path.stem: read_tape(path) for path in sorted(FOLDER.glob("*.jsonl"))}
 
@@ -54,13 +54,14 @@ async def _tape_of(database_url: str, job_id: UUID) -> list[str]:
 
 def test_the_prompts_on_the_tapes_are_those_of_today() -> None:
     """When one was changed on purpose: `make tapes`, and the change stands in the commit."""
-    today = [(role.purpose, role.instructions("none")) for role in ROLES]
-    now, known = dict(today), {digest(text) for _, text in today}
+    today: dict[tuple[str, str], str] = {
+        (role.agent, role.purpose): role.instructions("none") for role in ROLES
+    }
     for name, lines in TAPES.items():
-        purposes = {line.asked.prompt: line.asked.purpose for line in lines if isinstance(line, Said)}
-        for line in lines:
-            if isinstance(line, Prompt) and line.digest not in known:
-                pytest.fail(f"{name}\n{difference(line, now[purposes[line.digest]])}\n`make tapes`")
+        for said, brief in briefed(lines):
+            now = today[said.agent, said.purpose]
+            if brief.prompt.digest != digest(now):
+                pytest.fail(f"{name}\n{difference(brief, now)}\n`make tapes`")
 
 
 def _question(instructions: str) -> Question:
@@ -91,3 +92,8 @@ def test_what_is_no_tape_is_refused(tmp_path: Path, content: bytes | None) -> No
         path.write_bytes(content)
     with pytest.raises(NoTape):
         read_tape(path)
+
+
+def test_a_tape_tells_what_an_agent_was_given_before_it_answers() -> None:
+    with pytest.raises(NoTape, match="before it has a prompt"):
+        TapeModel("tape:x", [line for line in TAPES["malformed-json"] if not isinstance(line, Prompt)])

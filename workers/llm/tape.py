@@ -1,14 +1,16 @@
 """A tape: a run as a file of JSON lines, and a model that plays it again.
 
-The first line is a `Head`. Then come, in order, a `Prompt` before the first answer that was given to it, a
-`Said` for each answer and a `Did` for each tool call's result. Answers are played strictly in this order;
-results are there to be read, since a tool call is carried out again.
+The first line is a `Head`. Then come, in order, a `Prompt` with its `Words` before the first answer that was
+given to it, a `Said` for each answer and a `Did` for each tool call's result. Answers are played strictly in
+this order; results are there to be read, since a tool call is carried out again.
 
-What a model was asked is on the tape too, so that a prompt that has changed since is seen, as a diff.
+What a model was asked is on the tape too, so that a prompt that has changed since is seen, as a diff. No
+other line than a prompt's own changes with it, so the diff of two tapes is as small.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from difflib import unified_diff
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +25,7 @@ from workers.llm.model import Answer, Hear, ModelMisbehaved, Question, Tokens, T
 
 log = structlog.get_logger()
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 64 * 1024 * 1024
 """A file that is larger is no tape."""
 
@@ -37,7 +39,7 @@ class Head(Line):
     it ended. `note` says where the tape comes from."""
 
     line: Literal["tape"] = "tape"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     note: str = ""
     idea: str
     said: list[str]
@@ -48,30 +50,31 @@ class Head(Line):
 
 
 class Prompt(Line):
-    """The instructions with this digest, a line each."""
+    """What an agent is given for a purpose from here on: instructions with this digest, and a schema of the
+    answer and tools with that of `shape`. Its `Words` follow, none if they are not known any more."""
 
     line: Literal["prompt"] = "prompt"
-    digest: str
-    instructions: list[str]
-
-
-class Asked(Line):
-    """A question, as far as answers and results do not tell it: `prompt` is the digest of the instructions,
-    `shape` that of the answer's schema and the tools, `last` the last message if it is no tool's result."""
-
+    agent: str
     purpose: str
-    prompt: str
+    digest: str
     shape: str
-    last: str
+
+
+class Words(Line):
+    """One line of the instructions."""
+
+    line: Literal["words"] = "words"
+    text: str
 
 
 class Said(Line):
-    """An answer."""
+    """An answer. `last` is the last message of the question, if that is no tool's result."""
 
     line: Literal["said"] = "said"
     agent: str
+    purpose: str
     model: str
-    asked: Asked
+    last: str
     text: str
     calls: list[ToolCall]
     tokens: Tokens | None
@@ -85,15 +88,24 @@ class Did(Line):
     result: str
 
 
-AnyLine = Annotated[Head | Prompt | Said | Did, Field(discriminator="line")]
-_LINE: TypeAdapter[Head | Prompt | Said | Did] = TypeAdapter(AnyLine)
+TapeLine = Head | Prompt | Words | Said | Did
+_LINE: TypeAdapter[TapeLine] = TypeAdapter(Annotated[TapeLine, Field(discriminator="line")])
+
+
+class Asked(BaseModel):
+    """A question, as far as answers and results do not tell it: what a step keeps of it."""
+
+    purpose: str
+    prompt: str
+    shape: str
+    last: str
 
 
 class NoTape(Exception):
     """The file is none; the message says why."""
 
 
-def read_tape(path: Path) -> list[Head | Prompt | Said | Did]:
+def read_tape(path: Path) -> list[TapeLine]:
     """Raises NoTape."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -106,6 +118,30 @@ def read_tape(path: Path) -> list[Head | Prompt | Said | Did]:
     if not lines or not isinstance(lines[0], Head):
         raise NoTape(f"{path} does not begin as a tape.")
     return lines
+
+
+@dataclass
+class Brief:
+    """A prompt with its instructions."""
+
+    prompt: Prompt
+    words: list[str] = field(default_factory=list)
+
+
+def briefed(lines: Iterable[TapeLine]) -> list[tuple[Said, Brief]]:
+    """The answers, each with what its agent had been given. Raises NoTape when one had been given nothing."""
+    briefs: dict[tuple[str, str], Brief] = {}
+    newest, answers = None, []
+    for line in lines:
+        if isinstance(line, Prompt):
+            newest = briefs[line.agent, line.purpose] = Brief(line)
+        elif isinstance(line, Words) and newest:
+            newest.words.append(line.text)
+        elif isinstance(line, Said):
+            if (brief := briefs.get((line.agent, line.purpose))) is None:
+                raise NoTape(f"{line.agent} ({line.purpose}) answers on the tape before it has a prompt.")
+            answers.append((line, brief))
+    return answers
 
 
 def of_question(question: Question) -> Asked:
@@ -124,25 +160,19 @@ def digest(text: str) -> str:
 
 
 class TapeModel:
-    """Plays the answers of one job. `changed` holds a diff of each prompt that is not what it was, by
-    purpose.
+    """Plays the answers of one job; NoTape where it cannot be. `changed` holds a diff of each prompt that is
+    not what it was, by purpose.
 
     Ids that are new in every run are told apart by where they stand: an answer that names one names the one
     that stands in its place now.
     """
 
-    def __init__(self, name: str, lines: Iterable[Head | Prompt | Said | Did]) -> None:
+    def __init__(self, name: str, lines: Iterable[TapeLine]) -> None:
         self.name = name
         self.changed: dict[str, str] = {}
-        self._prompts: dict[str, Prompt] = {}
-        self._said: list[Said] = []
+        self._said = briefed(lines)
         self._place = 0
         self._ids: dict[str, str] = {}
-        for line in lines:
-            if isinstance(line, Prompt):
-                self._prompts[line.digest] = line
-            elif isinstance(line, Said):
-                self._said.append(line)
 
     @property
     def left(self) -> int:
@@ -153,20 +183,20 @@ class TapeModel:
         """Raises ModelMisbehaved when the tape does not go on like this."""
         if not self.left:
             raise ModelMisbehaved(f"{self.name} is at its end, and {question.agent} is asked for more.")
-        line = self._said[self._place]
-        was, now = line.asked, of_question(question)
-        if (line.agent, was.purpose) != (question.agent, now.purpose):
+        line, brief = self._said[self._place]
+        now = of_question(question)
+        if (line.agent, line.purpose) != (question.agent, now.purpose):
             raise ModelMisbehaved(
-                f"{self.name} goes on with {line.agent} ({was.purpose}), but {question.agent} "
+                f"{self.name} goes on with {line.agent} ({line.purpose}), but {question.agent} "
                 f"({now.purpose}) is asked."
             )
         self._place += 1
-        if (was.prompt, was.shape) != (now.prompt, now.shape):
-            told = difference(self._prompts.get(was.prompt), question.instructions)
+        if (brief.prompt.digest, brief.prompt.shape) != (now.prompt, now.shape):
+            told = difference(brief, question.instructions)
             if self.changed.get(now.purpose) != told:
                 log.warning("tape.prompt_changed", purpose=now.purpose, difference=told)
             self.changed[now.purpose] = told
-        self._ids.update(zip(_ids(was.last), _ids(now.last), strict=False))
+        self._ids.update(zip(_ids(line.last), _ids(now.last), strict=False))
         answer = self._answer(line)
         if hear:
             hear(answer.text)
@@ -191,11 +221,11 @@ def _ids(text: str) -> Iterator[str]:
     return (found[0] for found in _ID.finditer(text) if UUID(found[0]))
 
 
-def difference(was: Prompt | None, instructions: str) -> str:
+def difference(was: Brief, instructions: str) -> str:
     """A diff for people."""
-    if was is None:
+    if not was.words:
         return "The instructions are other ones, and the old are not on the tape."
-    lines = unified_diff(was.instructions, instructions.splitlines(), "on the tape", "now", lineterm="")
+    lines = unified_diff(was.words, instructions.splitlines(), "on the tape", "now", lineterm="")
     return "\n".join(lines) or "The instructions are the same; the answer's shape or the tools are not."
 
 

@@ -1,5 +1,5 @@
-"""Statements that SQLAlchemy has written once and asyncpg sends by itself: what a run does at every step, what
-clients read, and what a login does.
+"""Statements that SQLAlchemy has written once and asyncpg sends by itself: for what a run does at every step,
+what clients read, and what a login does.
 
 On the way through an engine such a statement takes six times as long, for nothing that it needs.
 """
@@ -7,6 +7,7 @@ On the way through an engine such a statement takes six times as long, for nothi
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 import asyncpg
@@ -32,15 +33,29 @@ CLOSE_S = 3
 
 
 class Statement:
-    """`written`, ready to be sent; its parameters are all bound by name and typed. What is a value already
-    stays what it is."""
+    """`written`, to be sent; its parameters are all bound by name and typed. What is a value already stays
+    what it is. It is compiled when it is first used: a process that starts need not wait for all of them."""
 
     def __init__(self, written: ClauseElement) -> None:
-        compiled = written.compile(dialect=DIALECT)
+        self._clause = written
+
+    @cached_property
+    def _compiled(self) -> SQLCompiler:
+        compiled = self._clause.compile(dialect=DIALECT)
         assert isinstance(compiled, SQLCompiler)
-        self.sql = compiled.string
-        self._names = compiled.positiontup or []
-        self._written = {name: value for name, value in compiled.params.items() if value is not None}
+        return compiled
+
+    @cached_property
+    def sql(self) -> str:
+        return self._compiled.string
+
+    @cached_property
+    def _names(self) -> Sequence[str]:
+        return self._compiled.positiontup or []
+
+    @cached_property
+    def _written(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self._compiled.params.items() if value is not None}
 
     def values(self, named: Mapping[str, Any]) -> list[Any]:
         """The parameters as asyncpg counts them."""

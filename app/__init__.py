@@ -1,1 +1,1 @@
-"""What answers requests, and all that it shares with the workers."""
+"""What answers requests, and what it shares with the workers."""

@@ -1,1 +1,1 @@
-"""What works: the processes that claim runs and think; the only place that knows a language model."""
+"""The worker process: it claims runs and plays them. Only this package knows language models."""

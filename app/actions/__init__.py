@@ -1,1 +1,1 @@
-"""One function per change of the world that a client or an operator makes, named as you would say it."""
+"""The changes that a client or an operator can make: one function each, named after the change."""

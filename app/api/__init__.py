@@ -1,1 +1,1 @@
-"""Doors: each turns a request into one read or one action, and an outcome into an answer of the contract."""
+"""HTTP and WebSocket routes: each turns a request into one read or one action, and errors into answers."""

@@ -1,1 +1,1 @@
-"""Passwords and tokens: what proves that somebody is who they say."""
+"""Passwords and tokens."""

@@ -1,1 +1,1 @@
-"""The scripted client behind `boardroom demo`: it knows the service only through its public door."""
+"""The client behind `boardroom demo`. It uses the service only through its public API."""

@@ -1,1 +1,1 @@
-"""Pure rules and shapes: no I/O, no clock of its own, standard library and pydantic only."""
+"""Rules and shapes without I/O or a clock; standard library and pydantic only."""

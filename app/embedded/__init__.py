@@ -1,1 +1,1 @@
-"""The one-machine stack: PostgreSQL and Valkey from wheels, and the supervisor over everything."""
+"""PostgreSQL and Valkey for one machine, and the supervisor that runs the whole service there."""

@@ -1,1 +1,1 @@
-"""How a committed event reaches every socket: the bell, the log, and the hub between them."""
+"""How a committed event reaches every socket: hints over Redis, the log, and the hub that joins them."""

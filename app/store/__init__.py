@@ -1,1 +1,1 @@
-"""The rows: tables, and every SQL statement there is."""
+"""Tables and all SQL statements."""

@@ -1,1 +1,1 @@
-"""Who speaks: roles, their prompts, the shapes of their answers, and how they are asked."""
+"""The agents: roles, prompts, the shapes of their answers, and how they are asked."""

@@ -1,1 +1,1 @@
-"""Language models behind one small protocol: real, rehearsed, scripted."""
+"""Language models behind one small protocol: real, recorded and scripted ones."""

@@ -1,1 +1,1 @@
-"""The stages of a build, each a function from facts to an outcome; read `plan` first."""
+"""The stages of a run, each a function from stored facts to a stored outcome. Read `plan` first."""

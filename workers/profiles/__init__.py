@@ -1,1 +1,1 @@
-"""The kinds of apps there are: what a box must hold for each, where the app begins, and its checks."""
+"""Kinds of apps: what a box needs for one, the scaffold it starts from, and its checks."""

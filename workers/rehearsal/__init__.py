@@ -1,1 +1,1 @@
-"""A scripted cast in a model's place: reads the client's words by simple rules, builds one kind of app."""
+"""A scripted cast in place of a language model: it reads the client's words by simple rules."""

@@ -1,4 +1,4 @@
-"""The web process: composes the doors and serves them. `python -m app.main --help`."""
+"""The web process: builds the application from its routers and serves it. `python -m app.main --help`."""
 
 import gc
 
@@ -32,7 +32,7 @@ from app.api.errors import handle_errors
 from app.api.http_protocol import HttpProtocol
 from app.api.preview_door import PreviewDoor, PreviewGate
 from app.api.readiness import Remembered
-from app.api.router import DOORS
+from app.api.router import ROUTERS
 from app.api.socket_protocol import SOCKET_OPTIONS
 from app.api.sockets import SocketDoor
 from app.api.spelling import Spelling
@@ -52,12 +52,12 @@ from app.settings import BadSettings, Settings, load_settings
 from app.store.statements import open_statements
 
 GRACE_S = 8
-"""How long requests under way may still take when we are asked to stop."""
+"""How long running requests may still take when the process is asked to stop."""
 
 BOX_EXAMINED_S = 60.0
-"""How long the outcome of making a throw-away box holds for `/readyz`."""
+"""How long `/readyz` keeps the result of its test whether a box can be made."""
 
-SHUT_OUT = (
+SOCKETS_WITHOUT_QUERY = (
     "Browser clients on another origin that know only ?token= cannot open a socket: ALLOW_WS_TOKEN_QUERY."
 )
 
@@ -65,7 +65,7 @@ log = structlog.get_logger()
 
 
 class Boardroom(FastAPI):
-    """The application, with what must stand on every answer around all of it, errors of ours included."""
+    """The application. Its own middleware is outermost, so that every answer passes it, also our errors."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -81,12 +81,12 @@ class Boardroom(FastAPI):
         )
         self.settings = settings
         self.previews = PreviewOrigin(settings.preview_origin)
-        for door in DOORS:
-            for route in door.routes:
+        for router in ROUTERS:
+            for route in router.routes:
                 if isinstance(route, APIRoute):
                     route.unique_id = route.name  # the `operationId` in the OpenAPI document
             # Not `include_router`: then every request would search the routers one after the other.
-            self.router.routes.extend(door.routes)
+            self.router.routes.extend(router.routes)
         handle_errors(self)
 
     def openapi(self) -> dict[str, Any]:
@@ -95,14 +95,14 @@ class Boardroom(FastAPI):
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
-        paths = [getattr(route, "path", "") for door in DOORS for route in door.routes]
+        paths = [getattr(route, "path", "") for router in ROUTERS for route in router.routes]
         inner = Spelling(BodyLimit(super().build_middleware_stack()), [*paths, "/openapi.json"])
         ours = Envelope(Cors(inner, self.settings.origins, self.previews.holds_origin))
         return PreviewGate(ours, self.previews, self.state)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; it opens what it needs when it is started."""
+    """The application. It opens its connections when the server starts it."""
     return Boardroom(settings)
 
 
@@ -112,7 +112,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
     settings = app.settings
     tokens = Tokens(_secret(settings), access_s=settings.access_token_minutes * 60)
     if not settings.ws_token_query:
-        log.info("sockets.token_query_off", detail=SHUT_OUT)
+        log.info("sockets.token_query_off", detail=SOCKETS_WITHOUT_QUERY)
     async with AsyncExitStack() as later:
         resources = await later.enter_async_context(open_resources(settings))
         probes = await later.enter_async_context(open_probes(settings, resources))
@@ -146,7 +146,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _without_previews(origins: frozenset[str] | None, previews: PreviewOrigin) -> frozenset[str] | None:
-    """The listed origins; apps that clients let be built are none of them, whatever the list says."""
+    """The listed origins without those of previews: the code there is written by agents."""
     return origins and frozenset(each for each in origins if not previews.holds_origin(each))
 
 
@@ -191,13 +191,13 @@ def main() -> None:
     configure_logs(production=settings.production)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
-    gc.freeze()  # what is loaded by now stays: no collection looks at it again
+    gc.freeze()  # everything loaded so far lives as long as the process: the collector can skip it
     gc.enable()
     uvicorn.Server(server_config(app, settings, arguments.fd)).run()
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
-    """uvicorn raises the signal that stopped it again, when all is closed: there is nothing left to do."""
+    """After a clean stop uvicorn raises the signal again; by then there is nothing left to do."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Doors of apps: what a job specified, and its PRD."""
+"""Routes of apps: the specification that a job made, and its PRD."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_cla
 
 @router.get("/", response_model=list[App], responses=refusals("invalid"))
 async def list_apps(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
-    """All my apps, newest first."""
+    """All apps of the user, newest first."""
     async with here.reads.connection() as connection:
         return list_answer(request, await apps.all_apps(connection, caller.user_id, page), page)
 
@@ -40,8 +40,9 @@ async def list_apps(request: Request, here: Here, caller: Caller, page: PageAske
     responses={204: {"description": "There is none yet."}, **refusals("not_found")},
 )
 async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
-    """The app of a job; once `prdReady` was seen it is there. While it runs and answers, `spec.frontend_url`
-    says where it can be seen (as `preview_url` of `containers/status`)."""
+    """The app of a job; it exists from the event `prdReady` on, before that the answer is 204. While the app
+    runs and answers, `spec.frontend_url` is its address (the same as `preview_url` of
+    `containers/status`)."""
     async with here.reads.connection() as connection:
         found = await apps.app_of(connection, caller.user_id, job_id)
         if found is None and not await jobs.exists(connection, caller.user_id, job_id):
@@ -51,7 +52,7 @@ async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId
 
 @router.get("/{id}/", response_model=App, responses=refusals("not_found"))
 async def one_app(request: Request, here: Here, caller: Caller, app_id: ItemId) -> Response:
-    """One app, with `spec.frontend_url` while it runs and answers."""
+    """One app. `spec.frontend_url` is its address while it runs and answers."""
     async with here.reads.connection() as connection:
         found = await apps.app(connection, caller.user_id, app_id)
     if found is None:
@@ -60,7 +61,7 @@ async def one_app(request: Request, here: Here, caller: Caller, app_id: ItemId) 
 
 
 async def _with_address(request: Request, here: House, caller: SignedIn, found: bytes) -> Response:
-    """The app as it is stored, and where it can be seen now. An engine that is away hides only that."""
+    """The stored app with its preview address. Without a container engine the address is left out."""
     app = orjson.loads(found)
     with suppress(NotFound, Unavailable):
         _, offer = await look(here.resources, here.tokens, caller, UUID(app["job_id"]))

@@ -1,4 +1,4 @@
-"""Doors of register, login, refresh, logout, me and ws-ticket."""
+"""Routes of register, login, refresh, logout, me and ws-ticket."""
 
 from datetime import datetime
 from typing import Annotated
@@ -13,10 +13,10 @@ from app.api.deps import Caller, Here, House, json_answer
 from app.api.documented import refusals
 from app.api.door import Door
 from app.api.shapes import TOKEN, Session, User, WsTicket, example
+from app.api.socket_credentials import COOKIE
 from app.domain.account import NewAccount
 from app.domain.values import ClientText, stamp
 
-COOKIE = "boardroom_access"
 COOKIE_PATH = "/ws/"
 
 router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"], route_class=Door)
@@ -50,7 +50,7 @@ class Refresh(BaseModel):
     ),
 )
 async def register(request: Request, here: Here, body: Registration) -> Response:
-    """Make a user and log in. Who may is `REGISTRATION`'s to say."""
+    """Create a user and log in. The setting `REGISTRATION` says who may."""
     session = await accounts.register(
         here.resources,
         here.tokens,
@@ -67,7 +67,8 @@ async def register(request: Request, here: Here, body: Registration) -> Response
     responses=refusals("invalid_credentials", "bad_json", "invalid", "too_many_attempts", signed_in=False),
 )
 async def login(request: Request, here: Here, body: Login) -> Response:
-    """Log in. Wrong credentials are 400: a 401 would make clients renew an old session."""
+    """Log in. Wrong credentials give 400 and not 401, because on a 401 clients try to renew an old
+    session."""
     session = await accounts.login(
         here.resources, here.tokens, _address(request), email=body.email, password=body.password
     )
@@ -82,31 +83,37 @@ async def login(request: Request, here: Here, body: Login) -> Response:
     ),
 )
 async def refresh(request: Request, here: Here, body: Refresh) -> Response:
-    """Renew a session. Refresh tokens rotate; a rotated one gives the session's newest again for
-    `REFRESH_REUSE_SECONDS`, and later only while its own successor was not used. An older one ends the
-    session."""
+    """Renew a session: each use of a refresh token gives a new one. A token that was used before gives the
+    session's newest tokens again, for `REFRESH_REUSE_SECONDS` after its first use and as long as the token
+    that replaced it is unused. Any older token ends the session, because it may have been stolen."""
     session = await accounts.refresh(here.resources, here.tokens, here.refresh_reuse, body.refresh)
     return _session_answer(request, here, session)
 
 
 @router.post("/logout/", status_code=204, responses=refusals("bad_json", "invalid", signed_in=False))
 async def logout(request: Request, here: Here, body: Refresh) -> Response:
-    """End the session of this refresh token. 204 for a token that is unknown or rotated, too."""
+    """End the session of this refresh token. Unknown and replaced tokens give 204, too."""
     await accounts.logout(here.resources, here.tokens, body.refresh)
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path=COOKIE_PATH, secure=_is_tls(request), httponly=True, samesite="strict")
     return answer
 
 
-@router.get("/me/", response_model=User, responses=refusals())
+@router.get("/me/", summary="Current user", response_model=User, responses=refusals())
 async def me(caller: Caller) -> Response:
-    """Who I am."""
+    """The user whose token this is."""
     return json_answer(orjson.dumps(_user(caller.user_id, caller.email, caller.name, caller.date_joined)))
 
 
-@router.post("/ws-ticket/", status_code=201, response_model=WsTicket, responses=refusals())
+@router.post(
+    "/ws-ticket/",
+    summary="Get a socket ticket",
+    status_code=201,
+    response_model=WsTicket,
+    responses=refusals(),
+)
 async def ws_ticket(here: Here, caller: Caller) -> Response:
-    """A ticket for one socket, for clients that can set neither headers nor cookies."""
+    """A ticket that opens one socket (`?ticket=`), for clients that can set neither headers nor cookies."""
     ticket = await accounts.give_ws_ticket(here.resources, caller.user_id, caller.session_id)
     body = {"ticket": ticket, "expires_in": int(accounts.TICKET_LIFE.total_seconds())}
     return json_answer(orjson.dumps(body), 201)

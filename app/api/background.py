@@ -1,4 +1,4 @@
-"""What a web process does beside its requests for as long as it serves."""
+"""Background tasks of a web process, which run as long as it serves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 AGAIN_S = 1.0
-"""Between a failure and the next try."""
+"""Seconds between a failure and the next try."""
 
 Work = Callable[[], Awaitable[None]]
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def kept_up(name: str, work: Work) -> AsyncIterator[None]:
-    """While this is open `work` is done, which never ends by itself. Where it fails, it begins anew."""
+    """Run `work`, which never returns, while this is open. After a failure it is started again."""
     task = asyncio.create_task(_keep_up(name, work), name=name)
     try:
         yield
@@ -29,6 +29,6 @@ async def _keep_up(name: str, work: Work) -> None:
     while True:
         try:
             await work()
-        except Exception as error:  # whatever it was: all sockets and previews depend on this going on
+        except Exception as error:  # of any kind: all sockets and previews depend on this task
             log.error("background.broken", work=name, exc_info=error)
         await asyncio.sleep(AGAIN_S)

@@ -1,4 +1,4 @@
-"""No request body is larger than 4 MiB, whether it says its size beforehand or not."""
+"""No request body is larger than 4 MiB, with or without a `Content-Length`."""
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -12,7 +12,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class BodyLimit:
-    """Refuses a declared size at once, and ends the reading of an undeclared one where it goes over."""
+    """Refuses a declared size that is too large at once; stops reading a body of undeclared size at the
+    limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

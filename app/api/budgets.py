@@ -1,4 +1,4 @@
-"""Doors of what a job uses of language models, and of how much it may."""
+"""Routes of a job's use of language models and of its budget."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ _SUMS = {
 
 
 class Sums(Shape):
-    """`attempts` are all requests, those that failed too; `cached_tokens` are part of `input_tokens`."""
+    """`attempts` counts all requests, also failed ones; `cached_tokens` is a part of `input_tokens`."""
 
     attempts: int
     model_calls: int
@@ -49,8 +49,8 @@ class TicketUsage(Sums):
 
 
 class UsageDetail(Shape):
-    """`reserved_tokens` are set aside for the request under way. The budgets are the job's own, else the
-    service's; null is no limit."""
+    """`reserved_tokens` is reserved for the request that is running. The budgets are the job's own, or the
+    service's where the job has none; null means no limit."""
 
     model_config = example(
         input_tokens=48210,
@@ -86,14 +86,14 @@ class Budget(BaseModel):
 
 @router.get("/usage/", response_model=UsageDetail, responses=refusals("not_found"))
 async def job_usage(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """What the job has used so far, live, by role and by ticket."""
+    """What the job has used of language models up to now, by role and by ticket."""
     async with here.reads.connection() as connection:
         return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))
 
 
 @router.post("/budget/", response_model=UsageDetail, responses=refusals("bad_json", "not_found", "invalid"))
 async def set_budget(here: Here, caller: Caller, job_id: JobId, body: Budget) -> Response:
-    """Give the job limits of its own. One that failed with `budget` goes on with `retry/`."""
+    """Give the job its own limits. A job that failed with `budget` continues with `retry/`."""
     await actions.set_budget(here.resources, caller.user_id, job_id, body.token_budget, body.cost_budget_usd)
     async with here.reads.connection() as connection:
         return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))

@@ -1,4 +1,4 @@
-"""Doors of a job's container."""
+"""Routes of a job's container."""
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -7,7 +7,7 @@ from app.actions.previews import look
 from app.actions.workspaces import start_container, stop_container
 from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
 from app.api.documented import refusals
-from app.api.shapes import WHEN, Shape, Stamp, example
+from app.api.shapes import WHEN, Detail, Shape, Stamp, example
 from app.domain.values import stamp
 from app.domain.workspace import BoxState
 
@@ -16,15 +16,9 @@ router = APIRouter(
 )
 
 
-class Detail(Shape):
-    model_config = example(detail="Job container is running.")
-
-    detail: str
-
-
 class Container(Shape):
-    """`preview_url` is null while no app answers; see `POST /api/jobs/{job_id}/preview/`. `problem` says how
-    a container that does not run came to an end nobody wanted, such as `The container ran out of memory.`"""
+    """`preview_url` is null while no app answers; see `POST /api/jobs/{job_id}/preview/`. `problem` says why
+    a container ended that nobody stopped, such as `The container ran out of memory.`"""
 
     model_config = example(
         state="running",
@@ -51,7 +45,7 @@ class Container(Shape):
     responses=refusals("not_found", "container_not_found", "engine_down", "containers_busy"),
 )
 async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Wake the container and start the app in it, again if it died."""
+    """Wake the container and start the app in it. An app that died is started again."""
     await start_container(here.resources, caller.user_id, job_id)
     return json_answer(b'{"detail":"Job container is running."}')
 
@@ -62,14 +56,14 @@ async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response
     responses=refusals("not_found", "container_not_found", "job_running", "engine_down"),
 )
 async def container_stop(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Stop the container. Its files stay; only `containers/start` wakes it again."""
+    """Stop the container. Its files stay. After that only `containers/start` or a new run wakes it."""
     await stop_container(here.resources, caller.user_id, job_id)
     return json_answer(b'{"detail":"Job container stopped."}')
 
 
 @router.get("/status", response_model=Container, responses=refusals("not_found", "engine_down"))
 async def container_state(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
-    """How the container is, and where its app can be seen; asking wakes nothing."""
+    """The state of the container and the address of its app. This call wakes nothing."""
     box, offer = await look(here.resources, here.tokens, caller, job_id)
     body = {
         "state": box.state,

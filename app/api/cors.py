@@ -12,8 +12,8 @@ MAX_AGE_S = "600"
 
 
 class Cors:
-    """`origins` are the listed ones, which may also send credentials; None allows any, without them. Pages of
-    apps that clients let be built, which `is_preview` knows by their origin, may never call us."""
+    """`origins` are the listed ones, which may also send credentials; None allows any origin, without
+    credentials. Pages of previews (`is_preview`) are never allowed: agents wrote them."""
 
     def __init__(
         self, app: ASGIApp, origins: Iterable[str] | None, is_preview: Callable[[str], bool]

@@ -1,4 +1,4 @@
-"""What a door asks for: who is calling, what the process holds open, which job."""
+"""The dependencies of routes: who is calling, what the process holds open, which job or page is meant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from app.store.statements import Statements
 from app.store.users import SignedIn
 
 MAX_PAGE = 1000
-BIGGEST = 2**63 - 1
-"""What a bigint of PostgreSQL holds."""
+MAX_BIGINT = 2**63 - 1
+"""The greatest value of PostgreSQL's bigint."""
 
 
 @dataclass(frozen=True)
 class House:
-    """What all doors share; made once per process and kept in `app.state.house`."""
+    """What all routes share; made once per process and kept in `app.state.house`."""
 
     resources: Resources
     reads: Statements
@@ -62,10 +62,10 @@ _bearer = HTTPBearer(
 
 
 async def identify(request: Request) -> SignedIn:
-    """Who is calling; looked up once per request. Unauthorized, TooMany.
+    """Who is calling; looked up once per request. Raises Unauthorized, TooMany.
 
-    The token proves itself; one indexed query then makes sure that its session was not revoked and its user
-    not deleted, so that a logout holds at once.
+    After the token's signature, one indexed query checks that its session is not revoked and its user not
+    deleted, so that a logout takes effect at once.
     """
     known: SignedIn | None = getattr(request.state, "caller", None)
     if known is not None:
@@ -85,7 +85,7 @@ async def identify(request: Request) -> SignedIn:
 
 
 class SignedInRoute(Door):
-    """A route for users only: who calls is settled before anything of the request is read."""
+    """A route for users only: the caller is identified before the body is read."""
 
     async def answer(self, request: Request, handler: Handler) -> Response:
         await identify(request)
@@ -112,7 +112,9 @@ async def _job_id(job_id: Annotated[str, Path(description="A job's id.", json_sc
     return _id_of(job_id)
 
 
-async def _item_id(item_id: Annotated[str, Path(alias="id", json_schema_extra=_UUID)]) -> UUID:
+async def _item_id(
+    item_id: Annotated[str, Path(alias="id", description="The item's id.", json_schema_extra=_UUID)],
+) -> UUID:
     return _id_of(item_id)
 
 
@@ -126,14 +128,12 @@ async def _job_filter(
 
 async def _page(
     limit: Annotated[
-        int | None, Query(description="At most so many, 1–1000 (clamped); without it the list is complete.")
+        int | None, Query(description="How many at most, 1–1000 (clamped); without it the list is complete.")
     ] = None,
     before: Annotated[
-        UUID | None, Query(description="Only what stands before this id in the list's order.")
+        UUID | None, Query(description="Only items before this id, in the list's order.")
     ] = None,
-    after: Annotated[
-        UUID | None, Query(description="Only what stands after this id in the list's order.")
-    ] = None,
+    after: Annotated[UUID | None, Query(description="Only items after this id, in the list's order.")] = None,
 ) -> Page:
     return Page(None if limit is None else clamp(limit, 1, MAX_PAGE), before, after)
 
@@ -151,14 +151,14 @@ def clamp(value: int, least: int, most: int) -> int:
 
 
 def json_answer(body: bytes | None, status: int = 200) -> Response:
-    """JSON as the store built it; NotFound when it built none."""
+    """JSON that the store built; None raises NotFound."""
     if body is None:
         raise NotFound(NOT_FOUND)
     return Response(body, status, media_type="application/json")
 
 
 def list_answer(request: Request, found: Listed, page: Page) -> Response:
-    """A list, with a `Link` to what comes next when a page was asked for and there is more."""
+    """A list. If a page was asked for and there is more, with a `Link` to the next page."""
     answer = json_answer(found.body)
     if found.edge is not None:
         backwards = page.before is not None and page.after is None
@@ -167,6 +167,6 @@ def list_answer(request: Request, found: Listed, page: Page) -> Response:
 
 
 def link_next(request: Request, answer: Response, name: str, value: str) -> None:
-    """Point to the next page: this very request with one parameter changed."""
+    """Add a `Link` to the next page: this request with one parameter changed."""
     url = request.url.include_query_params(**{name: value})
     answer.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -1,4 +1,4 @@
-"""The OpenAPI document: refusals by the codes that a call can give, and nothing the framework made up."""
+"""The OpenAPI document: each call with the error codes that it can answer."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -18,7 +18,7 @@ ALWAYS = ("database_down", "internal")
 
 
 def refusals(*codes: str, signed_in: bool = True) -> Responses:
-    """`responses=` of a route: every code it may answer, by status, each with an example."""
+    """The `responses=` of a route: every error code that it can answer, grouped by status, with examples."""
     by_status: dict[int, list[str]] = {}
     too_large = ("too_large",) if "bad_json" in codes else ()
     for code in dict.fromkeys((*codes, *too_large, *(SIGNED_IN if signed_in else ()), *ALWAYS)):
@@ -51,7 +51,7 @@ def _example(status: int, code: str) -> dict[str, Any]:
 
 
 def openapi_of(app: FastAPI) -> dict[str, Any]:
-    """The document of `app`. The framework's own shape of a 422, which is never sent, is taken out."""
+    """The document of `app`, without the framework's own 422, which is never sent."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -64,7 +64,7 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     for shape in _all_shapes(Shape):
         examples = shape.model_json_schema().get("examples")
         if examples and shape.__name__ in schemas:
-            schemas[shape.__name__]["examples"] = examples  # the framework has taken their nulls out
+            schemas[shape.__name__]["examples"] = examples  # again, because the framework removes their nulls
     _, problem = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
     schemas.update(problem["$defs"])
     for operations in document["paths"].values():

@@ -1,4 +1,4 @@
-"""The route that all doors are: what is said to them is JSON in UTF-8, and nothing else."""
+"""The route class of the whole API: request bodies are JSON in UTF-8 and nothing else."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -11,15 +11,16 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class JsonRequest(Request):
-    """The framework's own request also takes UTF-16, UTF-32, a byte order mark, NaN and Infinity."""
+    """Stricter than the framework's request, which takes UTF-16, UTF-32, a byte order mark, NaN and Infinity,
+    too."""
 
     async def json(self) -> Any:
-        """The body. UnicodeDecodeError, JSONDecodeError or ValueError, all of which are answered with 400."""
+        """The body. Raises UnicodeDecodeError, JSONDecodeError or ValueError; all are answered with 400."""
         return json.loads((await self.body()).decode(), parse_constant=_refuse)
 
 
 class Door(APIRoute):
-    """`answer` is what subclasses put around a handler."""
+    """Subclasses override `answer` to do something around a handler."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
@@ -34,4 +35,4 @@ class Door(APIRoute):
 
 
 def _refuse(number: str) -> None:
-    raise ValueError(f"{number} is no JSON")
+    raise ValueError(f"{number} is not JSON")

@@ -1,4 +1,4 @@
-"""What every request and answer carries: its id, no caching, one log line, one count."""
+"""What every request gets: an id, a header against caching, a line in the log, and a count in the metrics."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from app.logs import log_request
 
 _VALID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines: counted, but not worth a line."""
+"""Called every few seconds by machines: counted, but not logged."""
 
 
 def request_id(scope: Scope) -> str:
@@ -23,7 +23,8 @@ def request_id(scope: Scope) -> str:
 
 
 class Envelope:
-    """The id is the client's own if it is a plain word. Sockets get an id too, and log for themselves."""
+    """The id is the client's `X-Request-ID` if that is a plain word. Sockets get an id, too; they log by
+    themselves."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,7 +45,7 @@ class Envelope:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, ident: str) -> None:
         began = time.perf_counter()
         path = scope["raw_path"].decode("latin-1")
-        status = 499  # the client left before there was an answer
+        status = 499  # stays if the client leaves before an answer begins
 
         async def send_stamped(message: Message) -> None:
             nonlocal status

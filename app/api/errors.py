@@ -1,4 +1,5 @@
-"""Every error as RFC 9457 `application/problem+json`, with a stable code and one human sentence."""
+"""Every error is answered as RFC 9457 `application/problem+json`, with a stable code and a sentence for
+people."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -19,54 +20,57 @@ CODES = {
     "bad_json": (400, "The body is not JSON in UTF-8."),
     "invalid_credentials": (400, "Email or password is wrong."),
     "not_authenticated": (401, "No `Authorization: Bearer` header."),
-    "token_invalid": (401, "The token is not one of ours, or of the wrong kind."),
-    "token_expired": (401, "The token has expired: renew it or log in again."),
-    "session_over": (401, "The session was ended: logout, a stolen refresh token, a deleted user."),
-    "registration_closed": (403, "`REGISTRATION` does not let anybody (else) register."),
+    "token_invalid": (401, "The token was not issued here, or is of the wrong kind."),
+    "token_expired": (401, "The token has expired. Renew it or log in again."),
+    "session_over": (
+        401,
+        "The session was ended by a logout, by a reused refresh token, or because the user was deleted.",
+    ),
+    "registration_closed": (403, "The setting `REGISTRATION` does not allow another registration."),
     "purge_off": (403, "`ALLOW_JOB_PURGE` is off."),
     "outside_workspace": (403, "The path leads outside `/app`."),
-    "not_found": (404, "Absent, or somebody else's."),
-    "not_allowed": (403, "The workspace does not allow this."),
+    "not_found": (404, "There is no such thing, or it belongs to another user."),
+    "not_allowed": (403, "This is not allowed in the workspace."),
     "container_not_found": (404, "Nothing has been built yet, so there is no container."),
     "file_not_found": (404, "There is no such path in the container."),
     "method_not_allowed": (405, "This address does not take this method."),
-    "conflict": (409, "The state forbids it."),
+    "conflict": (409, "The present state of the job does not allow this."),
     "email_taken": (409, "There is a user with this email."),
-    "already_started": (409, "Requirements are no longer being collected."),
-    "job_running": (409, "A run is under way."),
-    "continuation_in_progress": (409, "Another continuation is under way."),
+    "already_started": (409, "The job has been started: requirements are no longer collected."),
+    "job_running": (409, "A run is active."),
+    "continuation_in_progress": (409, "Another continuation is active."),
     "job_finished": (409, "The job is in `build_done` or `failed`."),
     "not_failed": (409, "Only a failed job can be retried."),
-    "job_full": (409, "The client added as many messages or tickets as a job takes."),
+    "job_full": (409, "The job has as many messages or tickets of the client as it may have."),
     "container_stopped": (409, "The client stopped the container; start it first."),
-    "no_app": (409, "There is no app yet that could be started."),
+    "no_app": (409, "There is no app yet that can be started."),
     "not_a_file": (409, "The path is no regular file."),
     "not_a_folder": (409, "The path is no folder."),
     "workspace_full": (409, "The container's disk is full."),
     "idempotency_in_progress": (409, "The first request with this `Idempotency-Key` is still running."),
     "stale_etag": (412, "The file has changed since the `etag` was given."),
-    "too_large": (413, "Over a size limit; any request: 4 MiB."),
+    "too_large": (413, "A size limit was passed. No request may be over 4 MiB."),
     "not_text": (415, "The file is not UTF-8 text."),
-    "invalid": (422, "Something in body, query or header is not valid; see `errors`."),
+    "invalid": (422, "The body, the query or a header is not valid; see `errors`."),
     "bad_path": (422, "The path holds control characters or is too long."),
     "idempotency_mismatch": (422, "This `Idempotency-Key` was used with another body."),
-    "too_many_attempts": (429, "Login or registration was tried too often."),
-    "too_many_requests": (429, "This user asks too often."),
-    "internal": (500, "Our fault; the log has it under the `request_id`."),
-    "unavailable": (503, "A backing part is down."),
+    "too_many_attempts": (429, "Too many attempts to log in or register."),
+    "too_many_requests": (429, "Too many requests of this user."),
+    "internal": (500, "A fault of the service. Its log has the cause under this `request_id`."),
+    "unavailable": (503, "A part that the service needs is down."),
     "database_down": (503, "PostgreSQL does not answer."),
     "engine_down": (503, "No container can be reached or made."),
-    "containers_busy": (503, "As many containers as may be awake are at work."),
+    "containers_busy": (503, "All containers that may be awake at the same time are in use."),
 }
-"""Each code with its status and its meaning: the list in `/docs`. Codes are never renamed."""
+"""Each code with its status and its meaning; `/docs` shows this list. Codes are never renamed."""
 
-_UNHEARD = {
+_FRAMEWORK_DETAILS = {
     400: "The body is not JSON in UTF-8.",
     404: NOT_FOUND,
     405: "This address does not take that method.",
     413: "The request is over 4 MiB.",
 }
-_CODE_OF = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_json"}
+_FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_json"}
 
 
 def problem(
@@ -102,7 +106,7 @@ def refused(request: Request, error: Refusal) -> Response:
 
 
 def as_refusal(error: RequestValidationError) -> Refusal:
-    """What is wrong with a request, field by field; never what was sent, which may be a password."""
+    """What is wrong with a request, field by field. What was sent is left out: it may be a password."""
     if any(item["type"] == "json_invalid" for item in error.errors()) or isinstance(error.body, bytes):
         return BadRequest("The body must be JSON (Content-Type: application/json).", code="bad_json")
     fields = [_field(item) for item in error.errors()]
@@ -125,18 +129,18 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: no such route, no such method, too long, broken JSON."""
+    """What the framework itself refuses: unknown route or method, a body that is too long, broken JSON."""
     assert isinstance(error, HTTPException)
     status = error.status_code
-    detail = _UNHEARD.get(status, str(error.detail))
+    detail = _FRAMEWORK_DETAILS.get(status, str(error.detail))
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(sorted(_methods_at(request)))
-    return problem(status, detail, _CODE_OF.get(status, "conflict"), request, headers=headers)
+    return problem(status, detail, _FRAMEWORK_CODES.get(status, "conflict"), request, headers=headers)
 
 
 def _methods_at(request: Request) -> set[str]:
-    """Of all routes with this path: each is for one method, and the framework names the first one's."""
+    """The methods of all routes with this path. The framework would name those of the first route only."""
     found: set[str] = set()
     for route in request.app.routes:
         if route.matches(request.scope)[0] is Match.PARTIAL:
@@ -144,8 +148,8 @@ def _methods_at(request: Request) -> set[str]:
     return found
 
 
-async def _on_accident(request: Request, error: Exception) -> Response:
-    detail = "Something went wrong on our side; it was written down. Try again."
+async def _on_fault(request: Request, error: Exception) -> Response:
+    detail = "Something went wrong on our side and has been logged. Try again."
     return problem(500, detail, "internal", request)
 
 
@@ -154,4 +158,4 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_accident)
+    app.add_exception_handler(Exception, _on_fault)

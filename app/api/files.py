@@ -1,4 +1,4 @@
-"""Doors of a job's files."""
+"""Routes of a job's files."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ ClientPath = Annotated[
 
 
 class Node(Shape):
-    """`children` is on every folder, and only there."""
+    """Every folder has `children`, a file has none."""
 
     name: str
     path: str
@@ -50,7 +50,7 @@ class Node(Shape):
 
 
 class Tree(Shape):
-    """The entries of `path`; `truncated` when there are more than were inspected."""
+    """The entries of `path`. `truncated` says that there are more than `limit` allowed to inspect."""
 
     model_config = example(
         path="/app",
@@ -92,7 +92,7 @@ class FileContent(Shape):
 
 
 class Save(BaseModel):
-    """With the `etag` of an earlier answer the file is only written if it has not changed since."""
+    """With the `etag` of an earlier answer the file is written only if it has not changed since then."""
 
     model_config = example(path="/app/README.md", content="# Reading list\n", encoding="utf-8")
 
@@ -124,10 +124,12 @@ async def file_tree(
     caller: Caller,
     job_id: JobId,
     path: ClientPath = ROOT,
-    limit: Annotated[int, Query(description="Entries inspected, 1–1000 (clamped), breadth first.")] = 200,
+    limit: Annotated[
+        int, Query(description="How many entries are inspected, breadth first, 1–1000 (clamped).")
+    ] = 200,
 ) -> Response:
-    """What is in a folder: folders first, then by name. `node_modules`, `.git`, build output and caches are
-    shown but not entered."""
+    """The entries of a folder: folders first, then by name. `node_modules`, `.git`, build output and caches
+    are listed without their content."""
     async with attached(here.resources, caller.user_id, job_id) as box:
         listing = await box.list(path, clamp(limit, *LIST_LIMIT))
     nodes = [_node(node) for node in listing.structure]
@@ -139,7 +141,10 @@ async def file_tree(
     "/content/",
     response_model=FileContent,
     responses={
-        200: {"content": {"application/octet-stream": {}}, "description": "The text; raw with `download=1`."},
+        200: {
+            "content": {"application/octet-stream": {}},
+            "description": "The text; with `download=1` the raw bytes.",
+        },
         **refusals("not_a_file", "too_large", "not_text", *IN_PATH, *WAKING),
     },
 )
@@ -148,9 +153,9 @@ async def file_content(
     caller: Caller,
     job_id: JobId,
     path: ClientPath,
-    download: Annotated[bool, Query(description="Stream the raw bytes of any file of any size.")] = False,
+    download: Annotated[bool, Query(description="Get the raw bytes of a file of any kind and size.")] = False,
 ) -> Response:
-    """A text file, up to 2 MiB."""
+    """The content of a UTF-8 text file of at most 2 MiB. With `download=1` the raw bytes of any file."""
     if download:
         pieces = _pieces(here, caller.user_id, job_id, lambda box: box.download(path))
         return await _stream(pieces, path.rstrip("/").rsplit("/", 1)[-1], "application/octet-stream")
@@ -187,8 +192,8 @@ async def file_content(
     ),
 )
 async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Response:
-    """Write a text file of at most 524,288 bytes, atomically, with its parent folders; committed as
-    "Client". Refused while the builder is at work, and inside `/app/.git`."""
+    """Write a text file of at most 524,288 bytes. Parent folders are made, the write is atomic, and the
+    change is committed as "Client". Not possible while the Builder works, nor inside `/app/.git`."""
     done = await save_file(here.resources, caller.user_id, job_id, body.path, body.content, body.etag)
     answer = {
         "path": done.path,
@@ -204,12 +209,12 @@ async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Re
     "/archive/",
     response_class=Response,
     responses={
-        200: {"content": {"application/zip": {}}, "description": "The archive, as it is made."},
+        200: {"content": {"application/zip": {}}, "description": "The archive, streamed while it is made."},
         **refusals(*WAKING),
     },
 )
 async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """The workspace as a .zip, without `node_modules` and caches."""
+    """The workspace as a `.zip`, without `node_modules` and caches."""
     pieces = _pieces(here, caller.user_id, job_id, lambda box: box.archive())
     return await _stream(pieces, f"{job_id}.zip", "application/zip")
 
@@ -236,7 +241,8 @@ async def _pieces(
 
 
 async def _stream(pieces: AsyncIterator[bytes], name: str, media_type: str) -> Response:
-    """Answer with `pieces`. The first is waited for, so that a refusal can still be an answer."""
+    """Answer with `pieces`. The first one is awaited before the answer begins, so that an error can still be
+    answered as one."""
     first = await anext(pieces, b"")
 
     async def all_pieces() -> AsyncIterator[bytes]:

@@ -1,8 +1,7 @@
-"""How uvicorn speaks HTTP for us: its own protocol, which keeps a head however long it is and waits for ever
-for the rest of a request, and for an answer to be read.
+"""uvicorn's HTTP protocol with limits that it lacks: for the size of a request's head, for the time without
+progress in a request, and for the time in which a client reads nothing of an answer.
 
-Bodies are limited where they are read (`body_limit`, `preview_http`); here is what a client may send beside
-them, and how long it may stand still in the middle of a request or an answer.
+Bodies are limited where they are read (`body_limit`, `preview_http`).
 """
 
 import asyncio
@@ -11,23 +10,23 @@ from enum import Enum, auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers beyond what was read first; of its trailers, and of what its chunks cost
-beside the body."""
+"""For the request line and headers (beyond the first read), for trailers, and for the framing of chunks."""
 
 HEAD_S = 20.0
-"""From the connection, or from the first byte of a later request, to the end of the head."""
+"""Seconds from the connection, or from the first byte of a later request, to the end of the head."""
 
 BODY_S = 60.0
-"""How long nothing may come of a body that is not complete."""
+"""Seconds without a byte of a body that is not complete."""
 
 LINGER_S = 5.0
-"""How long the rest of a body is thrown away that was answered before its end."""
+"""Seconds in which the rest of a body is read and dropped, when the answer came before its end."""
 
 UNREAD_S = 60.0
-"""How long nothing may be taken of an answer: it keeps a box awake, or rows in memory."""
+"""Seconds in which a client may read nothing of an answer. Such an answer keeps a box awake or rows in
+memory."""
 
 FRAMING = 16
-"""More than a chunk of a single byte costs, per byte of the body."""
+"""Bytes of framing allowed for each byte of a body; a chunk of a single byte needs less."""
 
 TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -37,7 +36,7 @@ TOO_LONG = (
 
 
 class _Part(Enum):
-    """Where in a request the bytes are."""
+    """The part of a request that is being received."""
 
     HEAD = auto()
     BODY = auto()
@@ -47,12 +46,12 @@ class HttpProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`."""
 
     _part: _Part | None = None
-    """None between two requests."""
+    """None between requests."""
     _waited_for: _Part | None = None
     _patience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _beside = 0
-    """Bytes of the present part that are none of the body."""
+    """Bytes of the present part that do not belong to the body."""
     _body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -117,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _wait(self, part: _Part | None, for_s: float = 0.0) -> None:
-        """End the connection if what is waited for has not come by then."""
+        """Close the connection if this part is not complete after `for_s` seconds. None waits for nothing."""
         if self._patience is not None:
             self._patience.cancel()
         self._waited_for = part
@@ -126,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _too_late(self, part: _Part) -> None:
         answering = self.cycle is not None and not self.cycle.response_complete
         if self.flow.read_paused or (part is _Part.HEAD and answering):
-            self._wait(part, BODY_S)  # it is we who are slow
+            self._wait(part, BODY_S)  # the delay is ours, not the client's
         else:
             self.transport.close()
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on the calls that set something going: the first answer is given again to a retry."""
+"""`Idempotency-Key` on calls that start something: a retry gets the first answer again."""
 
 import hashlib
 import re
@@ -29,7 +29,8 @@ IdempotencyKey = Annotated[
 
 
 class IdempotentRoute(SignedInRoute):
-    """A route whose doors take an `Idempotency-Key`, and hand a `Once` to their action."""
+    """A route that takes an `Idempotency-Key`. Its handler gives the `Once` (see `OnceAsked`) to the
+    action."""
 
     async def answer(self, request: Request, handler: Handler) -> Response:
         key = request.headers.get(HEADER)
@@ -50,7 +51,7 @@ class IdempotentRoute(SignedInRoute):
         if not _VALID.fullmatch(key):
             message = "must be 1–255 printable ASCII characters"
             raise Invalid(f"Idempotency-Key: {message}.", errors=[FieldError("Idempotency-Key", message)])
-        assert self.status_code is not None, "such a route names its status"
+        assert self.status_code is not None, "a route of this class declares its status"
         digest = hashlib.sha256(await request.body()).digest()
         return Once(caller.user_id, request.method, request.scope["path"], key, digest, self.status_code)
 
@@ -63,7 +64,7 @@ OnceAsked = Annotated[Once | None, Depends(_asked)]
 
 
 async def _answered(request: Request, answering: Awaitable[Response]) -> Response:
-    """The answer, refusals included: they are kept, too."""
+    """The answer. Refusals become answers here, because they are stored, too."""
     try:
         return await answering
     except StillRunning:

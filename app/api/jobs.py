@@ -1,4 +1,4 @@
-"""Doors of jobs: make, list, look at, reword, delete, and read the log and the evidence."""
+"""Routes of jobs: create, list, read, edit, delete; also a job's events and evidence."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app.actions import jobs as actions
 from app.api.deps import (
-    BIGGEST,
+    MAX_BIGINT,
     MAX_PAGE,
     Caller,
     Here,
@@ -29,7 +29,8 @@ from app.store import jobs, tickets
 
 PREFIX, TAGS = "/api/jobs", ["2 · Jobs"]
 router = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=SignedInRoute)
-once = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=IdempotentRoute)
+keyed_router = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=IdempotentRoute)
+"""Routes that take an `Idempotency-Key`."""
 
 
 class NewJob(BaseModel):
@@ -39,35 +40,36 @@ class NewJob(BaseModel):
 
 
 class Rewording(BaseModel):
-    """An absent `initial_prompt` changes nothing."""
+    """Without `initial_prompt` nothing changes."""
 
     model_config = example(initial_prompt="A reading list for two book clubs")
 
     initial_prompt: Prompt | None = None
 
 
-@once.post(
+@keyed_router.post(
     "/",
     status_code=201,
     response_model=Job,
     responses=refusals("bad_json", "invalid", "idempotency_in_progress", "idempotency_mismatch"),
 )
 async def create_job(here: Here, caller: Caller, body: NewJob, once: OnceAsked) -> Response:
-    """A new job, `collecting`. The prompt is the first message of its chat; the first reply is on its way."""
+    """Create a job in status `collecting`. The prompt becomes the first message of its chat; the first reply
+    of an agent follows on the socket."""
     job = await actions.create_job(here.resources, caller.user_id, caller.sender, body.prompt, once)
     return json_answer(job, 201)
 
 
 @router.get("/", response_model=list[Job], responses=refusals("invalid"))
 async def list_jobs(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
-    """All my jobs, newest first."""
+    """All jobs of the user, newest first."""
     async with here.reads.connection() as connection:
         return list_answer(request, await jobs.all_jobs(connection, caller.user_id, page), page)
 
 
 @router.delete("/purge/", response_model=Purged, responses=refusals("purge_off"))
 async def purge_jobs(here: Here, caller: Caller) -> Response:
-    """Delete all my jobs. For development: `ALLOW_JOB_PURGE`."""
+    """Delete all jobs of the user. Only where `ALLOW_JOB_PURGE` is on (the default in development)."""
     if not here.job_purge:
         raise Forbidden("Purging jobs is switched off (ALLOW_JOB_PURGE).", code="purge_off")
     return json_answer(orjson.dumps({"deleted": await actions.purge_jobs(here.resources, caller.user_id)}))
@@ -75,7 +77,8 @@ async def purge_jobs(here: Here, caller: Caller) -> Response:
 
 @router.get("/{job_id}/", response_model=JobDetail, responses=refusals("not_found"))
 async def job_detail(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """A job with its steps and messages, one snapshot: connect the socket with `?since=<last_seq>`."""
+    """A job with all its steps and messages, as one snapshot. Connect the socket with `?since=<last_seq>` to
+    get every event after it."""
     async with here.reads.connection() as connection:
         return json_answer(await jobs.detail(connection, caller.user_id, job_id))
 
@@ -84,7 +87,7 @@ async def job_detail(here: Here, caller: Caller, job_id: JobId) -> Response:
     "/{job_id}/", response_model=Job, responses=refusals("bad_json", "not_found", "conflict", "invalid")
 )
 async def edit_job(here: Here, caller: Caller, job_id: JobId, body: Rewording) -> Response:
-    """Reword the idea while `collecting`; `prompt` is mirrored, the chat stays as it was."""
+    """Change the idea while the job is `collecting`. `prompt` changes with it; the chat stays as it is."""
     if body.initial_prompt is not None:
         await actions.edit_prompt(here.resources, caller.user_id, job_id, body.initial_prompt)
     async with here.reads.connection() as connection:
@@ -93,7 +96,8 @@ async def edit_job(here: Here, caller: Caller, job_id: JobId, body: Rewording) -
 
 @router.delete("/{job_id}/", status_code=204, responses=refusals("not_found"))
 async def delete_job(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Delete a job with all it has. Its work is cancelled, its container goes in the background."""
+    """Delete a job with everything that belongs to it. Its run is cancelled at once; its container is removed
+    in the background."""
     await actions.delete_job(here.resources, caller.user_id, job_id)
     return Response(status_code=204)
 
@@ -102,7 +106,7 @@ async def delete_job(here: Here, caller: Caller, job_id: JobId) -> Response:
     "/{job_id}/events/",
     responses={
         200: {
-            "description": "The events as on the socket, in order; always a page.",
+            "description": "The events exactly as on the socket, in order. At most `limit` of them.",
             "content": {
                 "application/json": {
                     "schema": {
@@ -121,13 +125,13 @@ async def job_events(
     here: Here,
     caller: Caller,
     job_id: JobId,
-    since: Annotated[int, Query(description="Only events with a higher number.", ge=0)] = 0,
-    limit: Annotated[int, Query(description="At most so many, 1–1000 (clamped).")] = MAX_PAGE,
+    since: Annotated[int, Query(description="Only events whose `seq` is greater.", ge=0)] = 0,
+    limit: Annotated[int, Query(description="How many at most, 1–1000 (clamped).")] = MAX_PAGE,
 ) -> Response:
-    """The job's log, as a socket was told it."""
+    """The stored events of a job."""
     async with here.reads.connection() as connection:
         found = await jobs.event_page(
-            connection, caller.user_id, job_id, min(since, BIGGEST), clamp(limit, 1, MAX_PAGE)
+            connection, caller.user_id, job_id, min(since, MAX_BIGINT), clamp(limit, 1, MAX_PAGE)
         )
     if found is None:
         raise NotFound(NOT_FOUND)
@@ -142,7 +146,8 @@ async def job_events(
 async def job_evidence(
     request: Request, here: Here, caller: Caller, job_id: JobId, page: PageAsked
 ) -> Response:
-    """Every check the service ran, on the commit it names; nothing that an agent merely said."""
+    """Every check that the service ran, with the commit it ran on and the result. Claims of agents are not
+    evidence and are not listed."""
     async with here.reads.connection() as connection:
         found = await tickets.evidence(connection, caller.user_id, job_id, page)
         if found.is_empty and not await jobs.exists(connection, caller.user_id, job_id):

@@ -1,4 +1,4 @@
-"""Doors of the chat's history."""
+"""Routes of the chat's history."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -38,7 +38,7 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 class NewMessage(BaseModel):
-    """`sender` is my own name unless it is given."""
+    """Without `sender` it is the user's name."""
 
     model_config = example(job_id=JOB_ID, role="user", content="Members should be able to vote.")
 
@@ -53,7 +53,7 @@ class NewMessage(BaseModel):
 async def list_messages(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
-    """The messages of one job or of all my jobs, oldest first."""
+    """The messages of one job, or of all jobs of the user, oldest first."""
     async with here.reads.connection() as connection:
         found = await messages.all_messages(connection, caller.user_id, job_id, page)
         if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
@@ -75,8 +75,8 @@ async def one_message(here: Here, caller: Caller, message_id: ItemId) -> Respons
     responses=refusals("bad_json", "not_found", "job_full", "invalid"),
 )
 async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
-    """Add a message: for tools and development, marked `metadata.via: "api"`. A `user` message to a
-    `collecting` job is a turn of the chat."""
+    """Add a message. For tools and development: it is marked `metadata.via: "api"`. A `user` message to a job
+    that is `collecting` is answered like any message of the chat."""
     job_id = _known(parse_id(body.job_id))
     message_id = await actions.add_message(
         here.resources,
@@ -93,7 +93,8 @@ async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
 
 @router.delete("/{id}/", status_code=204, responses=refusals("not_found"))
 async def delete_message(here: Here, caller: Caller, message_id: ItemId) -> Response:
-    """Delete a message; its sockets hear of it, and the log forgets its words."""
+    """Delete a message. Its text is removed from the stored event, too, and the job's sockets get a
+    `stageUpdate` with `metadata.deleted`."""
     await actions.delete_message(here.resources, caller.user_id, message_id)
     return Response(status_code=204)
 

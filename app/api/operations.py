@@ -1,4 +1,4 @@
-"""Doors for whoever runs the service: health, readiness, figures, and the documentation."""
+"""Routes for whoever runs the service: health, readiness, metrics, and the documentation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from app.api.shapes import Shape, example
 router = APIRouter(tags=["8 · Operations"])
 
 ASSETS = files("fastapi_offline") / "static"
-"""Swagger UI from a package, so that `/docs` needs no network."""
+"""Swagger UI from an installed package, so that `/docs` needs no network."""
 
 ASSET_KINDS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -27,7 +27,7 @@ ASSET_KINDS = {
 }
 
 
-NARROW = b"<style>.swagger-ui .renderedMarkdown table { display: block; overflow-x: auto }</style>"
+SCROLLING_TABLES = b"<style>.swagger-ui .renderedMarkdown table { display: block; overflow-x: auto }</style>"
 """On a phone the tables scroll, not the page."""
 
 
@@ -43,7 +43,8 @@ class Part(Shape):
 
 
 class Readiness(Shape):
-    """503 with the same body when one of `checks` is not ok. `model` is what the agents run on."""
+    """The status is 503, with the same body, when one of `checks` is not ok. `model` is the language
+    model."""
 
     model_config = example(
         status="ready", checks={"database": {"ok": True, "detail": "answers"}}, model="rehearsal"
@@ -54,28 +55,31 @@ class Readiness(Shape):
     model: str
 
 
-@router.get("/healthz", response_model=Health)
+@router.get("/healthz", summary="Liveness", response_model=Health)
 async def healthz() -> Response:
-    """This process serves requests."""
+    """200 as long as this process answers requests."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 @router.get(
     "/readyz",
+    summary="Readiness",
     response_model=Readiness,
     responses={503: {"description": "A part is down.", "model": Readiness}},
 )
 async def readyz(here: Here) -> Response:
-    """Database, Redis, events, box, worker, model: what is down is named."""
+    """Whether the database, Redis, the events, the boxes and a worker work. What does not is named."""
     states = await examine(here.probes)
     ready = all(state.ok for state in states.values())
     body = {"status": "ready" if ready else "not_ready", "checks": states, "model": here.model}
     return Response(orjson.dumps(body), 200 if ready else 503, media_type="application/json")
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics", summary="Metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+)
 async def metrics_text() -> Response:
-    """Prometheus' text format."""
+    """Metrics in Prometheus' text format."""
     return Response(await asyncio.to_thread(metrics.render), media_type=metrics.CONTENT_TYPE)
 
 
@@ -94,7 +98,7 @@ async def docs(request: Request) -> HTMLResponse:
         swagger_favicon_url="/docs/favicon.png",
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
     )
-    return HTMLResponse(bytes(page.body).replace(b"</head>", NARROW + b"</head>"))
+    return HTMLResponse(bytes(page.body).replace(b"</head>", SCROLLING_TABLES + b"</head>"))
 
 
 def _asset(name: str, kind: str) -> Callable[[], Awaitable[Response]]:

@@ -1,4 +1,4 @@
-"""The door to looking at a job's app: it gives out the address, which is on an origin of its own."""
+"""The route that gives out the preview address of a job's app, which is on an origin of its own."""
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -14,7 +14,7 @@ router = APIRouter(
 
 
 class Previewed(Shape):
-    """`expires_in` seconds."""
+    """`expires_in` is in seconds."""
 
     model_config = example(
         url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000", expires_in=43_200
@@ -26,15 +26,16 @@ class Previewed(Shape):
 
 @router.post(
     "/",
+    summary="Open a preview",
     response_model=Previewed,
     responses=refusals(
         "not_found", "container_not_found", "container_stopped", "no_app", "engine_down", "containers_busy"
     ),
 )
 async def preview(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Start the app if it does not run, and get an address where it can be seen, also in a frame and without
-    a login: whoever knows it can look. It is good for 12 hours, until this session is over, and for this
-    start of the app: after another, ask again."""
+    """Start the app if it does not run, and get an address for a browser. The address works in a frame and
+    without a login: everybody who knows it can use the app. It is valid for 12 hours, and no longer than
+    this session and this start of the app; after a new start ask for a new address."""
     offer = await start_preview(here.resources, here.tokens, caller, job_id)
     body = {
         "url": here.previews.url_for(offer.token, request.headers.get("host", "")),

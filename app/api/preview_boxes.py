@@ -1,4 +1,4 @@
-"""The attachments through which this process's previews reach their boxes: one a box, shared."""
+"""The attachments of this process's previews to boxes: one per box, shared by all its requests."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ from uuid import UUID
 from app.runtime.workspace import Runtime, Workspace, WorkspaceMissing
 
 LINGER_S = 10.0
-"""How long an attachment stays when nobody uses it: a page is many requests."""
+"""Seconds for which an unused attachment stays open, since a page makes many requests."""
 
 
 class PreviewBoxes:
-    """Attachments to boxes that run; none is ever woken or made."""
+    """Attachments to boxes that run. It never wakes or makes a box."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -25,7 +25,7 @@ class PreviewBoxes:
 
     @asynccontextmanager
     async def use(self, job_id: UUID) -> AsyncIterator[Workspace]:
-        """WorkspaceMissing when the box does not run; RuntimeProblem."""
+        """The box of this job. Raises WorkspaceMissing if it does not run, RuntimeProblem."""
         self._users[job_id] += 1
         if (leaving := self._leaving.pop(job_id, None)) is not None:
             leaving.cancel()
@@ -38,7 +38,7 @@ class PreviewBoxes:
                 self._leaving[job_id] = asyncio.create_task(self._leave(job_id))
 
     async def drop(self, job_id: UUID, workspace: Workspace) -> None:
-        """This attachment is broken: the next one who asks gets another."""
+        """Forget a broken attachment; the next request attaches again."""
         if self._open.get(job_id) is workspace:
             del self._open[job_id]
             await workspace.close()

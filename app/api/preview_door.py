@@ -1,4 +1,4 @@
-"""Who comes to a preview's host: every request there is the app's, and never reaches a door of ours."""
+"""Requests to the hosts of previews: all of them go to the app in the box, none to a route of ours."""
 
 import asyncio
 from collections import Counter
@@ -33,10 +33,10 @@ from app.store.previews import Seen, find, still_valid
 from app.store.statements import Statements
 
 MAX_OPEN = 64
-"""Requests and sockets under way per preview and process."""
+"""Open requests and sockets per preview and process."""
 
 CHECK_S = 2.0
-"""How often the addresses of those under way are looked at: a logout cuts them within 5 s."""
+"""How often the addresses of open exchanges are checked. A logout has to end them within 5 s."""
 
 DIAL_S = 10.0
 
@@ -44,8 +44,8 @@ log = structlog.get_logger()
 
 
 class PreviewGate:
-    """In front of all else: by its host a request is a preview's or ours. `state` is the application's; its
-    `previews` is the `PreviewDoor`."""
+    """Outermost middleware: requests to a preview's host go to `state.previews`, the `PreviewDoor`; all
+    others to the application."""
 
     def __init__(self, app: ASGIApp, origin: PreviewOrigin, state: State) -> None:
         self.app = app
@@ -63,7 +63,7 @@ class PreviewGate:
 
 
 class PreviewDoor:
-    """Leads to the apps in boxes; open while the process serves."""
+    """Passes requests to apps in boxes. Open while the process serves."""
 
     def __init__(self, origin: PreviewOrigin, reads: Statements, runtime: Runtime) -> None:
         self._origin = origin
@@ -81,24 +81,24 @@ class PreviewDoor:
             await self._boxes.close()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, hosts: list[str]) -> None:
-        """Answer as the app, or with a page of ours where there is none."""
+        """Answer with what the app answers, or with a page of ours if there is none."""
         answer = _Answer(send)
         token = self._origin.token_of(hosts[0]) if len(hosts) == 1 else None
         try:
-            page = await self._lead(scope, receive, answer, token)
+            page = await self._exchange(scope, receive, answer, token)
             if page is not None and not answer.begun:
                 await page(scope, receive, answer)
             elif scope["type"] == "websocket" and not answer.over:
                 await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
-            # An HTTP answer that broke off is left unfinished: the server cuts the connection, and the client
-            # sees that something is missing.
+            # An HTTP answer that broke off stays unfinished: the server then closes the connection, and the
+            # client sees that something is missing.
         finally:
             metrics.preview_requests.labels(answer.status).inc()
 
-    async def _lead(
+    async def _exchange(
         self, scope: Scope, receive: Receive, answer: "_Answer", token: str | None
     ) -> Response | None:
-        """Pass the exchange on; a page of ours when that did not work."""
+        """Pass the exchange to the app. Returns a page of ours if that did not work, None if it did."""
         if token is None:
             return pages.void()
         digest = digest_of(token)
@@ -122,7 +122,7 @@ class PreviewDoor:
     async def _cuttable(
         self, digest: bytes, exchange: Coroutine[Any, Any, Response | None]
     ) -> Response | None:
-        """Run an exchange that ends when its address becomes void."""
+        """Run an exchange that `_watch` can cancel when its address becomes invalid."""
         task = asyncio.create_task(exchange)
         self._open[task] = digest
         self._count[digest] += 1
@@ -168,7 +168,7 @@ class PreviewDoor:
         return None
 
     async def _watch(self) -> None:
-        """Cut what is under way by addresses that have become void."""
+        """Cancel open exchanges whose address has become invalid."""
         while True:
             await asyncio.sleep(CHECK_S)
             digests = set(self._open.values())
@@ -178,7 +178,7 @@ class PreviewDoor:
                 async with self._reads.connection() as connection:
                     void = digests - await still_valid(connection, digests)
             except Unavailable:
-                continue  # nobody can log out either
+                continue  # without the database nobody can log out either
             for task, digest in self._open.items():
                 if digest in void:
                     task.cancel()
@@ -198,14 +198,15 @@ def _page_for(problem: Exception) -> Response:
 
 
 class _Answer:
-    """`send`, and what was sent: whether an answer was begun, with which status, and whether it is over."""
+    """Wraps `send` and remembers whether an answer was begun, with which status, and whether it is
+    complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
         self.over = False
         self.status = 499
-        """As long as the client has left before there was an answer."""
+        """Stays if the client leaves before an answer begins."""
 
     async def __call__(self, message: Message) -> None:
         match message["type"]:

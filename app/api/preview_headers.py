@@ -1,4 +1,4 @@
-"""What may cross the line between the outside and an app in a box, and under which name."""
+"""Which headers pass between a client and an app in a box, and which are changed."""
 
 from collections.abc import Iterable
 
@@ -22,14 +22,14 @@ _NOT_FROM_THE_APP = _HOP_BY_HOP | {b"alt-svc", b"date", b"referrer-policy", b"se
 _API_COOKIES = ("boardroom_",)
 
 _OURS = (
-    # The host's name is the capability: it may not reach other sites as a referrer.
+    # The host name contains the credential, so it must not reach other sites as a referrer.
     (b"referrer-policy", b"same-origin"),
     (b"x-robots-tag", b"noindex"),
 )
 
 
 def for_the_app(headers: Iterable[Pair], *, client: str, scheme: str) -> list[Pair]:
-    """A request's headers as the app sees them: no credential of ours, and the truth about who asks."""
+    """A request's headers for the app: without our credentials, with the real address of the client."""
     given = [(name.lower(), value) for name, value in headers]
     left_out = _NOT_TO_THE_APP | _named_by_connection(given)
     passed = [
@@ -49,7 +49,7 @@ def for_the_app(headers: Iterable[Pair], *, client: str, scheme: str) -> list[Pa
 
 
 def from_the_app(headers: Iterable[Pair]) -> list[Pair]:
-    """An answer's headers as the client sees them: its cookies stay on the preview's own host."""
+    """An answer's headers for the client. Cookies are limited to the preview's own host."""
     given = [(name.lower(), value) for name, value in headers]
     left_out = _NOT_FROM_THE_APP | _named_by_connection(given)
     passed = [(name, value) for name, value in given if name not in left_out]

@@ -1,4 +1,4 @@
-"""One HTTP request to an app in a box, and its answer, both as streams. The app may be slow or hostile."""
+"""One HTTP request to an app in a box and its answer, both streamed. The app may be slow or hostile."""
 
 import asyncio
 import re
@@ -13,16 +13,16 @@ from app.runtime.workspace import Stream
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_INTERIM = 16
-"""So many 1xx answers are passed over."""
+"""How many 1xx answers are skipped."""
 
 ANSWER_S = 60.0
-"""How long nothing may happen before the answer begins."""
+"""Seconds without progress before the answer begins."""
 
 IDLE_S = 300.0
-"""How long nothing may happen in the middle of it: events are often far between."""
+"""Seconds without progress inside an answer. Long, because streamed events may be rare."""
 
 BREATH = 200
-"""Parts of an answer handled before other tasks of the loop get a turn: a chunk may hold a single byte."""
+"""Parts of an answer that are handled before other tasks get a turn. A part may be a single byte."""
 
 _NO_BODY = (204, 304)
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -31,18 +31,18 @@ Touch = Callable[[], None]
 
 
 class AppBroken(Exception):
-    """What came from the app is no HTTP."""
+    """The app's answer is not valid HTTP."""
 
 
 class BodyTooLarge(Exception):
-    """The client sent more than a preview takes."""
+    """The client's body is larger than a preview takes."""
 
 
 async def pass_request(
     scope: Scope, receive: Receive, send: Send, stream: Stream, headers: list[Pair], target: bytes
 ) -> None:
-    """Until the answer is complete or the client has left. AppBroken, BodyTooLarge, TimeoutError;
-    RuntimeProblem. `headers` are `for_the_app`."""
+    """Pass the request on until the answer is complete or the client has left. `headers` come from
+    `for_the_app`. Raises AppBroken, BodyTooLarge, TimeoutError, RuntimeProblem."""
     loop = asyncio.get_running_loop()
     wire = _Wire(stream)
     async with asyncio.timeout(ANSWER_S) as patience:
@@ -111,7 +111,7 @@ class _Wire:
             await self._stream.write(data)
 
     def take(self) -> h11.Event | None:
-        """What is there already; None when more has to be read."""
+        """The next event that was received; None when more has to be read."""
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
@@ -128,7 +128,7 @@ class _Wire:
 
 
 async def _upload(receive: Receive, wire: _Wire, touch: Touch) -> None:
-    """Pass the body on; then wait until the client leaves."""
+    """Pass the body on, then wait until the client leaves."""
     size, more = 0, True
     while more:
         message = await receive()

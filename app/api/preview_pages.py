@@ -1,4 +1,5 @@
-"""Pages of ours on a preview's origin, where there is no app to show. They run no script and load nothing."""
+"""Our own pages on a preview's origin, for when there is no answer of the app. They have no scripts and load
+nothing."""
 
 import base64
 import hashlib
@@ -26,8 +27,10 @@ LOG_CHARS = 8000
 
 
 def void() -> Response:
-    """Whatever the reason: unknown, expired, of another start of the app, of a session that is over."""
-    return _page(404, "There is no preview here", "It has ended, or never was. Open it again from Boardroom.")
+    """One page for all reasons: unknown, expired, another start of the app, a session that has ended."""
+    return _page(
+        404, "There is no preview here", "It has ended, or there never was one. Open it again from Boardroom."
+    )
 
 
 def starting() -> Response:
@@ -38,17 +41,17 @@ def starting() -> Response:
 
 def died(exit_code: int | None, log: str) -> Response:
     how = "" if exit_code is None else f" with exit code {exit_code}"
-    words = f"It ended{how}. Its last words are below. Start it again from Boardroom."
+    words = f"It ended{how}. The end of its log is below. Start it again from Boardroom."
     return _page(502, "The app has stopped", words, log=log[-LOG_CHARS:])
 
 
 def broken() -> Response:
     """It does not speak HTTP, or broke off."""
-    return _page(502, "The app gave no proper answer", "What came from it could not be understood.")
+    return _page(502, "The app gave no proper answer", "It sent something that is not HTTP, or broke off.")
 
 
 def too_slow() -> Response:
-    return _page(504, "The app does not answer", "It took the request and stayed silent.")
+    return _page(504, "The app does not answer", "It accepted the request and sent nothing.")
 
 
 def too_large() -> Response:
@@ -60,7 +63,7 @@ def too_many() -> Response:
 
 
 def unavailable() -> Response:
-    return _page(503, "Not right now", "A part behind Boardroom does not answer.", retry_after=2)
+    return _page(503, "Not right now", "A part that Boardroom needs does not answer.", retry_after=2)
 
 
 def _page(

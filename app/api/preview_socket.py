@@ -1,4 +1,4 @@
-"""One WebSocket to an app in a box, both ways, with the close of either side told to the other."""
+"""One WebSocket between a client and an app in a box. A close of one side is passed to the other."""
 
 import asyncio
 import logging
@@ -20,22 +20,22 @@ from app.api.preview_headers import Pair, from_the_app
 from app.runtime.workspace import RuntimeProblem, Stream
 
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""From the app; what a client says is limited where all its sockets are."""
+"""For messages of the app. Messages of the client are limited by `socket_protocol`."""
 
 HANDSHAKE_S = 20.0
 IDLE_S = 3600.0
-"""How long nobody may say anything: an open page counts as use of the box."""
+"""Seconds without a message of either side. Limited, because an open socket keeps the box awake."""
 
 CLOSE_S = 3.0
-"""How long the app may take to answer our Close frame."""
+"""Seconds for the app to answer our Close frame."""
 
 GONE = "the app is gone"
 
 SLICE_BYTES = 4096
-"""Other tasks of the loop get a turn after so much of what the app says: a frame may be two bytes."""
+"""Other tasks get a turn after so many bytes of the app. A frame may be two bytes."""
 
 _quiet = logging.getLogger("boardroom.preview.sockets")
-_quiet.setLevel(logging.CRITICAL)  # what an app in a box gets wrong is no line in our log
+_quiet.setLevel(logging.CRITICAL)  # protocol errors of an app do not belong in our log
 
 Touch = Callable[[], None]
 
@@ -43,7 +43,8 @@ Touch = Callable[[], None]
 async def pass_socket(
     scope: Scope, receive: Receive, send: Send, stream: Stream, headers: list[Pair], target: bytes
 ) -> None:
-    """Until both sides are closed. TimeoutError, RuntimeProblem: before the socket is accepted."""
+    """Pass messages on until both sides are closed. Raises TimeoutError, RuntimeProblem, but only before the
+    socket is accepted."""
     peer = _Peer(stream, scope["subprotocols"])
     async with asyncio.timeout(HANDSHAKE_S):
         answer = await peer.shake_hands(headers, target)
@@ -58,7 +59,7 @@ async def pass_socket(
         await _converse(receive, send, peer)
     except TimeoutError:
         await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
-        await peer.say_goodbye(CloseCode.GOING_AWAY, "")
+        await peer.close(CloseCode.GOING_AWAY, "")
     except RuntimeProblem:
         await send({"type": "websocket.close", "code": CloseCode.BAD_GATEWAY, "reason": GONE})
 
@@ -81,11 +82,11 @@ async def _converse(receive: Receive, send: Send, peer: "_Peer") -> None:
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
     if up in done:
-        await peer.say_goodbye(*up.result())
+        await peer.close(*up.result())
 
 
 async def _up(receive: Receive, peer: "_Peer", touch: Touch) -> tuple[int | None, str]:
-    """Pass the client's messages on; then with which code and reason it has left."""
+    """Pass the client's messages on. Returns the code and the reason with which it left."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -96,7 +97,7 @@ async def _up(receive: Receive, peer: "_Peer", touch: Touch) -> tuple[int | None
 
 
 async def _down(send: Send, peer: "_Peer", touch: Touch) -> None:
-    """Pass the app's messages on; at their end, close."""
+    """Pass the app's messages on, then close the client's side."""
     while (message := await peer.hear()) is not None:
         kind = "text" if isinstance(message, str) else "bytes"
         await send({"type": "websocket.send", kind: message})
@@ -125,7 +126,7 @@ class _Peer:
         return self._protocol.subprotocol
 
     async def shake_hands(self, headers: list[Pair], target: bytes) -> Handshake | None:
-        """The app's answer; None when it is none."""
+        """The app's answer to the handshake; None if it is not valid."""
         request = self._protocol.connect()
         request.path = target.decode("latin-1")
         del request.headers["Host"]
@@ -152,7 +153,7 @@ class _Peer:
             await self._flush()
 
     async def hear(self) -> str | bytes | None:
-        """The next message; None when there will be none."""
+        """The next message; None when the app has closed."""
         while True:
             while self._frames:
                 if (message := self._assemble(self._frames.popleft())) is not None:
@@ -162,38 +163,38 @@ class _Peer:
             self._frames += [event for event in await self._read() if isinstance(event, Frame)]
 
     def ending(self) -> tuple[int, str]:
-        """With which code and reason the app's side ended, as a client may be told."""
+        """The close code and reason for the client, after the app's side has ended."""
         if (close := self._protocol.close_rcvd) is not None:
             if close.code == CloseCode.NO_STATUS_RCVD:
                 return CloseCode.NORMAL_CLOSURE, ""
             return close.code, close.reason
         if (close := self._protocol.close_sent) is not None:
-            return close.code, ""  # it broke the protocol, and this is how we said so
+            return close.code, ""  # the app broke the protocol, and we closed for that
         return CloseCode.BAD_GATEWAY, GONE
 
-    async def say_goodbye(self, code: int | None, reason: str) -> None:
-        """Close as the client did, and see the app's end of it, if it does not take too long."""
+    async def close(self, code: int | None, reason: str) -> None:
+        """Close the app's side as the client did, and wait a short time for its Close frame."""
         try:
             async with asyncio.timeout(CLOSE_S):
                 if self._protocol.state is State.OPEN:
-                    self._close(code, reason)
+                    self._send_close(code, reason)
                     await self._flush()
                 while self._protocol.state is not State.CLOSED:
                     await self._read()
         except TimeoutError:
             pass
 
-    def _close(self, code: int | None, reason: str) -> None:
+    def _send_close(self, code: int | None, reason: str) -> None:
         if code in (None, CloseCode.NO_STATUS_RCVD):
             self._protocol.send_close()
             return
         try:
             self._protocol.send_close(code, reason)
-        except ProtocolError:  # such as 1006: it left without a word
+        except ProtocolError:  # such as 1006: the client left without a Close frame
             self._protocol.send_close(CloseCode.GOING_AWAY)
 
     def _assemble(self, frame: Frame) -> str | bytes | None:
-        """The message that ends with this frame."""
+        """The whole message, if this frame ends one."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return None
         if frame.opcode is not Opcode.CONT:

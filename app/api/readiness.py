@@ -10,7 +10,7 @@ from app.domain.errors import Unavailable
 PATIENCE_S = 2.0
 
 Probe = Callable[[], Awaitable[str]]
-"""Says in a few words how its part is; Unavailable when it is not well."""
+"""Returns in a few words how its part is. Raises Unavailable when the part does not work."""
 
 
 @dataclass(frozen=True)

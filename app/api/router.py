@@ -1,4 +1,4 @@
-"""All doors, in the order of the guide."""
+"""All routers, in the order in which `/docs` shows them."""
 
 from fastapi import APIRouter
 
@@ -18,11 +18,11 @@ from app.api import (
     traces,
 )
 
-DOORS: tuple[APIRouter, ...] = (
+ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
-    jobs.once,
+    jobs.keyed_router,
     jobs.router,
-    runs.once,
+    runs.keyed_router,
     runs.router,
     budgets.router,
     messages.router,

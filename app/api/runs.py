@@ -1,4 +1,4 @@
-"""Doors of a job's run: start, continue, pause, resume, cancel, retry."""
+"""Routes of a job's run: start, continue, pause, resume, cancel, retry."""
 
 import orjson
 from fastapi import APIRouter, Response
@@ -13,7 +13,8 @@ from app.domain.values import Prompt
 
 PREFIX = "/api/jobs/{job_id}"
 router = APIRouter(prefix=PREFIX, tags=["2 · Jobs"], route_class=SignedInRoute)
-once = APIRouter(prefix=PREFIX, tags=["4 · Start, continue, retry"], route_class=IdempotentRoute)
+keyed_router = APIRouter(prefix=PREFIX, tags=["4 · Start, continue, retry"], route_class=IdempotentRoute)
+"""Routes that take an `Idempotency-Key`."""
 
 KEYED = ("not_found", "idempotency_in_progress", "invalid", "idempotency_mismatch")
 
@@ -24,13 +25,15 @@ class Continuation(BaseModel):
     requirements: Prompt
 
 
-@once.post("/start/", status_code=202, response_model=Job, responses=refusals("already_started", *KEYED))
+@keyed_router.post(
+    "/start/", status_code=202, response_model=Job, responses=refusals("already_started", *KEYED)
+)
 async def start_job(here: Here, caller: Caller, job_id: JobId, once: OnceAsked) -> Response:
-    """Enough said: Client Relations stops asking and sums up."""
+    """End the conversation: Client Relations asks nothing more, sums up, and the work begins."""
     return json_answer(await actions.start_now(here.resources, caller.user_id, job_id, once), 202)
 
 
-@once.post(
+@keyed_router.post(
     "/continue/",
     status_code=202,
     response_model=Continued,
@@ -39,34 +42,36 @@ async def start_job(here: Here, caller: Caller, job_id: JobId, once: OnceAsked) 
 async def continue_job(
     here: Here, caller: Caller, job_id: JobId, body: Continuation, once: OnceAsked
 ) -> Response:
-    """New requirements for what was built (or failed). Of many at once exactly one wins."""
+    """Continue a finished or failed job with new requirements. Of several calls at the same time exactly one
+    succeeds; the others get 409."""
     wish = body.requirements
     return json_answer(
         await actions.continue_job(here.resources, caller.user_id, caller.sender, job_id, wish, once), 202
     )
 
 
-@once.post("/retry/", status_code=202, response_model=Job, responses=refusals("not_failed", *KEYED))
+@keyed_router.post("/retry/", status_code=202, response_model=Job, responses=refusals("not_failed", *KEYED))
 async def retry_job(here: Here, caller: Caller, job_id: JobId, once: OnceAsked) -> Response:
-    """Reopen the run that failed: kept answers are used again, failed tickets get a new attempt."""
+    """Run a failed job again from where it stopped. Stored answers of models are used again; failed tickets
+    get a new attempt."""
     return json_answer(await actions.retry_job(here.resources, caller.user_id, job_id, once), 202)
 
 
 @router.post("/pause/", response_model=Held, responses=refusals("not_found", "job_finished"))
 async def pause_job(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Hold the run. What is being said meanwhile is stored, and answered after resuming."""
+    """Pause the job. Chat messages sent meanwhile are stored and answered after `resume/`."""
     return _held(await actions.pause_job(here.resources, caller.user_id, job_id), "Paused.")
 
 
 @router.post("/resume/", response_model=Held, responses=refusals("not_found", "job_finished"))
 async def resume_job(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """Go on where it was held."""
+    """Continue a paused job where it stopped."""
     return _held(await actions.resume_job(here.resources, caller.user_id, job_id), "Resumed.")
 
 
 @router.post("/cancel/", status_code=202, response_model=Job, responses=refusals("not_found", "job_finished"))
 async def cancel_job(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """End the run at once: `failed` with `cancelled`."""
+    """End the run at once. The job becomes `failed` with `failure_code` `cancelled`."""
     return json_answer(await actions.cancel_job(here.resources, caller.user_id, job_id), 202)
 
 

@@ -1,6 +1,6 @@
-"""The shapes of answers: what `/docs` shows, and what the tests hold every answer against.
+"""The shapes of answers, for `/docs`. The tests validate every answer against them.
 
-Most answers are built by PostgreSQL and never pass through these classes.
+Most answers are built as JSON by PostgreSQL and never become instances of these classes.
 """
 
 from typing import Annotated, Any, Literal
@@ -31,8 +31,8 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - a
 
 
 class Shape(BaseModel, defer_build=True):
-    """What an answer looks like. For the document: no answer is ever checked with it, so none is built before
-    it is asked for."""
+    """The shape of an answer. Only the OpenAPI document needs it, so pydantic builds its validator only on
+    demand."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -98,7 +98,7 @@ class User(Shape):
 
 
 class Session(Shape):
-    """`expires_in`: seconds the `access` token lives."""
+    """`expires_in`: for how many seconds the `access` token is valid."""
 
     model_config = example(access=TOKEN, refresh=TOKEN, expires_in=3600, user=_USER)
 
@@ -109,7 +109,7 @@ class Session(Shape):
 
 
 class WsTicket(Shape):
-    """For `?ticket=` on a socket, once, within `expires_in` seconds."""
+    """For `?ticket=` on a socket. Valid once, within `expires_in` seconds."""
 
     model_config = example(ticket="kq3Yk0mJ7r2vS5w8x1z4A6c9E0g3I5k7M9o1Q3s5U7w", expires_in=30)
 
@@ -118,7 +118,7 @@ class WsTicket(Shape):
 
 
 class Usage(Shape):
-    """What the job has cost so far."""
+    """What the job has used of language models up to now."""
 
     input_tokens: int
     output_tokens: int
@@ -127,8 +127,9 @@ class Usage(Shape):
 
 
 class Job(Shape):
-    """`prompt` is `initial_prompt` until Client Relations has summed up, then the summary. `error_message` is
-    empty except in `failed`. `last_seq` is the number of the job's last event: connect with `?since=` it."""
+    """`prompt` is `initial_prompt` until Client Relations has summed up the conversation, then the summary.
+    `error_message` is empty unless the status is `failed`. `last_seq` is the number of the job's last event:
+    use it as `?since=` of the socket."""
 
     model_config = example(**_JOB)
 
@@ -148,7 +149,7 @@ class Job(Shape):
 
 
 class Step(Shape):
-    """A turn of the executives' discussion."""
+    """One turn of the discussion between CEO, CTO and Secretary."""
 
     model_config = example(**_STEP)
 
@@ -188,7 +189,7 @@ class Continued(Shape):
 
 
 class Held(Shape):
-    """The answer of pause and resume."""
+    """The answer of `pause/` and `resume/`."""
 
     model_config = example(detail="Paused.", is_paused=True, status="building")
 
@@ -230,8 +231,8 @@ class App(Shape):
 
 
 class Ticket(Shape):
-    """`checks` say how the service finds out whether a criterion is met: `criterion` is an index into
-    `acceptance_criteria`."""
+    """`checks` are what the service runs to find out whether a criterion is met. `criterion` of a check is an
+    index into `acceptance_criteria`."""
 
     model_config = example(
         id=TICKET_ID,
@@ -271,9 +272,9 @@ class Ticket(Shape):
 
 
 class Evidence(Shape):
-    """One check that the service ran, on the commit it names. `run` counts the job's runs from 1. `phase`
-    is why: before the ticket, for it, for a later one, for all at the end, to find what broke it, or for the
-    reviewer."""
+    """One check that the service ran on `commit`. `run` is the number of the job's run, from 1. `phase` says
+    why: `red` before work on the ticket, `green` after it, `regression` after a later ticket, `final` at the
+    end, `bisect` to find the commit that broke it, `review` for the reviewer."""
 
     model_config = example(
         id=OTHER_ID,

@@ -6,8 +6,8 @@ from app.domain.errors import Forbidden, NotFound, Refusal, Unauthorized, Unavai
 
 
 class Close(IntEnum):
-    """The contract's close codes that we send; uvicorn adds 1009 (a frame over 64 KiB) and 1012 (restart).
-    Clients take 4001, 4003 and 1008 for "log in again": they mean nothing else."""
+    """The close codes that our code sends. uvicorn adds 1009 (a frame over 64 KiB) and 1012 (restart).
+    Clients log in again on 4001, 4003 and 1008, so these are used for nothing else."""
 
     GONE = 1000
     FOREIGN_ORIGIN = 1008
@@ -25,7 +25,7 @@ CLOSE_FOR: dict[type[Refusal], Close] = {
     NotFound: Close.NOT_YOURS,
     Unavailable: Close.UNAVAILABLE,
 }
-"""How a refusal to let somebody in is told on a socket."""
+"""The close code for each kind of refusal when a socket is opened."""
 
 
 def close_for(refusal: Refusal) -> Close:
@@ -36,7 +36,8 @@ def close_for(refusal: Refusal) -> Close:
 
 
 def label_of(code: int) -> str:
-    """How a socket's end is counted. A client may close with any of two thousand codes: they are one."""
+    """The label under which a close code is counted. Clients may send any code; unknown ones share a
+    label."""
     return str(int(code)) if code in _COUNTED else "other"
 
 

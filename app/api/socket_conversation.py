@@ -1,4 +1,5 @@
-"""One accepted socket: a reader, a writer with a bounded queue, and the reason why it ends."""
+"""One accepted socket: it reads the client's messages, writes events from a bounded queue, and knows why it
+ends."""
 
 import asyncio
 from collections import deque
@@ -21,12 +22,13 @@ from app.store.users import SignedIn
 
 MAX_QUEUED = 1000
 MAX_QUEUED_CHARS = 4 * 1024 * 1024
-"""What may wait for a reader whose connection is full. More closes it: the log makes coming back cheap."""
+"""How much may wait for a client that reads slowly. Beyond it the socket is closed; the client reconnects and
+gets what it has missed from the log."""
 
 MAX_QUEUED_WHISPERS = 100
 
 MAX_MESSAGES, MESSAGES_WINDOW_S = 20, 10.0
-"""What a client may send."""
+"""How many messages a client may send in how many seconds."""
 
 
 class Conversation:
@@ -51,8 +53,9 @@ class Conversation:
         self._arrivals: deque[float] = deque(maxlen=MAX_MESSAGES)
 
     async def run(self, pump: Pump, head: int) -> Close:
-        """Serve until we have a reason to end it. WebSocketDisconnect when the client leaves; Unavailable
-        when the past cannot be read. `head` is the log's last number, read before the socket was accepted."""
+        """Serve until there is a reason to close the socket, which is returned. `head` is the number of the
+        last event, read before the socket was accepted. Raises WebSocketDisconnect when the client leaves,
+        Unavailable when the log cannot be read."""
         start = self._start(self._websocket.query_params.get("since"), head)
         writer = asyncio.create_task(self._write(pump, start, head))
         try:
@@ -63,8 +66,7 @@ class Conversation:
             await asyncio.wait([writer])
 
     def end(self, code: Close) -> None:
-        """Close the socket for this reason, unless another came first. What was heard before is written
-        before, unless the reader is too slow for it. Does not block."""
+        """Have the socket closed for this reason, unless there is another already. Does not block."""
         if not self._ending.done():
             self._ending.set_result(code)
 
@@ -85,7 +87,8 @@ class Conversation:
             self.end(Close.TOO_SLOW)
 
     def overhear(self, payload: str) -> None:
-        """A piece of a reply or of output that is still being made: nothing to a reader who is behind."""
+        """A piece of a reply or of output that is still being made. Dropped for a client that reads too
+        slowly."""
         if payload.startswith(self._wants) and len(self._queue) < MAX_QUEUED_WHISPERS:
             self.hear(payload)
 
@@ -96,13 +99,14 @@ class Conversation:
         self.end(Close.OUR_FAULT)
 
     def _start(self, since: str | None, head: int) -> int:
-        """After which number this socket begins; what is wrong with its `since` is the first it hears."""
+        """The number after which this socket's events begin. A `since` that is not usable is answered with an
+        `error` first."""
         if since is None:
             return head
         if not (since.isascii() and since.isdigit()):
             self.hear(error_frame(Invalid("since must be the number of an event.", code="bad_since")))
             return head
-        # Longer ones are ahead of any log, and of what PostgreSQL or int() take.
+        # A longer number is greater than any `seq`, and may be too long for int() and PostgreSQL.
         if len(since) > 18 or int(since) > head:
             refusal = Invalid(f"since is ahead of the log, which ends at {head}.", code="since_ahead")
             self.hear(error_frame(refusal, lastSeq=head))
@@ -121,11 +125,11 @@ class Conversation:
     async def _drain(self) -> None:
         while self._queue:
             await self._send(self._queue[0])
-            # Taken out only when it was written: a cancelled send wrote nothing and leaves no gap.
+            # Removed only after it was written: a cancelled send writes nothing, and nothing may be skipped.
             self._queued_chars -= len(self._queue.popleft())
 
     async def _send(self, text: str) -> None:
-        """Nothing to somebody who has left; what they said before is still read, and then that they left."""
+        """Does nothing after the client has left. What it sent before that is still read."""
         if self._left:
             return
         try:
@@ -136,7 +140,8 @@ class Conversation:
             metrics.events_delivered.inc()
 
     async def _listen(self, writer: asyncio.Task[None]) -> Close:
-        """Take what the client says. A message is never dropped half-way, whatever ends the socket."""
+        """Handle the client's messages. One that is being handled is finished even if the socket has to
+        end."""
         while True:
             arrival = asyncio.create_task(self._websocket.receive())
             try:

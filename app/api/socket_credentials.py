@@ -1,4 +1,5 @@
-"""Who opens a socket: explicit credentials before ambient ones, the first that is given decides."""
+"""Who opens a socket. Credentials are looked for in the order of the contract; the first one that is there
+decides, also if it is wrong. The cookie, which a browser sends by itself, comes last."""
 
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from app.domain.errors import Forbidden, Unauthorized
 from app.resources import Resources
 
 COOKIE = "boardroom_access"
+"""Holds the access token; set by register, login and refresh."""
+
 SUBPROTOCOL = "bearer"
 
 
@@ -23,7 +26,8 @@ async def identify(
 ) -> tuple[UUID, UUID]:
     """(user id, session id). Unauthorized; Forbidden: a cookie from a foreign origin; Unavailable.
 
-    `token_query` switches `?token=` on; `origins` are the listed ones (None, any, lists nobody here).
+    `token_query` allows `?token=`. `origins` are the listed ones; None (any origin) allows none for the
+    cookie.
     """
     query = connection.query_params
     token = _bearer(connection) or _from_subprotocols(connection)
@@ -53,7 +57,7 @@ def _from_subprotocols(connection: HTTPConnection) -> str | None:
 
 
 def _refuse_foreign_origin(connection: HTTPConnection, origins: frozenset[str] | None) -> None:
-    """A browser sends the cookie along for any page that opens a socket to us."""
+    """A browser sends the cookie for every page that opens a socket to us, whoever wrote the page."""
     origin = connection.headers.get("origin", "").lower()
     host = connection.headers.get("host", "").lower()
     own = host and origin in (f"http://{host}", f"https://{host}")

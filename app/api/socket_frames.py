@@ -1,4 +1,4 @@
-"""What travels on a socket besides the log's events."""
+"""The frames of a socket that are not stored events: a client's messages, `error`, `synced`, `pong`."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from app.domain.values import Prompt
 
 
 class Chat(BaseModel):
-    """Said to Client Relations; ignored once requirements are no longer collected."""
+    """A message to Client Relations. Ignored when requirements are no longer collected."""
 
     kind: Literal["chat"]
     content: Prompt
@@ -27,7 +27,7 @@ PONG = '{"kind":"pong"}'
 
 
 def read_frame(text: str | None) -> Chat | Ping:
-    """A client's frame; None is a binary one. Invalid when it is nothing we know."""
+    """A client's frame; `text` is None for a binary frame. Raises Invalid."""
     try:
         body = orjson.loads(text or "")
     except orjson.JSONDecodeError:
@@ -48,12 +48,12 @@ def read_frame(text: str | None) -> Chat | Ping:
 
 
 def error_frame(refusal: Refusal, **fields: Any) -> str:
-    """An `error`: about this socket's own payload, never stored and without a number."""
+    """An `error` about what this socket sent or asked for. It is not stored and has no number."""
     return _frame(kind="error", message=refusal.detail, code=refusal.code, **fields)
 
 
 def synced_frame(job_id: str, last_seq: int) -> str:
-    """The replay ends here; what follows is live."""
+    """Says that the replay is complete and live events follow."""
     return _frame(kind="synced", jobId=job_id, lastSeq=last_seq)
 
 

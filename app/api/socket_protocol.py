@@ -1,8 +1,8 @@
-"""How uvicorn speaks WebSocket for us: its own sans-I/O protocol, made to close politely and to keep quiet.
+"""uvicorn's WebSocket protocol with some changes: how sockets are closed, and what is not logged.
 
-`websockets.ServerProtocol` answers an empty Close frame with an empty one; browsers then report 1005, and
-existing clients take that for an accident and reconnect for ever. `tests/sockets/test_closing.py` holds each
-of the differences against a raw socket.
+`websockets.ServerProtocol` answers an empty Close frame with an empty one. Browsers then report code 1005,
+which existing clients take for a failure and reconnect for ever. Decision 5 lists the changes;
+`tests/sockets/test_closing.py` tests each of them on a raw socket.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
 MAX_FRAME_BYTES = 64 * 1024
-"""A longer message from a client is answered with 1009."""
+"""A socket whose client sends a longer message is closed with 1009."""
 
 PING_S = 20.0
-"""Between two pings, and for the answer: a peer silent for twice as long is dropped."""
+"""Seconds between two pings, and for the answer. A peer that is silent for twice as long is dropped."""
 
 CLOSE_S = 10.0
-"""How long a peer may take to read what is on its way and to answer our Close frame."""
+"""Seconds in which a peer may read what is still to be sent and answer our Close frame."""
 
 DISCARD_S = 1.0
-"""How long the rest of a refused frame is read and thrown away."""
+"""Seconds in which the rest of a refused frame is read and dropped."""
 
 _quiet = logging.getLogger("uvicorn.error.sockets")
 _quiet.setLevel(logging.WARNING)  # at INFO uvicorn logs a socket's query, which may hold a token
 
-_GOODBYE = Close(CloseCode.NORMAL_CLOSURE, "").serialize()
+_NORMAL_CLOSE = Close(CloseCode.NORMAL_CLOSURE, "").serialize()
 
 
 class _Peer(ServerProtocol):
@@ -39,7 +39,7 @@ class _Peer(ServerProtocol):
 
     def send_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE and not frame.data:
-            frame = Frame(Opcode.CLOSE, _GOODBYE)
+            frame = Frame(Opcode.CLOSE, _NORMAL_CLOSE)
         super().send_frame(frame)
 
 
@@ -60,8 +60,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if self.conn.parser_exc is None:
             super().data_received(data)
-        # What follows a refused frame is read and thrown away: closing with unread bytes resets the
-        # connection, and the Close frame might never be seen.
+        # What follows a refused frame is dropped. It has to be read, because closing with unread bytes resets
+        # the connection, and the client might not see the Close frame.
 
     def handle_parser_exception(self) -> None:
         assert self.conn.close_sent is not None
@@ -77,7 +77,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        self.transport.abort()  # close() would wait for a silent peer to read what is still unsent
+        self.transport.abort()  # close() would wait until the silent peer reads what is still unsent
 
     async def send(self, message: Any) -> None:
         if self.close_sent:
@@ -85,12 +85,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] != "websocket.close":
             await super().send(message)
             return
-        self.writable.set()  # a Close frame does not wait behind a reader that was too slow
+        self.writable.set()  # do not wait for a slow reader before sending the Close frame
         await super().send(message)
         self._abort_after(CLOSE_S)
 
     def _abort_after(self, delay_s: float) -> None:
-        """Unlike uvicorn's close() this ends a connection whose peer reads no more."""
+        """Unlike uvicorn's close() this also ends a connection whose peer has stopped reading."""
         if self.close_timer is not None:
             self.close_timer.cancel()
         self.close_timer = self.loop.call_later(delay_s, self.transport.abort)
@@ -103,4 +103,4 @@ SOCKET_OPTIONS: dict[str, Any] = {
     "ws_ping_timeout": PING_S,
     "ws_per_message_deflate": False,
 }
-"""What the web process gives to `uvicorn.Config`."""
+"""Arguments for `uvicorn.Config`."""

@@ -1,7 +1,8 @@
-"""The stream of a job: `/ws/jobs/<job_id>/`.
+"""The WebSocket of a job: `/ws/jobs/<job_id>/`.
 
-A refused socket is accepted, then closed: a browser cannot see the code of a refused handshake. One that is
-let in is accepted only when the hub listens for its job, so that everything stored from then on arrives.
+A refused socket is accepted and then closed, because a browser cannot see the code of a refused handshake.
+An allowed socket is accepted only after the hub has subscribed to its job, so that it gets every event that
+is stored after the accept.
 """
 
 import asyncio
@@ -34,10 +35,10 @@ MAX_SOCKETS = 5000
 """Per process."""
 
 MAX_SOCKETS_PER_USER = 200
-"""Per process: tabs times jobs, with room."""
+"""Per process. A user has one per tab and job."""
 
 SESSION_CHECK_S = 2.0
-"""How often the sessions of open sockets are looked at: a logout closes them within 5 s."""
+"""How often the sessions of open sockets are checked. A logout has to close its sockets within 5 s."""
 
 router = APIRouter()
 
@@ -49,7 +50,7 @@ async def job_socket(websocket: WebSocket, job_id: str) -> None:
 
 
 class SocketDoor:
-    """Lets sockets in and shows them out: `app.state.sockets`, open while the process serves."""
+    """Accepts or refuses sockets and closes them. `app.state.sockets`; open while the process serves."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class SocketDoor:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run what all sockets need."""
+        """Run the background tasks that all sockets need."""
         async with kept_up("hub", self._hub.run), kept_up("session watch", self._watch_sessions):
             yield
 
@@ -96,18 +97,19 @@ class SocketDoor:
             log_request("WS", path, int(code), took_ms, request_id(websocket.scope))
 
     async def _converse(self, websocket: WebSocket, job_id: UUID | None) -> Close:
-        """Let the visitor in, or refuse; then why the conversation was ended by us."""
+        """Accept or refuse the socket and serve it. Returns the code with which to close it. Raises Refusal,
+        WebSocketDisconnect."""
         visitor = await self._identify(websocket)
         if job_id is None:
             raise NotFound(NOT_FOUND)
-        with self._seated(Conversation(websocket, self._resources, visitor, job_id)) as conversation:
+        with self._counted(Conversation(websocket, self._resources, visitor, job_id)) as conversation:
             if not await self._owns(visitor, job_id):
                 raise NotFound(NOT_FOUND)
             async with self._hub.follow(job_id) as (pump, head):
                 await _accept(websocket)
                 code = await conversation.run(pump, head)
         if code is Close.GONE and not await self._in_session(visitor):
-            return Close.UNAUTHORIZED  # it was the user who was deleted, and the job with them
+            return Close.UNAUTHORIZED  # the job is gone because its user was deleted
         return code
 
     async def _identify(self, websocket: WebSocket) -> SignedIn:
@@ -133,8 +135,9 @@ class SocketDoor:
             return bool(await live_sessions(connection, [visitor.session_id]))
 
     @contextmanager
-    def _seated(self, conversation: Conversation) -> Iterator[Conversation]:
-        """Count the socket before anything is awaited for it: many may come at once. Unavailable."""
+    def _counted(self, conversation: Conversation) -> Iterator[Conversation]:
+        """Count the socket while it is open, and before the next await, since many may be opened at once.
+        Raises Unavailable."""
         user_id = conversation.visitor.user_id
         if len(self._conversations) >= MAX_SOCKETS or self._per_user[user_id] >= MAX_SOCKETS_PER_USER:
             raise Unavailable("There are too many sockets open.", code="too_many_sockets")
@@ -151,7 +154,7 @@ class SocketDoor:
                 del self._per_user[user_id]
 
     async def _watch_sessions(self) -> None:
-        """Close the sockets of sessions that were revoked or whose user is gone."""
+        """Close the sockets of sessions that were revoked or whose user was deleted."""
         while True:
             await asyncio.sleep(SESSION_CHECK_S)
             sessions = {conversation.visitor.session_id for conversation in self._conversations}
@@ -161,14 +164,14 @@ class SocketDoor:
                 async with self._reads.connection() as connection:
                     over = sessions - await live_sessions(connection, sessions)
             except Unavailable:
-                continue  # nobody can log out either
+                continue  # without the database nobody can log out either
             for conversation in self._conversations:
                 if conversation.visitor.session_id in over:
                     conversation.end(Close.UNAUTHORIZED)
 
 
 async def _accept(websocket: WebSocket) -> None:
-    """Answer `bearer` to whoever offers it: a browser gives up a socket whose offer is not answered."""
+    """Answer an offered subprotocol `bearer`: a browser gives up a socket whose offer is not answered."""
     offered = websocket.scope["subprotocols"]
     try:
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -177,7 +180,8 @@ async def _accept(websocket: WebSocket) -> None:
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
-    """Close with this code, also a socket that was not let in; nothing when the client has left."""
+    """Close with this code. A socket that was refused is accepted first. Does nothing if the client has
+    left."""
     with suppress(WebSocketDisconnect):
         if websocket.application_state is WebSocketState.CONNECTING:
             await _accept(websocket)

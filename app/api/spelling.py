@@ -1,4 +1,4 @@
-"""Both forms of the trailing slash lead to the same door, directly and without a redirect."""
+"""A path with and without a trailing slash reaches the same route, without a redirect."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Spelling:
-    """Gives each path the form its route has: with a slash, except where a route is known without one.
+    """Rewrites a path to the form that its route has: with a slash, unless a route is declared without one.
 
-    `paths` are the routes' own. A route is recognised by its last two parts (`containers/start` has no
-    slash, `{job_id}/start/` has one).
+    `paths` are the paths of the routes. A route is recognised by its last two segments: `containers/start`
+    has no slash, `{job_id}/start/` has one.
     """
 
     def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""How often one user may ask one process. Generous: clients poll."""
+"""How many requests a user may send to one process. The limit is high, because clients poll."""
 
 import time
 from collections import OrderedDict
@@ -13,7 +13,8 @@ MOST_USERS = 10_000
 
 
 class Throttle:
-    """A bucket of `burst` requests per user, refilled with `per_second`; the longest unseen are forgotten."""
+    """A token bucket per user: `burst` requests, refilled with `per_second`. Users not seen for longest are
+    forgotten."""
 
     def __init__(
         self, burst: int = BURST, per_second: float = PER_SECOND, clock: Callable[[], float] = time.monotonic
@@ -30,4 +31,4 @@ class Throttle:
         if len(self._buckets) > MOST_USERS:
             self._buckets.popitem(last=False)
         if level < 1:
-            raise TooMany("You are asking too often. Wait a moment.", retry_after=1)
+            raise TooMany("Too many requests. Wait a moment.", retry_after=1)

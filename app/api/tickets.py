@@ -1,4 +1,4 @@
-"""Doors of the backlog."""
+"""Routes of a job's tickets."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,8 +15,8 @@ router = APIRouter(prefix="/api/tickets", tags=["6 · Apps and tickets"], route_
 
 
 class NewTicket(backlog.NewTicket):
-    """`dependency_ids` is another name for `dependencies`. Without `order` the ticket comes last; without
-    `assigned_to` it is the Builder's, an epic the Project Manager's."""
+    """`dependency_ids` is another name for `dependencies`. Without `order` the ticket comes last. Without
+    `assigned_to` it is assigned to the Builder, an epic to the Project Manager."""
 
     model_config = example(
         job_id=JOB_ID,
@@ -34,7 +34,7 @@ class NewTicket(backlog.NewTicket):
 
 
 class TicketEdit(backlog.TicketEdit):
-    """What is absent stays; `parent_id: null` takes the ticket out of its epic."""
+    """Absent fields stay as they are; `parent_id: null` takes the ticket out of its epic."""
 
     model_config = example(title="Lend a book to a friend", dependencies=[])
 
@@ -43,7 +43,7 @@ class TicketEdit(backlog.TicketEdit):
 async def list_tickets(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
-    """The tickets of one job, or of all my jobs, in execution order."""
+    """The tickets of one job, or of all jobs of the user, in the order in which they are worked on."""
     async with here.reads.connection() as connection:
         found = await tickets.all_tickets(connection, caller.user_id, job_id, page)
         if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
@@ -65,8 +65,8 @@ async def one_ticket(here: Here, caller: Caller, ticket_id: ItemId) -> Response:
     responses=refusals("bad_json", "not_found", "job_running", "job_full", "invalid"),
 )
 async def add_ticket(here: Here, caller: Caller, body: NewTicket) -> Response:
-    """Put a ticket into the backlog, while no run is active. The next continuation takes it up: the Project
-    Manager gives it checks, without which nothing is ever `done`."""
+    """Add a ticket while no run is active. In the next continuation the Project Manager gives it checks and
+    the Builder works on it; a ticket without checks is never `done`."""
     job_id = parse_id(body.job_id)
     if job_id is None:
         raise NotFound(NOT_FOUND)
@@ -79,8 +79,8 @@ async def add_ticket(here: Here, caller: Caller, body: NewTicket) -> Response:
     "/{id}/", response_model=Ticket, responses=refusals("bad_json", "not_found", "job_running", "invalid")
 )
 async def edit_ticket(here: Here, caller: Caller, ticket_id: ItemId, body: TicketEdit) -> Response:
-    """Change a ticket, while no run is active. Checks stay with the criteria that stay; a `done` ticket that
-    asks for something else is `todo` again. Its status is for the checks to say, and cannot be set."""
+    """Change a ticket while no run is active. The checks of criteria that stay word for word are kept. A
+    `done` ticket with other criteria becomes `todo` again. The status cannot be set: checks decide it."""
     await actions.edit_ticket(here.resources, caller.user_id, ticket_id, body)
     async with here.reads.connection() as connection:
         return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))
@@ -88,6 +88,6 @@ async def edit_ticket(here: Here, caller: Caller, ticket_id: ItemId, body: Ticke
 
 @router.delete("/{id}/", status_code=204, responses=refusals("not_found", "job_running"))
 async def delete_ticket(here: Here, caller: Caller, ticket_id: ItemId) -> Response:
-    """Take a ticket out of the backlog, while no run is active: its checks are not run any more."""
+    """Delete a ticket while no run is active. Its checks are not run any more."""
     await actions.delete_ticket(here.resources, caller.user_id, ticket_id)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The door of what the requirements came to."""
+"""The route that shows each requirement with its tickets, checks and results."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -45,7 +45,7 @@ _TICKET = {
 
 
 class Result(Shape):
-    """What came of a check when the service last ran it: one item of `evidence/`, without its output."""
+    """The result of a check: one item of `evidence/`, without its output."""
 
     model_config = example(**_RESULT)
 
@@ -58,8 +58,8 @@ class Result(Shape):
 
 
 class TracedCheck(Shape):
-    """`before` is the last result on a commit before the ticket, `after` the last one since. `proven`: it
-    failed before and passed after."""
+    """`before` is the last result on a commit before the ticket, `after` the last result since. `proven`
+    means that it failed before and passed after."""
 
     model_config = example(**_CHECK)
 
@@ -71,8 +71,8 @@ class TracedCheck(Shape):
 
 
 class TracedTicket(Shape):
-    """`run` is the one that last brought or took up the ticket; null if a client did. `reason` says why it
-    failed or was skipped."""
+    """`run` is the number of the run that last planned the ticket; null for a ticket that only a client
+    wrote. `reason` says why it failed or was skipped."""
 
     model_config = example(**_TICKET)
 
@@ -89,8 +89,8 @@ class TracedTicket(Shape):
 
 
 class TracedRequirement(Shape):
-    """`proven`: all its tickets are done, and each of their criteria has a proven check. The row with an
-    empty `id`, if any, is the last and holds the tickets that serve no requirement."""
+    """`proven` means that all its tickets are done and each of their criteria has a proven check. Tickets
+    that belong to no requirement are in a last row with an empty `id`."""
 
     model_config = example(
         id="R1",
@@ -116,19 +116,19 @@ async def job_trace(
     caller: Caller,
     job_id: JobId,
     limit: Annotated[
-        int | None, Query(description="At most so many, 1–1000 (clamped); without it the list is complete.")
+        int | None, Query(description="How many at most, 1–1000 (clamped); without it the list is complete.")
     ] = None,
     after: Annotated[
-        str | None, Query(description="Only what comes after the requirement with this id.", max_length=40)
+        str | None, Query(description="Only requirements after the one with this id.", max_length=40)
     ] = None,
 ) -> Response:
-    """What each requirement came to: its tickets, their commits, their checks and the last results, over all
-    runs of the job. `[]` until there are requirements."""
+    """Each requirement with its tickets, their commits, their checks and the last results, over all runs of
+    the job. `[]` while there are no requirements."""
     async with here.reads.connection() as connection:
         found = await traces.traced(connection, caller.user_id, job_id)
     if found is None:
         raise NotFound(NOT_FOUND)
-    page = _behind(found, after)
+    page = _rows_after(found, after)
     page = page if limit is None else page[: clamp(limit, 1, MAX_PAGE)]
     answer = json_answer(orjson.dumps(page))
     if page and page[-1] is not found[-1]:
@@ -136,7 +136,7 @@ async def job_trace(
     return answer
 
 
-def _behind(rows: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
+def _rows_after(rows: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
     if after is None:
         return rows
     place = next((place for place, row in enumerate(rows, 1) if row["id"] == after), None)

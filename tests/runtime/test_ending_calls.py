@@ -1,4 +1,5 @@
-"""The guest's calls are ended once, and who ends them waits for it; who is gone is not at work."""
+"""How the guest ends calls, once, whoever ends them; a worker that is gone; and itself, when nothing keeps
+the limits of its box."""
 
 import asyncio
 from types import SimpleNamespace
@@ -65,3 +66,24 @@ async def test_a_worker_that_goes_before_it_is_greeted_is_not_at_work(
     await guest._on_connection(nothing, nothing)
     assert not guest.attachments
     assert not guest.busy
+
+
+async def test_a_box_whose_limits_nobody_keeps_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoFilesLeft(Exception):
+        pass
+
+    async def run() -> None:
+        raise NoFilesLeft
+
+    async def stop() -> None:
+        pass
+
+    box = SimpleNamespace(
+        watch=SimpleNamespace(run=run),
+        app=SimpleNamespace(stop=stop),
+        config=SimpleNamespace(idle_s=60.0, listener=None, relay_uid=0),
+    )
+    monkeypatch.setattr(main, "RelayServer", lambda *_: SimpleNamespace(close=lambda: None))
+    async with asyncio.timeout(10):
+        with pytest.raises(NoFilesLeft):
+            await Guest(box).serve()  # type: ignore[arg-type]

@@ -65,19 +65,25 @@ class Guest:
         self.leaving: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
+        """Until the box is over. It is over, too, when what keeps its limits has failed, and that is raised
+        then: a box without limits must not go on."""
         server = await self._listen()
-        watch = asyncio.create_task(self.box.watch.run())
-        tick = asyncio.create_task(self._tick())
+        keepers = [asyncio.create_task(self.box.watch.run()), asyncio.create_task(self._tick())]
+        for keeper in keepers:
+            keeper.add_done_callback(lambda _: self.over.set())
         await self.over.wait()
         server.close()
-        watch.cancel()
-        tick.cancel()
+        failed = [keeper for keeper in keepers if keeper.done()]
+        for keeper in keepers:
+            keeper.cancel()
         await asyncio.gather(*(attachment.end_calls() for attachment in self.attachments))
         await asyncio.gather(*self.recording)
         await self.box.app.stop()
         for attachment in self.attachments:
             attachment.link.bye("stopped")
             attachment.link.close()
+        for keeper in failed:
+            keeper.result()
 
     async def _listen(self) -> asyncio.Server | RelayServer:
         if self.box.config.listener is None:

@@ -93,7 +93,7 @@ async def play(ada: GuideClient, socket: Any) -> None:
             await socket.say("That is fine, please go ahead.")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_8_end_to_end(ada: GuideClient) -> None:
     job = await ada.post("/api/jobs/", 201, {"prompt": IDEA})
     path = f"/api/jobs/{job['id']}"

@@ -10,7 +10,7 @@ from tests.e2e.conftest import ROOT, Running
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_the_ten_lines_of_the_readme(service: Running) -> None:
     found = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert found

@@ -13,7 +13,7 @@ from tests.house import House
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_a_job_survives_a_kill_at_every_boundary(
     house: House, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:

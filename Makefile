@@ -9,7 +9,7 @@ export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv venv-dev demo picture up workspace-image test tapes bench check format lock clean
+.PHONY: help venv venv-dev demo picture up workspace-image test campaigns tapes bench check format lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,7 +36,10 @@ workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_H
 	@scripts/workspace-image
 
 test: venv-dev  ## the tests, on real parts; ALL=1 adds the long ones
-	@$(BIN)/python -m pytest -n 3 --dist loadscope -m "$(if $(ALL),,not long)"
+	@$(BIN)/python -m pytest -n 3 --dist loadscope -m "not campaign$(if $(ALL),, and not long)"
+
+campaigns: venv-dev  ## the promises at full size, minutes each; ONLY=stream runs test_stream.py
+	@$(BIN)/python -m pytest -n 0 -m campaign --timeout 1800 -s $(if $(ONLY),tests/campaigns/test_$(ONLY).py,tests/campaigns)
 
 tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was changed
 	@$(BIN)/python -m tests.recorded.record

@@ -1,2 +1,1 @@
-"""The promises of the service at full size: many faults, many clients, much abuse. `make campaigns` runs them;
-docs/campaigns.md says what each does and what it came to."""
+"""The promises of the service at full size: many faults, many clients, much abuse; see docs/campaigns.md."""

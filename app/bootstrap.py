@@ -1,4 +1,5 @@
-"""The only place that picks concrete adapters and opens them, for the web process and the worker alike."""
+"""Chooses the concrete implementations (database, Redis, boxes) and opens them, for API processes and
+workers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,27 +27,26 @@ if TYPE_CHECKING:
     from app.runtime.docker.runtime import DockerRuntime
 
 Probe = Callable[[], Awaitable[str]]
-"""Says in a few words how a part is; Unavailable when it is not well."""
-
+"""Returns in a few words how a part is. Raises Unavailable when the part does not work."""
 
 ENDS_AFTER = 2
-"""A worker freezes a container that was idle for WORKSPACE_IDLE_S; where no worker is left to do so, the
-container ends by itself after so many times that."""
+"""A worker freezes a container that was idle for WORKSPACE_IDLE_S. If no worker does, the container ends by
+itself after this many times WORKSPACE_IDLE_S."""
 
 
 class NotConfigured(Exception):
-    """A setting is missing or asks for what is not there; the message says what to do."""
+    """A setting is missing, or names something that is not there. The message says what to do."""
 
 
 def require_configured(settings: Settings) -> None:
-    """NotConfigured when a process could not even be composed."""
+    """Raises NotConfigured when the addresses of the databases are missing."""
     if not settings.database_url or not settings.redis_url:
         raise NotConfigured("DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs.")
 
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """What a process holds open. Nothing is connected yet: parts may be away. NotConfigured."""
+    """What a process holds open. It connects on first use, so the parts may be down. Raises NotConfigured."""
     require_configured(settings)
     async with AsyncExitStack() as later:
         engine = open_engine(settings.database_url)
@@ -62,8 +62,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 
 async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) -> Runtime:
-    """How boxes are made here: on a container engine where one answers and has the image, else on this
-    machine. Where none can be made there is a runtime too: one that says so."""
+    """The runtime for boxes that WORKSPACE_RUNTIME asks for. `auto`: a container engine if one answers and
+    has the image, else local boxes. Where no box can be made, the runtime says so when it is used."""
     wanted = settings.workspace_runtime
     if wanted == "local" or (wanted == "auto" and not find_engine(settings.docker_host)):
         return _local(settings)
@@ -75,7 +75,8 @@ async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) ->
 
 
 async def examine_boxes(settings: Settings) -> Diagnosis:
-    """Whether boxes can be made here; of an engine that is there and not used it says why."""
+    """Whether boxes can be made here. If there is a container engine that is not used, the result says
+    why."""
     runtime = await open_runtime(settings)
     try:
         diagnosis = await runtime.examine()
@@ -109,8 +110,9 @@ def _local(settings: Settings) -> LocalRuntime:
 
 
 def _docker(settings: Settings, engine: AsyncEngine | None) -> "DockerRuntime":
-    """`engine` is the database's, which names whose boxes are ours; without one it is opened when needed."""
-    # With its HTTP client it is an eighth of what a process loads, for nothing where there is no engine.
+    """`engine` is for the database, which has the name under which our containers are labelled. Without it a
+    connection is opened when the name is needed."""
+    # Imported here, because with its HTTP client it is an eighth of all that a process loads.
     docker = import_module("app.runtime.docker.runtime")
     hardening = import_module("app.runtime.docker.hardening")
 
@@ -150,13 +152,13 @@ def _database(settings: Settings) -> AsyncEngine:
 
 
 def make_hub(settings: Settings, resources: Resources) -> Hub:
-    """The hub of a web process; it does nothing until it is run."""
+    """The hub of a web process. It does nothing until its `run` is started."""
     return Hub(StoredLog(resources.statements), RedisHints(settings.redis_url), settings.sweep_s)
 
 
 @asynccontextmanager
 async def open_probes(settings: Settings, resources: Resources) -> AsyncIterator[Mapping[str, Probe]]:
-    """How to ask each part behind the service how it is."""
+    """A probe for each part that the service needs."""
     redis = open_arq(settings.redis_url)
 
     async def database() -> str:

@@ -1,4 +1,5 @@
-"""Where `boardroom` begins: a Ctrl-C while the rest is still being loaded ends it without a traceback."""
+"""The entry point of the `boardroom` command. Ctrl-C while the modules are loaded ends it without a
+traceback."""
 
 import signal
 from importlib import import_module

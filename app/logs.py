@@ -1,4 +1,4 @@
-"""One line per happening on stderr: JSON in production, readable in development, and never a credential."""
+"""Logs on stderr, a line per event: JSON in production, readable text in development, never a credential."""
 
 import logging
 import re
@@ -41,15 +41,15 @@ _PATTERNS = (
 _requests = structlog.get_logger("boardroom.request")
 
 NOISY = ("httpx", "httpcore", "websockets", "alembic", "arq", "asyncio")
-"""Libraries of which only warnings are worth a line."""
+"""Libraries whose lines below a warning are left out."""
 
 
 _SUSPECT = re.compile(r"[=:]|bearer|basic|eyj", re.IGNORECASE)
-"""Without one of these no pattern fits: most lines are looked at once."""
+"""Every pattern above needs one of these. Most texts have none and are not searched further."""
 
 
 def redact(text: str) -> str:
-    """`text` without the credentials that its shape gives away."""
+    """`text` without what looks like a credential."""
     if not _SUSPECT.search(text):
         return text
     for pattern, instead in _PATTERNS:
@@ -58,8 +58,8 @@ def redact(text: str) -> str:
 
 
 def configure_logs(*, production: bool) -> None:
-    """Send our lines and the libraries' the same way. uvicorn's access lines, which show queries, are off:
-    see `log_request`. Start uvicorn with `log_config=None`."""
+    """Format our lines and those of libraries alike. uvicorn's access log is off, because it shows queries;
+    `log_request` takes its place. Start uvicorn with `log_config=None`."""
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
@@ -95,7 +95,7 @@ def configure_logs(*, production: bool) -> None:
 
 
 def log_request(method: str, path: str, status: int, duration_ms: float, request_id: str) -> None:
-    """The line of one answered request or closed socket (then `status` is the close code). `path` has no
+    """Log an answered request, or a closed socket with its close code as `status`. `path` is without the
     query."""
     _requests.info(f"{method} {path} {status}", duration_ms=round(duration_ms, 1), request_id=request_id)
 

@@ -1,5 +1,5 @@
-"""What is counted, in one place. With PROMETHEUS_MULTIPROC_DIR set (the supervisor sets it) the figures of
-all processes, workers included, are read from any of them."""
+"""All metrics. Where PROMETHEUS_MULTIPROC_DIR is set, as the supervisor does, each process answers with the
+metrics of all of them, workers included."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ checks = Counter("boardroom_checks", "Checks run by the service.", ["kind", "pas
 
 
 def render() -> bytes:
-    """The exposition text of all processes that share figures with this one."""
+    """The metrics of all processes that share them with this one, in Prometheus' text format."""
     if FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
@@ -50,12 +50,12 @@ def render() -> bytes:
 
 
 def share_figures(folder: Path) -> dict[str, str]:
-    """The environment under which child processes keep their figures together, in an emptied `folder`."""
+    """Empty `folder`; returns the environment with which child processes share their metrics there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return {FOLDER_VARIABLE: str(folder)}
 
 
 def forget_process(folder: Path, pid: int) -> None:
-    """Take what a dead process had open out of the gauges."""
+    """Remove the gauges of a process that has ended."""
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

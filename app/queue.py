@@ -1,4 +1,5 @@
-"""The doorbell of the workers: "run R may be claimed". A lost ring costs one sweep, nothing else."""
+"""How workers are told that a run can be claimed. A message that is lost costs one sweep of the workers (2
+s)."""
 
 import asyncio
 from typing import Any, Protocol
@@ -14,25 +15,26 @@ from app.domain.errors import Unavailable
 
 QUEUE = "boardroom:runs"
 BELL = "boardroom:bell"
-"""The pub/sub channel that wakes every worker's ARQ loop at once."""
+"""The pub/sub channel that wakes the ARQ loop of every worker at once."""
 
 HAND_OVER = "hand_over"
-"""The ARQ task: it takes a run's id, hands it to the worker's own runner and returns."""
+"""The ARQ task. It gets a run's id, offers it to the worker's desk and returns."""
 
 RING_TIMEOUT_S = 0.2
 
 ANSWER_TIMEOUT_S = 5.0
-"""How long Redis may take to answer. A connection that was lost without a sign would be silent for ever."""
+"""Seconds that Redis may take to answer. Without a limit a connection that was lost silently would block for
+many minutes."""
 
 WORKER_KEYS = "boardroom:worker:"
-"""Each worker keeps a key of this prefix and its name alive."""
+"""Prefix of the key that each worker keeps alive, followed by the worker's name."""
 
 WORKER_ALIVE_S = 15
-"""How long a worker counts as alive after it last said so."""
+"""Seconds for which a worker counts as alive after it has last set its key."""
 
 
 def worker_key(name: str) -> str:
-    """Where a worker says that it is alive."""
+    """The key that a worker keeps alive."""
     return f"{WORKER_KEYS}{name}"
 
 
@@ -54,12 +56,12 @@ def open_arq(url: str) -> ArqRedis:
         url, socket_connect_timeout=1, socket_timeout=ANSWER_TIMEOUT_S
     )
     redis = ArqRedis(pool, job_serializer=to_json, job_deserializer=from_json)
-    redis.auto_close_connection_pool = True  # the pool is its own: closing one closes both
+    redis.auto_close_connection_pool = True  # closing the client also closes the pool
     return redis
 
 
 async def count_workers(redis: ArqRedis) -> int:
-    """Workers whose heart beats. Unavailable when Redis is away, and nobody can know."""
+    """How many workers are alive. Raises Unavailable when Redis does not answer."""
     try:
         return len([key async for key in redis.scan_iter(match=f"{WORKER_KEYS}*", count=1000)])
     except (RedisError, OSError):
@@ -75,7 +77,7 @@ class Bell(Protocol):
 
 
 class ArqBell:
-    """Rings through ARQ: one job without an id and without a result, then a nudge to every worker."""
+    """Rings through ARQ: an ARQ job without id and result, then a pub/sub message that wakes every worker."""
 
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis

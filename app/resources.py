@@ -1,4 +1,5 @@
-"""What a process holds open, typed by protocol. Made in `bootstrap`, closed there too."""
+"""The connections and clients that a process holds open, typed by protocol. `bootstrap` opens and closes
+them."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from app.unit import Unit, open_unit
 
 @dataclass(frozen=True)
 class Resources:
-    """`runtime` may be one that refuses to make boxes; it is never absent."""
+    """There is always a `runtime`. Where no box can be made, it says so when it is used."""
 
     engine: AsyncEngine
     statements: Statements
@@ -29,21 +30,22 @@ class Resources:
         return each_by_itself(self.engine)
 
     def unit(self) -> AbstractAsyncContextManager[Unit]:
-        """One change. Write inside; it commits at the end of the block, then tells, then rings."""
+        """One change of a job (see `app.unit`). It commits at the end of the block, then informs sockets and
+        workers."""
         return open_unit(self.engine, self.bus, self.bell)
 
     def statement(self) -> AbstractAsyncContextManager[Connection]:
-        """A change of one statement that tells nobody; it commits by itself."""
+        """A connection for changes of one statement without events. Each statement commits by itself."""
         return self.statements.connection()
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """One snapshot, read-only."""
+        """Read-only, one snapshot, for rows as columns."""
         return read(self.engine)
 
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """One snapshot, read-only, for rows as instances."""
+        """Read-only, one snapshot, for rows as instances."""
         return look(self.engine)
 
     def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """`look` for one statement, at a third of its price."""
+        """Like `look`, for a single statement: a third of the cost, because no transaction is opened."""
         return glance(self._each)

@@ -1,9 +1,10 @@
-"""The environment's knobs, read once per process and passed on by value."""
+"""The settings, read once per process from the environment and `.env`, and passed on as values."""
 
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,11 +17,11 @@ MIN_SECRET_CHARS = 32
 
 
 class BadSettings(Exception):
-    """The environment does not allow a start; the message names each setting and never its value."""
+    """Some settings are not valid. The message names each of them, never a value."""
 
 
 class Settings(BaseSettings):
-    """Names are the environment's, in lower case; `.env` in the working folder is read too."""
+    """Field names are the names of the environment's variables in lower case."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
@@ -54,9 +55,9 @@ class Settings(BaseSettings):
     model_project_manager: str = ""
     model_builder: str = ""
     model_fallback: str = ""
-    """Speaks when another cannot be reached."""
+    """Is asked when another model cannot be reached."""
     model_strong: str = ""
-    """Takes a ticket's last attempts."""
+    """Makes the last attempts at a ticket."""
     model_connect_timeout: float = Field(default=10, gt=0)
     model_first_token_timeout: float = Field(default=120, gt=0)
     model_gap_timeout: float = Field(default=60, gt=0)
@@ -65,10 +66,10 @@ class Settings(BaseSettings):
     """How typed answers are asked for: by a JSON schema, through a tool, or in words."""
     model_stream: bool = True
     model_max_tokens: int | None = Field(default=None, ge=64)
-    """The longest answer that is asked for; without it each role has its own, up to 16,000."""
+    """The most tokens that an answer may have; without it each role has its own limit, up to 16,000."""
     model_input_price_usd: float | None = Field(default=None, ge=0)
     model_output_price_usd: float | None = Field(default=None, ge=0)
-    """For a million tokens of what answers at OPENAI_BASE_URL."""
+    """Both prices are for a million tokens of the model at OPENAI_BASE_URL."""
     openai_base_url: str = ""
     openai_api_key: SecretStr = SecretStr("")
     anthropic_base_url: str = ""
@@ -78,9 +79,9 @@ class Settings(BaseSettings):
     user_day_token_budget: int | None = Field(default=None, ge=1)
     user_day_cost_budget_usd: float | None = Field(default=None, gt=0)
     ticket_max_attempts: int = Field(default=6, ge=1, le=100)
-    """For a ticket that makes progress; one that goes in circles has failed before."""
+    """The most attempts at a ticket whose failures change. One that repeats its failures ends earlier."""
     rehearsal_pace: float = Field(default=1.0, ge=0)
-    """How long the rehearsal cast pretends to think, as a factor; 0 answers at once."""
+    """A factor for the pauses of the rehearsal cast; with 0 it answers at once."""
 
     workspace_runtime: Literal["auto", "docker", "local"] = "auto"
     docker_host: str = ""
@@ -88,11 +89,11 @@ class Settings(BaseSettings):
     workspace_oci_runtime: str = ""
     """The engine's name of another runtime for boxes, such as `runsc`."""
     workspace_network: NetworkMode = "install"
-    """Of containers: local boxes have none."""
+    """When a container has a network: never, during an app's install step, always. Local boxes have none."""
     workspaces_max: int = Field(default=20, ge=1)
     workspace_idle_s: int = Field(default=900, ge=1)
     workspace_pool: int = Field(default=0, ge=0)
-    """Containers that are made in advance."""
+    """How many containers are made in advance."""
     preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
@@ -155,12 +156,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            ": ".join(
-                filter(
-                    None, (".".join(map(str, item["loc"])).upper(), item["msg"].removeprefix("Value error, "))
-                )
-            )
-            for item in error.errors(include_input=False, include_url=False)
-        ]
-        raise BadSettings("; ".join(lines)) from None
+        raise BadSettings("; ".join(map(_in_words, error.errors(include_url=False)))) from None
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, error["loc"])).upper()
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

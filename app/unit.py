@@ -1,8 +1,9 @@
-"""One change of the world: lock the job, write, number the events, commit, then tell and ring.
+"""A unit: one transaction that changes at most one job. Lock the job, write, number the events, commit; then
+send hints to sockets (`tell`) and wake workers (`ring`).
 
-The order of locks is the job's row, then the run's, then the rest; there is no other. Events are numbered in
-the last moment before the commit, while the job's row is held, so that their order is the order of commits.
-What happens after the commit can neither fail nor be cancelled with the request.
+Locks are always taken in this order: the job's row, the run's row, all other rows. Events are numbered just
+before the commit, while the job's row is locked, so that their order is the order of the commits. What
+happens after the commit cannot fail, and is not cancelled with the request.
 """
 
 import asyncio
@@ -29,11 +30,11 @@ from app.store.statements import within
 from app.store.tables import Job, Message, Run
 
 TICK = timedelta(milliseconds=1)
-"""The least distance between two moments of one job: clients sort by them."""
+"""The least time between two timestamps of one job's messages and steps: clients sort by them."""
 
 
 class LeaseLost(Exception):
-    """The run belongs to a newer claim, or to nobody: write nothing."""
+    """The run was claimed by another worker, or is over: this worker must write nothing."""
 
 
 _TAKE_RUN = (
@@ -42,7 +43,7 @@ _TAKE_RUN = (
     .where(Run.id == bindparam("run"), Run.fence == bindparam("fence"), Run.state == RunState.READY)
     .with_for_update(key_share=True, of=[Job, Run])
 )
-"""PostgreSQL locks the rows of a result in the order in which they are named: the job's, then the run's."""
+"""PostgreSQL locks the rows in the order in which the tables are named: the job, then the run."""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class _Told:
 
 
 class Unit:
-    """Use through `Resources.unit()`. `session` is for the rows; a unit changes at most one job."""
+    """Use it through `Resources.unit()`. `session` is for reading and writing rows."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -78,7 +79,8 @@ class Unit:
         return job
 
     async def take_run(self, run_id: UUID, fence: int) -> tuple[Job, Run]:
-        """Lock a worker's job, then its run by fence. Raises LeaseLost, also when the job is gone."""
+        """Lock the job and the run of a worker. Raises LeaseLost if the fence is not the run's, or the job is
+        gone."""
         row = (await self.session.execute(_TAKE_RUN, {"run": run_id, "fence": fence})).one_or_none()
         if row is None:
             raise LeaseLost
@@ -86,32 +88,33 @@ class Unit:
         return row[0], row[1]
 
     def start(self, job: Job) -> None:
-        """Begin with a job that this unit makes."""
+        """Begin with a new job, which this unit creates."""
         self.session.add(job)
         self.job, self._clock = job, job.created_at
 
     def moment(self) -> datetime:
-        """The next moment of this job: now, but at least a tick after the last."""
+        """The next timestamp of this job: now, but at least a tick after the last one."""
         job = self._held()
         assert self._clock is not None
         job.last_moment = max(self._clock, job.last_moment + TICK)
         return job.last_moment
 
     def tell(self, event: Event, moment: datetime, message: Message | None = None) -> None:
-        """This change will be told as `event` once it is committed; `message` learns the event's number."""
+        """Add `event` to the job's log; its sockets get it after the commit. `message` is given the event's
+        number."""
         self._told.append(_Told(event, moment, message))
 
     def ring(self, run_id: UUID) -> None:
-        """Once committed, some worker should look at this run."""
+        """After the commit, tell workers that this run can be claimed."""
         self._rings.append(run_id)
 
     def nudge(self) -> None:
-        """Once committed, the job's sockets should look at the log, though no event says so: it is gone, or
-        something of theirs ended."""
+        """After the commit, have the job's sockets look at the log, although there is no event: the job was
+        deleted."""
         self.nudged = True
 
     async def write(self) -> Sequence[Numbered]:
-        """Write what changed so far, and to the log what was told of it; all events that have a number."""
+        """Write the changes so far and their events. Returns all numbered events of this unit."""
         told, self._told = self._told, []
         for item in told:
             self._number(item)
@@ -122,7 +125,8 @@ class Unit:
         return self._numbered
 
     async def answer(self) -> bytes:
-        """The job as a client reads it when this unit commits: nobody can have changed it in between."""
+        """The `Job` as JSON, as clients will read it after this unit's commit. The row is locked until
+        then."""
         job = self._held()
         await self.write()
         body = await jobs.job(await within(self.session), job.user_id, job.id)
@@ -152,7 +156,7 @@ class Unit:
 
 @asynccontextmanager
 async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[Unit]:
-    """A unit that commits when its block ends without an error, and does nothing otherwise."""
+    """A unit that commits when its block ends, and rolls back when its block raises."""
     async with absence_is_unavailable(), AsyncSession(engine, expire_on_commit=False) as session:
         unit = Unit(session)
         yield unit
@@ -163,7 +167,7 @@ async def open_unit(engine: AsyncEngine, bus: Bus, bell: Bell) -> AsyncIterator[
 
 
 async def _after_commit(bus: Bus, bell: Bell, unit: Unit, numbered: Sequence[Numbered]) -> None:
-    """Tell, then ring; on even if the request that asked for it is cancelled."""
+    """Send the hints and rings, also if the request has been cancelled."""
     errands = []
     if unit.job is not None and (numbered or unit.nudged):
         errands.append(bus.tell(unit.job.id, numbered))

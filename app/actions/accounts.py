@@ -1,7 +1,8 @@
-"""Who somebody is: registering, logging in, renewing, leaving.
+"""Accounts and sessions: register, log in, renew, log out.
 
-A session is a refresh family. Its refresh tokens rotate, and are rows; what is handed out is signed anew from
-the row, so that the family's newest can be given again to tabs and parallel requests that share a token.
+A session is a *refresh family*: the refresh tokens that came from one login. Each use of a refresh token
+makes a new one. Tokens are stored as rows and signed from the row when they are handed out, so that the
+newest token of a family can be given again to tabs and parallel requests that share an older one.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ Registration = Literal["open", "first", "closed"]
 
 @dataclass(frozen=True)
 class Session:
-    """What register, login and refresh answer; `expires_in` seconds of the access token."""
+    """The answer of register, login and refresh. `expires_in`: for how many seconds `access` is valid."""
 
     access: str
     refresh: str
@@ -95,10 +96,10 @@ async def login(resources: Resources, tokens: Tokens, address: str, *, email: st
 
 
 async def refresh(resources: Resources, tokens: Tokens, reuse: timedelta, refresh_token: str) -> Session:
-    """Rotate a refresh token, or hand out the family's newest again; see the contract's "Auth".
+    """Replace a refresh token by a new one, or give the family's newest token again (see `_newest`).
 
-    Unauthorized: invalid, expired, revoked, or so old that it must have been stolen: then the whole family
-    is revoked.
+    Raises Unauthorized if the token is invalid, expired or revoked, or so old that it was probably stolen. In
+    the last case the whole family is revoked.
     """
     claims = tokens.read_refresh(refresh_token)
     async with resources.unit() as unit:
@@ -116,7 +117,8 @@ async def refresh(resources: Resources, tokens: Tokens, reuse: timedelta, refres
 async def _newest(
     unit: Unit, family: RefreshFamily, token: RefreshToken, reuse: timedelta
 ) -> RefreshToken | None:
-    """The refresh token that `token` gives; None when its use was a theft, and the family is now revoked."""
+    """The refresh token to hand out for `token`. None if `token` must have been stolen; the family is revoked
+    then."""
     now = await rows.now(unit.session)
     if token.rotated_at is None:
         token.rotated_at = now
@@ -132,7 +134,7 @@ async def _newest(
 
 
 async def logout(resources: Resources, tokens: Tokens, refresh_token: str) -> None:
-    """End the session of this refresh token, however old; a token that is none changes nothing."""
+    """End the session of this refresh token, however old it is. An invalid token changes nothing."""
     try:
         claims = tokens.read_refresh(refresh_token, even_expired=True)
     except Unauthorized:
@@ -160,7 +162,8 @@ async def give_ws_ticket(resources: Resources, user_id: UUID, session_id: UUID) 
 
 
 async def redeem_ws_ticket(resources: Resources, ticket: str) -> tuple[UUID, UUID]:
-    """Use a ticket up: (user id, session id). Unauthorized when it is unknown, used or expired."""
+    """Use up a ticket; returns (user id, session id). Raises Unauthorized if it is unknown, used or
+    expired."""
     async with resources.unit() as unit:
         row = await users.redeem_ticket(unit.session, _digest(ticket))
         now = await rows.now(unit.session)

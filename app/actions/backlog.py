@@ -1,5 +1,5 @@
-"""The client edits the backlog, between runs. A ticket of the client's has no check yet: the next run's
-Project Manager takes it up and gives it some, so that it can be done."""
+"""Edits of the backlog by the client, between runs. A ticket that the client adds has no checks. In the next
+run the Project Manager gives it some, because a ticket without checks is never done."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ from app.store.tables import Job, Ticket
 from app.unit import Unit
 
 _ASKS = frozenset({"title", "description", "acceptance_criteria"})
-"""What of a ticket says what is to be done."""
+"""The fields of a ticket that say what is to be done."""
 
 
 async def add_ticket(resources: Resources, user_id: UUID, job_id: UUID, new: NewTicket) -> UUID:
-    """Put a ticket into the backlog; its id. NotFound; Conflict `job_running`, `job_full`; Invalid."""
+    """Add a ticket; returns its id. Raises NotFound; Conflict `job_running`, `job_full`; Invalid."""
     async with resources.unit() as unit:
         job, backlog = await _take_backlog(unit, user_id, job_id)
         if job.client_tickets >= MAX_CLIENT_TICKETS:
@@ -51,8 +51,8 @@ async def add_ticket(resources: Resources, user_id: UUID, job_id: UUID, new: New
 
 
 async def edit_ticket(resources: Resources, user_id: UUID, ticket_id: UUID, edit: TicketEdit) -> None:
-    """Change a ticket; what is as it was is not told. A done one that asks for more is to do again.
-    NotFound; Conflict `job_running`; Invalid."""
+    """Change a ticket; nothing happens if nothing differs. A done ticket with other criteria becomes `todo`.
+    Raises NotFound; Conflict `job_running`; Invalid."""
     async with resources.unit() as unit:
         job, ticket, others = await _take_ticket(unit, user_id, ticket_id)
         given = edit.model_dump(exclude_unset=True)
@@ -68,7 +68,8 @@ async def edit_ticket(resources: Resources, user_id: UUID, ticket_id: UUID, edit
 
 
 async def delete_ticket(resources: Resources, user_id: UUID, ticket_id: UUID) -> None:
-    """Take a ticket out of the backlog, and out of those that name it. NotFound; Conflict `job_running`."""
+    """Delete a ticket, and remove it from tickets that refer to it. Raises NotFound; Conflict
+    `job_running`."""
     async with resources.unit() as unit:
         job, ticket, others = await _take_ticket(unit, user_id, ticket_id)
         changes.tell_ticket(unit, ticket, event="deleted")
@@ -109,8 +110,9 @@ def _links(
     others: Sequence[Ticket],
     only: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`parent_id` and `dependencies` (of them those in `only`) as the row holds them. Invalid unless they
-    name tickets of this job: an epic as the parent, and none to wait for."""
+    """`parent_id` and `dependencies` as the row stores them; with `only`, those of them that are in it.
+    Raises Invalid unless the parent is an epic of this job and the dependencies are stories or tasks of
+    it."""
     epics = {each.id for each in others if each.type == TicketType.EPIC}
     work = {each.id for each in others} - epics
     found = {
@@ -125,7 +127,8 @@ def _links(
 
 
 def _apply(ticket: Ticket, changed: Mapping[str, Any]) -> None:
-    """Checks go with the criteria they prove; where one is missing now, a done ticket is to do again."""
+    """Set the changed fields. Checks are kept with their criteria. A done ticket becomes `todo` if a
+    criterion is new, or no check is left."""
     asked = ticket.acceptance_criteria
     for name, value in changed.items():
         setattr(ticket, name, value)
@@ -139,7 +142,8 @@ def _apply(ticket: Ticket, changed: Mapping[str, Any]) -> None:
 
 
 async def _settle(unit: Unit, job: Job, ticket: Ticket, others: Sequence[Ticket], *, event: str) -> None:
-    """Give each ticket its place, then tell the change and what it moved. Invalid for a cycle."""
+    """Give each ticket its place in the order, then add the events of the change and of the tickets that it
+    moved. Raises Invalid for a cycle."""
     if ticket.type == TicketType.EPIC:
         _require_grouping_only(ticket)
     every = [ticket, *others]

@@ -1,4 +1,4 @@
-"""What a client can change of a job's budget."""
+"""The budget of a job, as far as a client can change it."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ async def set_budget(
     token_budget: int | None,
     cost_budget_usd: float | None,
 ) -> None:
-    """Give the job limits of its own, in any state; None leaves one as it is. NotFound."""
+    """Set the job's own limits, whatever its status; None leaves a limit as it is. Raises NotFound."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, owner)
         if token_budget is not None:

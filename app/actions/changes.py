@@ -1,6 +1,7 @@
-"""The visible changes of a job, each a row and its event in one place. Verbs and stages compose them.
+"""The changes of a job that clients can see. Each function writes the row and adds the event that tells it.
+Actions and stages are built from these functions.
 
-See `domain.events.TOLD_AS` for which change is which event.
+`domain.events.TOLD_AS` lists which change is told by which event.
 """
 
 import re
@@ -32,7 +33,7 @@ def add_message(
     answers: UUID | None = None,
     message_id: UUID | None = None,
 ) -> Message:
-    """Store a message and tell it as `stageUpdate`. `metadata` holds at least `stage`."""
+    """Store a message, with its event `stageUpdate`. `metadata` has at least `stage`."""
     job.last_position += 1
     message = Message(
         id=message_id or uuid7(),
@@ -52,14 +53,15 @@ def add_message(
 
 
 def describe(unit: Unit, job: Job, sender: str, content: str, stage: str, **metadata: Any) -> Message:
-    """A sentence about what goes on, for people."""
+    """Store a message of the service that says what is going on."""
     return add_message(
         unit, job, "system", sender, clean(content), {"stage": stage, "type": "description", **metadata}
     )
 
 
 def set_status(unit: Unit, job: Job, status: Status, message: str = "") -> None:
-    """Move the job on; raises ValueError where the table of statuses forbids it. Same status: no event."""
+    """Change the job's status. Raises ValueError if `domain.job.NEXT` forbids it. The same status: nothing
+    happens."""
     now = Status(job.status)
     if now is status:
         return
@@ -76,24 +78,24 @@ def set_status(unit: Unit, job: Job, status: Status, message: str = "") -> None:
 
 
 def set_paused(unit: Unit, job: Job, paused: bool) -> None:
-    """Pause or resume; no event when nothing changes."""
+    """Pause or resume. Nothing happens if it is so already."""
     if job.is_paused != paused:
         job.is_paused = paused
         _tell_status(unit, job, "Paused." if paused else "Resumed.")
 
 
 def fail(unit: Unit, job: Job, code: FailureCode, error: str) -> None:
-    """End the job: `error` says what happened and what to do next."""
+    """The job has failed. `error` says what happened and what the client can do."""
     job.status = Status.FAILED
     job.is_paused = False
-    # Some clients take this word in an error for a state of the job; a quoted server may well say it.
+    # Some clients take this word in an error for a state of the job. A quoted server may use it, too.
     words = re.sub("continuation", "follow-up", clean(error), flags=re.IGNORECASE)
     job.failure_code, job.error_message, job.verification = code, words, None
     _tell_status(unit, job, job.error_message)
 
 
 def finish(unit: Unit, job: Job, verification: Verification, message: str) -> None:
-    """The build is done, and how far the service itself saw it work."""
+    """The build is done. `verification` says how much of it the service has seen to work."""
     if not may_follow(Status(job.status), Status.BUILD_DONE):
         raise ValueError(f"{job.status} may not be followed by build_done")
     job.status, job.is_paused, job.verification = Status.BUILD_DONE, False, verification
@@ -113,7 +115,7 @@ def _tell_status(unit: Unit, job: Job, message: str) -> None:
 
 
 def add_step(unit: Unit, job: Job, run: Run, agent: str, message: str) -> Step:
-    """One turn of the executives' discussion; `order` goes on over continuations."""
+    """Store one turn of the executives' discussion. `order` keeps counting over continuations."""
     job.last_order += 1
     step = Step(
         id=uuid7(),
@@ -132,18 +134,18 @@ def add_step(unit: Unit, job: Job, run: Run, agent: str, message: str) -> Step:
 
 
 def tell_prd(unit: Unit, app: App) -> None:
-    """The app's row was written: specification and PRD are ready."""
+    """Add the event that the app's specification and PRD are ready."""
     app.updated_at = unit.moment()
     unit.tell(PrdReady(spec=app.spec, prd_markdown=app.prd_markdown), app.updated_at)
 
 
 def tell_backlog_reset(unit: Unit) -> None:
-    """A new backlog follows in this unit."""
+    """Add the event that a new backlog follows in this unit."""
     unit.tell(TicketReset(), unit.moment())
 
 
 def tell_ticket(unit: Unit, ticket: Ticket, message: str = "", **metadata: Any) -> None:
-    """The ticket's row was made or changed."""
+    """Add the event that the ticket was created, changed or deleted."""
     ticket.updated_at = unit.moment()
     event = TicketUpdate(
         ticket_id=str(ticket.id),
@@ -160,7 +162,7 @@ def tell_ticket(unit: Unit, ticket: Ticket, message: str = "", **metadata: Any) 
 def move_ticket(
     unit: Unit, job: Job, ticket: Ticket, status: TicketStatus, message: str = "", **metadata: Any
 ) -> None:
-    """Change a ticket's status: the `ticketUpdate`, then its line in the chat's history."""
+    """Change a ticket's status: with a `ticketUpdate`, then a message for the chat's history."""
     ticket.status = status
     tell_ticket(unit, ticket, message, **metadata)
     line = CLOSING_LINE.get(status)
@@ -182,7 +184,7 @@ def move_ticket(
 
 
 def follow_children(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
-    """Give every epic among `tickets` the status its children among them make, and tell what changed."""
+    """Give every epic among `tickets` the status that follows from its children among them."""
     for epic in tickets:
         if epic.type != TicketType.EPIC:
             continue
@@ -192,8 +194,8 @@ def follow_children(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
 
 
 def interrupt_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
-    """The run ended with these under way. Their attempt was not judged, so it does not count: a retry goes on
-    with the same one and all that was already answered in it."""
+    """The run ended while some of these were being worked on. Their attempt was not judged and does not
+    count: a retry continues the same attempt with its stored answers."""
     under_way = [t for t in tickets if t.status == TicketStatus.IN_PROGRESS and t.type != TicketType.EPIC]
     for ticket in under_way:
         ticket.attempts -= 1
@@ -201,7 +203,7 @@ def interrupt_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
 
 
 def reopen_tickets(unit: Unit, job: Job, tickets: Sequence[Ticket]) -> None:
-    """What failed gets a new attempt, and what was skipped only because of it, too."""
+    """Failed tickets get a new attempt, and so do those that were skipped only because of a failed one."""
     _reopen(unit, job, tickets, [t for t in tickets if t.status in _OPEN_AGAIN or t.blocked])
 
 

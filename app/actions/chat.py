@@ -14,9 +14,9 @@ from app.unit import Unit
 
 
 async def say(resources: Resources, user_id: UUID, sender: str, job_id: UUID, content: str) -> bool:
-    """Store a chat message on arrival and wake the run in the same unit: nothing said is lost.
+    """Store a chat message and make the run claimable, in one unit.
 
-    Returns False, changing nothing, once requirements are no longer being collected. NotFound; Conflict
+    Returns False, and changes nothing, if the job is not `collecting` any more. Raises NotFound; Conflict
     `job_full`.
     """
     async with resources.unit() as unit:
@@ -30,7 +30,7 @@ async def say(resources: Resources, user_id: UUID, sender: str, job_id: UUID, co
 
 
 async def wake_run(unit: Unit, job: Job) -> None:
-    """The run under way has something to do."""
+    """Make the active run claimable: it has something to do."""
     run = await runs.active(unit.session, job.id)
     if run is not None:
         run.state = RunState.READY
@@ -38,7 +38,7 @@ async def wake_run(unit: Unit, job: Job) -> None:
 
 
 def count_client_message(job: Job) -> None:
-    """One more message of the client's; Conflict `job_full` when there are too many."""
+    """Count one more message of the client. Raises Conflict `job_full` if there are too many."""
     if job.client_messages >= MAX_CLIENT_MESSAGES:
         raise Conflict(f"This job already has {MAX_CLIENT_MESSAGES} messages.", code="job_full")
     job.client_messages += 1

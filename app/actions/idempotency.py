@@ -1,6 +1,7 @@
-"""A request with an `Idempotency-Key` happens once, however often it is sent.
+"""A request with an `Idempotency-Key` takes effect once, however often it is sent.
 
-Its key and its answer are written by the unit that makes its change: neither is ever there without the other.
+Its key and its answer are written by the unit that makes its change, so that neither is stored without the
+other.
 """
 
 from app.domain.errors import Conflict, Invalid
@@ -12,11 +13,12 @@ from app.unit import Unit
 
 
 class StillRunning(Conflict):
-    """The first request is being answered; this is no answer to keep."""
+    """The first request is still being handled. This refusal is not stored as an answer."""
 
 
 async def first_answer(reads: Statements, once: Once) -> FirstAnswer | None:
-    """What the first of these requests was answered, if there was one. Invalid `idempotency_mismatch`."""
+    """The stored answer to the first request with this key, if there is one. Raises Invalid
+    `idempotency_mismatch`."""
     async with reads.connection() as connection:
         first = await idempotency.find(connection, once)
     if first is not None and first.body_digest != once.body_digest:
@@ -25,7 +27,7 @@ async def first_answer(reads: Statements, once: Once) -> FirstAnswer | None:
 
 
 async def begin(unit: Unit, once: Once | None) -> None:
-    """Let nobody else with this key do what this unit does. StillRunning."""
+    """Reserve the key for this unit. Raises StillRunning if another request holds it."""
     if once is not None and not await idempotency.take(unit.session, once):
         raise StillRunning(
             "The first request with this key is still running.", code="idempotency_in_progress"
@@ -33,14 +35,15 @@ async def begin(unit: Unit, once: Once | None) -> None:
 
 
 async def answered(unit: Unit, once: Once | None, body: bytes) -> bytes:
-    """`body`, which this unit keeps as the answer to its request."""
+    """Store `body` as the answer to this request, and return it."""
     if once is not None:
         await idempotency.keep(unit.session, once, once.status, body)
     return body
 
 
 async def keep_refusal(resources: Resources, once: Once, status: int, body: bytes) -> None:
-    """A refusal changed nothing, so it is kept afterwards, unless another request has begun since."""
+    """Store a refusal, after its unit was rolled back; not if another request has taken the key since
+    then."""
     async with resources.unit() as unit:
         if await idempotency.take(unit.session, once):
             await idempotency.keep(unit.session, once, status, body)

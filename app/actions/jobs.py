@@ -1,4 +1,4 @@
-"""Jobs come and go."""
+"""Create, edit and delete jobs."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -20,7 +20,8 @@ from app.store.tables import Job, Run
 async def create_job(
     resources: Resources, user_id: UUID, sender: str, prompt: str, once: Once | None = None
 ) -> bytes:
-    """A new `Job` with its first run. The idea is the first message of the chat; its answer is on its way."""
+    """A new `Job` with its first run. The idea is stored as the first message of the chat; a worker will
+    answer it."""
     async with resources.unit() as unit:
         await begin(unit, once)
         now = await rows.now(unit.session)
@@ -52,7 +53,7 @@ async def create_job(
 
 
 async def edit_prompt(resources: Resources, user_id: UUID, job_id: UUID, initial_prompt: str) -> None:
-    """Reword the idea; what was said in the chat stays as it was said. Conflict unless `collecting`."""
+    """Change the idea; the chat stays as it is. Raises NotFound; Conflict unless the job is `collecting`."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         if job.status != Status.COLLECTING:
@@ -61,7 +62,7 @@ async def edit_prompt(resources: Resources, user_id: UUID, job_id: UUID, initial
 
 
 async def delete_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
-    """The job and all it has go now; its box goes in the background until it is gone (see `removals`)."""
+    """Delete a job with all its rows. Its box is removed in the background (see `removals`)."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         await rows.remove_job(unit.session, job.id)
@@ -69,12 +70,12 @@ async def delete_job(resources: Resources, user_id: UUID, job_id: UUID) -> None:
 
 
 async def purge_jobs(resources: Resources, user_id: UUID) -> int:
-    """Delete all jobs of one user; how many went."""
+    """Delete all jobs of a user. Returns how many were deleted."""
     async with resources.glance() as session:
         ids = await rows.job_ids(session, user_id)
     deleted = 0
     for job_id in ids:
-        with suppress(NotFound):  # it is being deleted by somebody else
+        with suppress(NotFound):  # another request has deleted it
             await delete_job(resources, user_id, job_id)
             deleted += 1
     return deleted

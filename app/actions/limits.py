@@ -1,4 +1,4 @@
-"""How often a way in may be tried. Counted in PostgreSQL, so that all processes count together."""
+"""Limits for login and registration. They are counted in PostgreSQL, so that all processes count together."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,26 +11,26 @@ from app.store.statements import Connection
 
 @dataclass(frozen=True)
 class Limit:
-    """`most` attempts in each `window`, for each of whatever is counted."""
+    """`most` attempts in each `window`, per address or per email and address."""
 
     name: str
     most: int
     window: timedelta
 
     def key(self, whom: str) -> str:
-        """Under which attempts of `whom` are counted."""
+        """The key under which attempts of `whom` are counted."""
         return f"{self.name}:{whom}"
 
 
 REGISTER = Limit("register", 120, timedelta(minutes=1))
 LOGIN_ADDRESS = Limit("login-address", 100, timedelta(minutes=5))
 LOGIN = Limit("login", 10, timedelta(minutes=5))
-"""Wrong passwords for one email from one address: nobody can lock out somebody else."""
+"""For one email from one address, so that nobody can lock out a user from elsewhere."""
 
 
 async def spend(connection: Connection, limit: Limit, whom: str) -> None:
-    """Count one attempt. Raises TooMany, with the seconds until the window ends, when it is one too many; it
-    counts all the same."""
+    """Count one attempt. Raises TooMany, with the seconds until the window ends, if the limit is passed; such
+    an attempt is counted, too."""
     number, left = await attempts.count(connection, limit.key(whom), limit.window)
     if number > limit.most:
         raise TooMany(

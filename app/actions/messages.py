@@ -1,4 +1,4 @@
-"""Messages added and deleted by tools, beside the chat itself."""
+"""Messages that tools add or delete over the API, apart from the chat."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ STAGE_DURING = {
     Status.BUILD_DONE: "verifying",
     Status.FAILED: "verifying",
 }
-"""The stage of a message that names none, by the job's status."""
+"""The `stage` of a message that has none, by the job's status."""
 
 STAGES = (*sorted(set(STAGE_DURING.values())), "continuation")
 
@@ -40,8 +40,8 @@ async def add_message(
     content: str,
     metadata: dict[str, Any],
 ) -> UUID:
-    """Store a message marked `metadata.via: "api"`; its id. A `user` message to a `collecting` job is a chat
-    turn like any other. NotFound; Conflict `job_full`."""
+    """Store a message, marked `metadata.via: "api"`; returns its id. A `user` message to a `collecting` job
+    is answered like any chat message. Raises NotFound; Conflict `job_full`."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         count_client_message(job)
@@ -53,7 +53,7 @@ async def add_message(
 
 
 async def delete_message(resources: Resources, user_id: UUID, message_id: UUID) -> None:
-    """Delete a message and tell so: the event that told it keeps its number and loses its words. NotFound."""
+    """Delete a message. The event that told it stays in the log without its text. Raises NotFound."""
     async with resources.unit() as unit:
         await unit.take(await messages.job_of(unit.session, user_id, message_id), user_id)
         message = await unit.session.get(Message, message_id)

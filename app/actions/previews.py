@@ -1,4 +1,4 @@
-"""Letting a client look at the app: a capability address for one session and one start of the app."""
+"""Preview addresses. An address contains a token and is valid for one session and one start of the app."""
 
 import asyncio
 import hashlib
@@ -20,23 +20,23 @@ from app.unit import Unit
 
 LIFE = timedelta(hours=12)
 START_S = 5.0
-"""How long the caller waits for the app's answer: the preview waits on by itself."""
+"""Seconds that the caller waits for the app to answer. Afterwards the preview's own page waits."""
 
 RENEWED = timedelta(hours=1)
-"""One that ends sooner than this is not handed out again; there will be a new one."""
+"""An address that expires sooner than this is not given out again; a new one is made."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """The `token` of an address, and how many seconds it is still good for."""
+    """The `token` of an address, and for how many seconds it is still valid."""
 
     token: str
     expires_in: int
 
 
 async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID) -> Offer:
-    """Start the app if it does not run, and say where it can be seen, also while it does not answer yet.
-    As `attached`; Conflict `no_app`."""
+    """Start the app if it does not run; returns its address, also if it does not answer yet. Raises what
+    `attached` raises; Conflict `no_app`."""
     async with attached(resources, caller.user_id, job_id) as workspace:
         try:
             async with asyncio.timeout(START_S):
@@ -51,8 +51,8 @@ async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, 
 async def look(
     resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID
 ) -> tuple[BoxStatus, Offer | None]:
-    """How the container is, and where its app can be seen if it answers; nothing is woken. As
-    `container_status`."""
+    """The state of the container, and the address of its app if the app answers. Wakes nothing. Raises what
+    `container_status` raises."""
     box = await container_status(resources, caller.user_id, job_id)
     if box.app_began is None:
         return box, None
@@ -62,16 +62,16 @@ async def look(
 async def _offer(
     resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime
 ) -> Offer:
-    """The same place as before, as long as it holds."""
+    """The address that this session got before, as long as it is valid; else a new one."""
     async with resources.look() as session:
         now = await rows.now(session)
         known = await previews.newest(session, job_id, caller.session_id, app_began, now + RENEWED)
     if known is not None and known.digest == digest_of(tokens.preview(known.id)):
-        return _told(tokens, known, now)
+        return _offer_of(tokens, known, now)
     async with resources.unit() as unit:
         await unit.take(job_id, caller.user_id)
         made = await _add(unit, tokens, caller, job_id, app_began)
-    return _told(tokens, made, made.created_at)
+    return _offer_of(tokens, made, made.created_at)
 
 
 async def _add(unit: Unit, tokens: Tokens, caller: SignedIn, job_id: UUID, app_began: datetime) -> Preview:
@@ -95,5 +95,5 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _told(tokens: Tokens, preview: Preview, now: datetime) -> Offer:
+def _offer_of(tokens: Tokens, preview: Preview, now: datetime) -> Offer:
     return Offer(tokens.preview(preview.id), int((preview.expires_at - now).total_seconds()))

@@ -1,4 +1,4 @@
-"""Boxes of deleted jobs go, and are tried again until they are gone; so do boxes of no job at all."""
+"""Removes the boxes of deleted jobs, again and again until they are gone, and boxes that belong to no job."""
 
 from uuid import UUID
 
@@ -9,13 +9,13 @@ from app.runtime.workspace import RuntimeProblem
 from app.store import boxes, rows
 
 AGAIN_S = 30.0
-"""After how long a box that would not go is tried again."""
+"""Seconds until a box that could not be removed is tried again."""
 
 log = structlog.get_logger()
 
 
 async def remove_boxes(resources: Resources) -> int:
-    """Destroy the boxes of deleted jobs; how many are gone now. Safe to run in many processes at once."""
+    """Destroy boxes of deleted jobs; returns how many were destroyed. Many processes may do this at once."""
     async with resources.glance() as session:
         waiting = await rows.removals(session)
     gone = 0

@@ -1,6 +1,7 @@
-"""What a client can ask of a run: start, continue, pause, resume, cancel, retry. Each returns the `Job`.
+"""Actions of the client on a run: start, continue, pause, resume, cancel, retry. Each returns the `Job` as
+JSON.
 
-None of these needs a worker to be alive: they change rows, and a worker that was at it finds out.
+None of them needs a worker to be alive: they change rows. A worker that holds the run notices it.
 """
 
 from contextlib import suppress
@@ -22,7 +23,8 @@ from app.unit import Unit
 
 
 async def start_now(resources: Resources, user_id: UUID, job_id: UUID, once: Once | None = None) -> bytes:
-    """Client Relations stops asking and sums up. Conflict unless `collecting`."""
+    """Have Client Relations sum up without further questions. Raises NotFound; Conflict unless
+    `collecting`."""
     async with resources.unit() as unit:
         await begin(unit, once)
         job = await unit.take(job_id, user_id)
@@ -41,10 +43,9 @@ async def continue_job(
     requirements: str,
     once: Once | None = None,
 ) -> bytes:
-    """A further run with new requirements, on what was built; the `Job` with a word on it. Of many at once
-    exactly one wins.
+    """A further run with new requirements. Of several calls at the same time exactly one succeeds.
 
-    Conflict `continuation_in_progress` or `job_running` while a run is under way, `job_full`.
+    Raises NotFound; Conflict `continuation_in_progress` or `job_running` while a run is active, `job_full`.
     """
     async with resources.unit() as unit:
         await begin(unit, once)
@@ -74,7 +75,8 @@ async def continue_job(
 
 
 async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
-    """Hold the run: a model call under way is still stored, a command is ended. Conflict when finished."""
+    """Pause the run. A running model call is completed and stored, a running command is ended. Raises
+    NotFound; Conflict if the job is finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
         changes.set_paused(unit, job, True)
@@ -82,7 +84,7 @@ async def pause_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
 
 
 async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
-    """Go on where it was held. Conflict when finished."""
+    """Continue a paused run. Raises NotFound; Conflict if the job is finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
         changes.set_paused(unit, job, False)
@@ -93,7 +95,8 @@ async def resume_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
 
 
 async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes:
-    """End the run at once: without its fence no worker can write any more. Conflict when finished."""
+    """End the run at once: no worker can write to it afterwards. Raises NotFound; Conflict if the job is
+    finished."""
     async with resources.unit() as unit:
         job = await _take_unfinished(unit, job_id, user_id)
         run = await runs.active(unit.session, job.id)
@@ -102,7 +105,7 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
         changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
         answer = await unit.answer()
-    # Should this fail, the job's next request does it.
+    # If this fails, the job's next request to a model does it.
     with suppress(Unavailable):
         async with resources.statement() as connection:
             await spending.charge_lost(connection, job_id)
@@ -110,8 +113,8 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
 
 
 async def retry_job(resources: Resources, user_id: UUID, job_id: UUID, once: Once | None = None) -> bytes:
-    """Reopen the last run where it failed: stored answers are used again, open tickets get a new attempt.
-    Conflict unless `failed`."""
+    """Continue the last run where it failed: stored answers are used again, failed tickets get a new attempt.
+    Raises NotFound; Conflict unless the job is `failed`."""
     async with resources.unit() as unit:
         await begin(unit, once)
         job = await unit.take(job_id, user_id)

@@ -1,6 +1,7 @@
-"""What a client does with a job's container: wake it, stop it, look into it, save a file.
+"""Actions of the client on a job's container: wake it, stop it, read its state, save a file.
 
-Whoever waits for a box here gets a clear refusal, in the words that existing clients look for.
+Problems with boxes become refusals here. Existing clients look for some words of these refusals, so keep
+them.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -30,11 +31,11 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def attached(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIterator[Workspace]:
-    """The job's workspace, woken if it slept. NotFound; Conflict `container_stopped`; Unavailable; and
-    whatever the workspace itself refuses."""
+    """The job's workspace, woken if it is asleep. Raises NotFound; Conflict `container_stopped`; Unavailable;
+    and what the workspace itself refuses."""
     if await _is_stopped(resources, user_id, job_id):
         raise Conflict("Container is not running. Start it with containers/start.", code="container_stopped")
-    with _told():
+    with _as_refusals():
         workspace = await _attach(resources, job_id)
         try:
             yield workspace
@@ -45,7 +46,8 @@ async def attached(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIt
 async def save_file(
     resources: Resources, user_id: UUID, job_id: UUID, path: str, content: str, etag: str | None
 ) -> Saved:
-    """Write a file and commit it as "Client". As `attached`; Conflict `job_running`, Stale, TooLarge."""
+    """Write a file and commit it as "Client". Raises what `attached` raises; Conflict `job_running`, Stale,
+    TooLarge."""
     async with attached(resources, user_id, job_id) as workspace:
         saved = await workspace.save(path, content.encode(), etag)
     if saved.path == MANIFEST and (manifest := read_manifest(content.encode())) is not None:
@@ -55,7 +57,7 @@ async def save_file(
 
 
 async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:
-    """Wake the container and start the app in it, again if it died. NotFound; Unavailable."""
+    """Wake the container and start the app in it, also one that died. Raises NotFound; Unavailable."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         job.box_stopped = False
@@ -64,7 +66,7 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
 
 
 async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
-    """Start the app if it does not run; None where there is none yet."""
+    """Start the app if it does not run. Returns None if there is no app yet."""
     async with resources.read() as connection:
         manifest = await jobs.manifest(connection, job_id)
     manifest = manifest or await manifest_of(workspace)
@@ -76,12 +78,13 @@ async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) ->
 
 
 async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:
-    """Stop the container; only `start_container` or a new run wakes it then. Conflict `job_running`."""
+    """Stop the container. After that only `start_container` or a new run wakes it. Raises NotFound; Conflict
+    `job_running`; Unavailable."""
     if (await container_status(resources, user_id, job_id)).state == "none":
         raise _nothing_built()
     await _mark_stopped(resources, user_id, job_id, True)
     try:
-        with _told():
+        with _as_refusals():
             await resources.runtime.stop(job_id)
     except (Conflict, Unavailable):
         await _mark_stopped(resources, user_id, job_id, False)
@@ -89,15 +92,16 @@ async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> N
 
 
 async def container_status(resources: Resources, user_id: UUID, job_id: UUID) -> BoxStatus:
-    """How the container is, without waking it; `stopped` when the client stopped it. NotFound."""
+    """The state of the container, `stopped` if the client stopped it. Wakes nothing. Raises NotFound;
+    Unavailable."""
     stopped = await _is_stopped(resources, user_id, job_id)
-    with _told():
+    with _as_refusals():
         status = await resources.runtime.status(job_id)
     return BoxStatus("stopped", status.image) if stopped and status.state == "asleep" else status
 
 
 async def _attach(resources: Resources, job_id: UUID) -> Workspace:
-    """A box that was lost is made anew from what was kept of it."""
+    """Attach. A box that was lost is made again from its stored repository."""
     try:
         return await resources.runtime.attach(job_id)
     except WorkspaceMissing:
@@ -130,7 +134,7 @@ async def _mark_stopped(resources: Resources, user_id: UUID, job_id: UUID, stopp
 
 
 async def manifest_of(workspace: Workspace) -> Manifest | None:
-    """What the app says of itself; None where there is no app yet, or nothing that can be understood."""
+    """The app's `boardroom.json`; None if there is none or it is not valid."""
     try:
         return read_manifest((await workspace.read(MANIFEST)).content)
     except Refusal:
@@ -145,8 +149,8 @@ def read_manifest(content: bytes) -> Manifest | None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Problems with boxes in the words of clients."""
+def _as_refusals() -> Iterator[None]:
+    """Turn problems with boxes into refusals."""
     try:
         yield
     except WorkspaceMissing:

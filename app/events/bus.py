@@ -1,6 +1,6 @@
-"""The bell of the event log: says that a job has something new, never what is true.
+"""Hints that a job has new events.
 
-What it carries is a hint. The log is the truth; a hint may be lost, late, doubled or swapped.
+The events themselves are in the log. A hint may be lost, late, repeated or out of order.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,22 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Numbered:
-    """A committed event: its number in the job's log and the very text that is sent."""
+    """A committed event: its number in the job's log, and its JSON exactly as it is sent to sockets."""
 
     seq: int
     payload: str
 
 
 class Bus(Protocol):
-    """Implementations never raise, and wait for nobody: what they are told is on its way when they return, in
-    the order in which it was told."""
+    """Implementations never raise and do not wait until anything has been sent. They send in the order of the
+    calls."""
 
     async def tell(self, job_id: UUID, events: Sequence[Numbered]) -> None:
-        """Hint that these events were committed; none at all means "look now": the job was deleted."""
+        """Hint that these events were committed. No events means "look at the log now": the job was
+        deleted."""
 
     async def whisper(self, job_id: UUID, payload: str) -> None:
-        """Pass on what is neither stored nor numbered, to whoever listens now."""
+        """Send something that is neither stored nor numbered to the sockets that are open now."""
 
     async def close(self) -> None:
-        """Let go, once what is on its way has left or could not."""
+        """Close, after waiting a short time for what is still to be sent."""

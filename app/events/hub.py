@@ -1,9 +1,12 @@
-"""How one job's events reach all its sockets in this process: each event once, in order, none missing.
+"""How the events of a job reach all its sockets in this process: each event once, in order, none missing.
 
-There is one pump per job that has sockets, and only the pump moves the job's cursor. Hints and the sweep do
-not carry truth, they wake it: the next number is delivered at once, a higher one makes it read the log, a
-lower one is dropped. A joining socket reads the log by itself until it meets the cursor and joins in that
-same step, with no await between. So hints may be lost, late, doubled or swapped.
+Each job that has sockets has one `Pump`, which knows the number of the last event it has delivered (its
+cursor). A hint with the next number is delivered at once. A hint with a higher number makes the pump read the
+log. A hint with a lower number is dropped. A regular sweep asks the database for the last number of each job,
+so hints may be lost, late, repeated or out of order.
+
+A new socket first reads the log by itself until it has caught up with the pump's cursor. It is added to the
+pump without an `await` in between, so that it misses nothing and gets nothing twice.
 """
 
 import asyncio
@@ -22,54 +25,55 @@ log = structlog.get_logger()
 
 
 class Listener(Protocol):
-    """Who is told what the bell says. Neither call blocks."""
+    """Who gets the hints: the hub. No method blocks."""
 
     def heard(self, job_id: UUID, seq: int, payload: str) -> None:
-        """The job has an event `seq`; `payload` is its text, or empty if it did not travel along."""
+        """The job has an event `seq`. `payload` is its JSON, or empty if the hint did not include it."""
 
     def overheard(self, job_id: UUID, payload: str) -> None:
-        """Something that is neither stored nor numbered; may be lost."""
+        """A message that is neither stored nor numbered."""
 
     def look(self) -> None:
-        """Hints were or may have been lost: look at every job now."""
+        """Hints may have been lost: look at every job now."""
 
 
 class Hints(Protocol):
-    """The subscription side of the bell: one per process."""
+    """The subscriptions to hints: one object per process."""
 
     async def subscribe(self, job_id: UUID) -> None:
-        """Returns once it is heard, or after a short bound while the bell is away. Twice is once."""
+        """Returns when the subscription is active, or after a short time if it cannot be. Idempotent."""
 
     async def unsubscribe(self, job_id: UUID) -> None: ...
 
     async def run(self, listener: Listener) -> None:
-        """Serve for ever, whatever happens to the bell; `look` after each (re)connect."""
+        """Pass hints on, for ever, across lost connections. Calls `look` after each connect."""
 
 
 class Seat(Protocol):
-    """One socket, as the hub sees it."""
+    """A socket, as the hub sees it."""
 
     async def replay(self, events: Sequence[Numbered]) -> None:
-        """Send a page of the past, at the reader's own speed."""
+        """Send a page of stored events; waits for a slow reader."""
 
     def joined(self, seq: int) -> None:
-        """What was stored up to `seq` has been replayed; the next event comes by `hear`. Does not block."""
+        """All events up to `seq` have been replayed; the next ones come by `hear`. Does not block."""
 
     def hear(self, payload: str) -> None:
         """Send this event. Does not block."""
 
     def overhear(self, payload: str) -> None:
-        """Send this, which is no event of the log, if it is wanted. Does not block."""
+        """Send this, which is not an event of the log, if the client asked for such messages. Does not
+        block."""
 
     def gone(self) -> None:
         """The job was deleted. Does not block."""
 
     def broken(self) -> None:
-        """The hub has failed, no event will come any more. Does not block."""
+        """The hub has failed and will deliver no more events. Does not block."""
 
 
 class Pump:
-    """The only place from which a job's events go out."""
+    """Delivers the events of one job to its sockets."""
 
     def __init__(self, job_id: UUID, source: Log) -> None:
         self.job_id = job_id
@@ -78,17 +82,17 @@ class Pump:
         self._cursor: int | None = None
         self._head = 0
         self._seats: dict[Seat, int] = {}
-        """Who listens, and up to which number they had read when they joined."""
+        """The sockets, each with the number up to which it had read when it joined."""
         self._reading: asyncio.Task[None] | None = None
 
     def begin(self, head: int) -> None:
-        """`head`, read from the log, is where the first socket's present begins."""
+        """Set the cursor for the first socket. `head` is the log's last number."""
         if self._cursor is None:
             self._cursor = head
         self.heard(head, "")
 
     def heard(self, seq: int, payload: str) -> None:
-        """There is an event `seq`, and maybe this is its text."""
+        """There is an event `seq`; `payload` is its JSON, or empty."""
         if payload and self._cursor is not None and seq == self._cursor + 1:
             self._deliver(Numbered(seq, payload))
         else:
@@ -100,7 +104,7 @@ class Pump:
             seat.overhear(payload)
 
     async def join(self, seat: Seat, after: int, head: int) -> None:
-        """Replay to `seat` what is stored after `after`, at least up to `head`, then let it listen."""
+        """Replay to `seat` all events after `after`, at least up to `head`, then add it to the listeners."""
         assert self._cursor is not None
         while after < max(head, self._cursor):
             page = await self._log.after(self.job_id, after)
@@ -135,7 +139,7 @@ class Pump:
             self._reading.add_done_callback(self._read_ended)
 
     async def _read(self) -> None:
-        """Read and deliver pages until the cursor is at the highest number heard of."""
+        """Read and deliver pages until the cursor is at the highest known number."""
         try:
             while self._cursor is not None and self._cursor < self._head:
                 page = await self._log.after(self.job_id, self._cursor)
@@ -160,7 +164,7 @@ class Pump:
 
 
 class Hub:
-    """All pumps of this process. `run` must be running while sockets are served."""
+    """All pumps of this process. Sockets can be served only while `run` is running."""
 
     def __init__(self, source: Log, hints: Hints, sweep_s: float) -> None:
         self._log = source
@@ -172,7 +176,8 @@ class Hub:
 
     @asynccontextmanager
     async def follow(self, job_id: UUID) -> AsyncIterator[tuple[Pump, int]]:
-        """The job's pump, listened for, and the log's last number now. NotFound, Unavailable."""
+        """The job's pump, subscribed to hints, and the number of its last event. Raises NotFound,
+        Unavailable."""
         if not self._running:
             raise Unavailable("Events cannot be delivered right now. Try again in a moment.")
         pump = self._pumps.setdefault(job_id, Pump(job_id, self._log))
@@ -193,13 +198,13 @@ class Hub:
                     await self._hints.unsubscribe(job_id)
 
     async def probe(self) -> str:
-        """How it is, in a few words. Unavailable."""
+        """Whether it works, in a few words. Raises Unavailable."""
         if not self._running:
-            raise Unavailable("The hub has failed and begins anew in a moment.")
+            raise Unavailable("The hub has failed and is started again in a moment.")
         return "delivered"
 
     async def run(self) -> None:
-        """Listen and sweep until cancelled."""
+        """Receive hints and sweep until cancelled."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -233,7 +238,7 @@ class Hub:
                 log.info("hub.waits")
 
     async def _sweep(self) -> None:
-        """One question for all jobs: how far is each?"""
+        """Ask for the last number of all jobs in one query."""
         jobs = tuple(self._pumps)
         if not jobs:
             return

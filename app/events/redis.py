@@ -1,8 +1,8 @@
-"""The bell of the event log on Redis or Valkey: one channel per job.
+"""Hints over Redis or Valkey, with one pub/sub channel per job.
 
-A message is the event's number and, after a space, its text when that is short enough to travel along; an
-empty message means "look now". What begins with a tilde is neither stored nor numbered. Nothing here is
-trusted to arrive: the log is the truth, the hub sweeps.
+A message is the event's number and, if it is short enough, a space and the event's JSON. An empty message
+means "look at the log now". A message that begins with a tilde is neither stored nor numbered. Messages may
+be lost: the hub finds every event in the log.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from app.events.bus import Numbered
 from app.events.hub import Listener
 
 TELL_TIMEOUT_S = 2.0
-"""After how long a batch of hints is given up; nobody waits for it."""
+"""Seconds after which a batch of hints is given up. Nobody waits for it."""
 
 BATCH, MOST_WAITING = 500, 10_000
-"""Hints that are sent together, and that wait meanwhile; more wait only while Redis hangs."""
+"""How many hints are sent together, and how many may wait. Many wait only if Redis does not answer."""
 
 QUIET_S = 10.0
-"""The log is not told of lost hints more often."""
+"""At least so many seconds are between two log lines about lost hints."""
 
 ACK_TIMEOUT_S = 1.0
-"""How long a socket waits for its SUBSCRIBE: without the acknowledgement the sweep serves it."""
+"""Seconds that a socket waits for its SUBSCRIBE. Without the acknowledgement it depends on the sweep."""
 
 CONNECT_TIMEOUT_S = 3.0
 IDLE_S = 10.0
-"""A silent connection is pinged after this time and given up after as much again."""
+"""A silent connection is pinged after so many seconds, and closed after as many again."""
 
 BACKOFF_S = (0.1, 2.0)
-"""The first and the longest pause before connecting again."""
+"""The first and the longest pause, in seconds, before connecting again."""
 
 BURST = 100
-"""Messages handled before other tasks get their turn."""
+"""How many messages are handled before other tasks get a turn."""
 
 CHANNEL = "boardroom:job:"
 WHISPER = "~"
@@ -69,8 +69,8 @@ def open_redis(url: str) -> Redis:
 
 
 class RedisBus:
-    """`app.events.bus.Bus` on one connection: what is told while a message is under way goes out together
-    after it, so that many jobs at once cost few messages."""
+    """`app.events.bus.Bus` on one connection. Hints that come while a batch is being sent form the next
+    batch, so that many jobs need few round trips."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -106,14 +106,15 @@ class RedisBus:
                 self._note_lost(len(sent), type(error).__name__)
 
     def _note_lost(self, messages: int, error: str) -> None:
-        """Each costs a sweep and no event, so the log is told now and then, with how many there were."""
+        """Log how many hints were lost, but not for each: a lost hint delays an event until the next
+        sweep."""
         self._lost += messages
         if monotonic() - self._said > QUIET_S:
             log.warning("hints.lost", hints=self._lost, error=error)
             self._lost, self._said = 0, monotonic()
 
     async def drain(self) -> None:
-        """Wait until all that was told has left, or could not; cancelled, it is given up."""
+        """Wait until all hints were sent or given up."""
         if self._sender is not None:
             await self._sender
 
@@ -125,18 +126,19 @@ class RedisBus:
 
 
 class RedisHints:
-    """`app.events.hub.Hints` on a single connection, made again whenever it is lost."""
+    """`app.events.hub.Hints` on one connection, which is made again whenever it is lost."""
 
     def __init__(self, url: str) -> None:
         self._pool: ConnectionPool = ConnectionPool.from_url(
             url, socket_connect_timeout=CONNECT_TIMEOUT_S, decode_responses=False
         )
         self._acks: dict[UUID, asyncio.Event] = {}
-        """The jobs listened to; set while the present connection has acknowledged it."""
+        """The subscribed jobs. An event is set while the present connection has acknowledged the
+        SUBSCRIBE."""
         self._connection: AbstractConnection | None = None
 
     async def subscribe(self, job_id: UUID) -> None:
-        """Hear of this job; returns when Redis has acknowledged it, or could not in ACK_TIMEOUT_S."""
+        """Get hints of this job. Returns when Redis has acknowledged it, or after ACK_TIMEOUT_S."""
         ack = self._acks.get(job_id)
         if ack is None:
             ack = self._acks[job_id] = asyncio.Event()
@@ -151,7 +153,7 @@ class RedisHints:
             await self._send("UNSUBSCRIBE", f"{CHANNEL}{job_id}")
 
     async def run(self, listener: Listener) -> None:
-        """Tell `listener` what is heard, for ever; after each (re)connect, to look at everything."""
+        """Pass hints to `listener`, for ever. After each connect it is told to look at every job."""
         pause = BACKOFF_S[0]
         while True:
             connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -174,9 +176,9 @@ class RedisHints:
             pause = min(2 * pause, BACKOFF_S[1])
 
     async def _send(self, *command: str) -> None:
-        """Write a command; its answer is read by `_listen`. A failure ends both."""
+        """Send a command; `_listen` reads its answer. After a failure `_listen` fails, too."""
         connection = self._connection
-        # The library would connect again by itself here, behind the reader's back.
+        # Otherwise the library would connect again here, unknown to `_listen`.
         if connection is None or not connection.is_connected:
             return
         with suppress(RedisError, OSError):
@@ -214,5 +216,5 @@ class RedisHints:
                 if (ack := self._acks.get(_job_of(channel))) is not None:
                     ack.set()
             case [b"pong", _] | b"PONG":
-                # Answers come in order: every SUBSCRIBE before this PING is in force.
+                # Answers come in order, so every SUBSCRIBE before this PING is active.
                 listener.look()

@@ -7,6 +7,8 @@ which existing clients take for a failure and reconnect for ever. Decision 5 lis
 
 import asyncio
 import logging
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.config import Config
@@ -14,6 +16,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 MAX_FRAME_BYTES = 64 * 1024
@@ -32,6 +35,12 @@ _quiet = logging.getLogger("uvicorn.error.sockets")
 _quiet.setLevel(logging.WARNING)  # at INFO uvicorn logs a socket's query, which may hold a token
 
 _NORMAL_CLOSE = Close(CloseCode.NORMAL_CLOSURE, "").serialize()
+
+
+@lru_cache(maxsize=1)
+def _frame_of(text: str) -> bytes:
+    """Cached, as an event is sent to all the sockets of its job in a row."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 class _Peer(ServerProtocol):
@@ -56,6 +65,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _quiet
         self.conn = _Peer(max_size=config.ws_max_size, logger=_quiet)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.scope["state"]["write_now"] = self.write_now
+
+    def write_now(self, text: str) -> bool:
+        """Send a text frame directly, without ASGI's layers, if the client is connected and the connection
+        takes more data. Returns whether it was sent; if not, `send` waits or raises."""
+        if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
+            return False
+        self.transport.write(_frame_of(text))
+        return True
 
     def data_received(self, data: bytes) -> None:
         if self.conn.parser_exc is None:
@@ -84,6 +106,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         if message["type"] != "websocket.close":
             await super().send(message)
+            if message["type"] == "websocket.accept":
+                del self.response  # no longer needed; its headers take about 1 KiB
             return
         self.writable.set()  # do not wait for a slow reader before sending the Close frame
         await super().send(message)

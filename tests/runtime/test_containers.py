@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 from uuid import UUID, uuid4
 
 import aiodocker
@@ -12,13 +13,13 @@ import structlog
 
 from app.domain.workspace import Manifest
 from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox
-from app.runtime.docker.engine import Engine
-from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe
+from app.runtime.docker.engine import Engine, EngineRefused
+from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe, container_config
 from app.runtime.docker.runtime import DockerRuntime
-from app.runtime.docker.trial import BEGAN, TRIAL_S
+from app.runtime.docker.trial import BEGAN, LOOK, TRIAL_S
 from app.runtime.guest.boot import CARRIED
 from app.runtime.packing import guest_digest
-from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
+from app.runtime.workspace import BoxDied, NoPlace, Runtime, SandboxUnavailable, Workspace, WorkspaceMissing
 from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
 
 TIGHT = ContainerLimits(
@@ -100,6 +101,26 @@ async def test_a_fork_bomb_stays_in_its_box(tight: Workspace) -> None:
         return (await tight.run("true", timeout_s=5)).exit_code == 0
 
     await until(calm)
+
+
+async def test_where_the_engine_bounds_no_processes_the_guest_does(
+    docker_boxes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rootless engine without cgroups takes the limit and leaves it out."""
+
+    def unbounded(recipe: Recipe, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+        config = container_config(recipe, name, labels)
+        return {**config, "HostConfig": {**config["HostConfig"], "PidsLimit": 0}}
+
+    monkeypatch.setattr("app.runtime.docker.boxes.container_config", unbounded)
+    limits = ContainerLimits(idle_s=60, processes=5000)
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=ENGINE, limits=limits)
+    job = uuid4()
+    workspace = await runtime.attach(job, create=True)
+    assert "no limit" in await output_of(workspace, LOOK)
+    assert (await output_of(workspace, "grep processes /proc/self/limits")).split()[2] == "4500"
+    await runtime.destroy(job)
+    await runtime.close()
 
 
 @pytest.mark.parametrize("folder", ["/app", "/scratch"])
@@ -222,6 +243,35 @@ async def test_an_idle_box_is_frozen_and_wakes_in_an_instant(docker_boxes: None,
     await worker.close()
     await runtime.destroy(job)
     await runtime.close()
+
+
+async def test_an_engine_that_cannot_freeze_is_tidied_all_the_same(
+    docker_boxes: None, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rootless one without cgroups."""
+    asked = []
+
+    async def refuse(_: Engine, name: str) -> None:
+        asked.append(name)
+        raise EngineRefused(aiodocker.DockerError(500, "cgroups not configured for container"))
+
+    monkeypatch.setattr(Engine, "pause", refuse)
+    runtime = docker_runtime(f"test-{uuid4().hex[:12]}", rest_s=0)
+    job, old = uuid4(), f"boardroom-trial-{uuid4()}-app"
+    await (await runtime.attach(job, create=True)).close()
+    await engine.create_volume(old, {BEGAN: str(int(time.time()) - TRIAL_S - 60)})
+    await runtime.rest()
+    assert asked == [await _name(engine, job)]
+    assert await engine.volume(old) is None
+    await runtime.destroy(job)
+    await runtime.close()
+
+
+async def test_an_examination_sees_whether_limits_hold(runtime: Runtime, workspace: Workspace) -> None:
+    """A local box has no cgroup of its own, like a container of an engine that has none to give."""
+    said = await workspace.run(LOOK, timeout_s=20)
+    assert said.exit_code == 0
+    assert ("no limit" in said.output) == (runtime.kind == "local")
 
 
 async def test_a_box_of_another_version_is_replaced(docker: DockerRuntime, engine: Engine) -> None:

@@ -6,7 +6,7 @@ the same. Of two that make a box at once only one gets the container's name.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -243,9 +243,12 @@ class DockerBox:
 
 async def remove_container(engine: Engine, name: str) -> None:
     """And wait until it is gone: as long as it is going, its volumes are in use."""
-    async with _in_time(f"the container {name} is not gone yet"):
-        while await engine.inspect(name) is not None:
-            await engine.remove(name)
+    try:
+        async with asyncio.timeout(GONE_S):
+            while await engine.inspect(name) is not None:
+                await engine.remove(name)
+    except TimeoutError as error:
+        raise SandboxUnavailable(f"the container {name} is not gone yet") from error
 
 
 @contextlib.contextmanager
@@ -255,12 +258,3 @@ def _gone_meanwhile() -> Iterator[None]:
     except EngineRefused as refusal:
         if refusal.status != NOT_FOUND:
             raise
-
-
-@contextlib.asynccontextmanager
-async def _in_time(otherwise: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(GONE_S):
-            yield
-    except TimeoutError as error:
-        raise SandboxUnavailable(otherwise) from error

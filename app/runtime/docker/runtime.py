@@ -154,7 +154,9 @@ class DockerRuntime:
         uses = await asyncio.gather(*(self._use(job_id) for job_id in jobs))
         for job_id, (busy, idle_s) in zip(jobs, uses, strict=True):
             if not busy and self._rest_s <= idle_s < math.inf:
-                await self._engine.pause(DockerBox(company, job_id).name)
+                # An engine without cgroups cannot. Its box ends by itself, somewhat later.
+                with contextlib.suppress(EngineRefused):
+                    await self._engine.pause(DockerBox(company, job_id).name)
         for name in frozen[self._max_boxes :]:
             await self._engine.remove(name)
         await company.network.cut_off()

@@ -15,6 +15,12 @@ BEGAN = "boardroom.trial"
 """A label with the second (Unix time) in which the trial began."""
 TRIAL_S = 600
 """No trial lives so long, whoever began it and however the clocks of two machines differ."""
+LOOK = (
+    "python3 --version && git --version && "
+    "{ grep -qs '^[0-9]' /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max || "
+    "echo 'no limit of memory and processes to be seen inside'; }"
+)
+"""The last for an engine without cgroups, which leaves such limits out and says nothing."""
 NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
 
 
@@ -37,7 +43,7 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
             channel = await attach(reader, writer, fence=0, patience=patience)
             workspace = WorkerAttachment(channel, recipe.image, lambda: None, lambda _: None)
             took = round((time.monotonic() - began) * 1000)
-            said = await workspace.run("python3 --version && git --version", timeout_s=20)
+            said = await workspace.run(LOOK, timeout_s=20)
             await workspace.close()
         finally:
             await box.remove()

@@ -15,7 +15,7 @@ from .link import LinkLost
 from .output import Output
 from .paths import Refused
 from .record import Record
-from .watch import Quota, Watch, memory_kills
+from .watch import Quota, Watch, bounds_processes, memory_kills
 
 GIT_OUTPUT = 1 << 20
 REMOVE_S = 60.0
@@ -50,9 +50,10 @@ class Box:
         self.ours = set[process.Command]()
         """Those of the commands that are the service's own: what empties a full disk is not ended by it."""
         self.checking = set[int]()
-        # The kernel counts our user's processes in all containers together; in those a cgroup has a limit.
         contained = self.config.listener is None
-        self.limits = process.Limits(processes=resource.RLIM_INFINITY if contained else self.config.processes)
+        # Only where no cgroup has a limit: the kernel counts our user's processes in all containers together.
+        processes = resource.RLIM_INFINITY if bounds_processes() else self.config.processes
+        self.limits = process.Limits(processes=processes)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
         self.watch = Watch(folders, quota, lambda: self.commands, lambda: self.commands - self.ours)

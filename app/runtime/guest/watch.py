@@ -57,6 +57,15 @@ def memory_kills() -> int:
     return 0
 
 
+def bounds_processes() -> bool:
+    """Whether our cgroup does. That of a local box does not, nor that of an engine which has none to give (a
+    rootless one, say)."""
+    for path in ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
+        with contextlib.suppress(OSError), open(path) as file:
+            return file.read(1).isdigit()  # else "max"
+    return False
+
+
 async def folder_bytes(root: str) -> float:
     """What the files below `root` occupy, counted in slices; hard links count each time. A closed folder is
     opened for it. Without end where something is deeper than a path may be long: it could be anything."""

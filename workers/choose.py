@@ -1,7 +1,8 @@
-"""Which models speak: chosen by `MODEL` and its kin, never by a key that happens to lie in the environment.
+"""Which models are used: those that `MODEL` and the settings `MODEL_…` name. A key alone never selects a
+model.
 
-The modules of real models are imported when one is chosen, by name: they take seconds, and Anthropic's is
-there only when its extra is installed.
+The modules of real models are imported only when one is chosen: that takes seconds, and Anthropic's library
+is an optional extra.
 """
 
 from collections.abc import Mapping
@@ -22,13 +23,13 @@ KNOWN = (
 
 
 class UnknownModel(Exception):
-    """`MODEL` or one of its kin names nothing that is there; the message says what is."""
+    """`MODEL` or one of the settings `MODEL_…` cannot be used. The message says why."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """MODEL, MODEL_<ROLE> by agent, MODEL_STRONG, MODEL_FALLBACK; empty ones are not set. `longest` is
-    MODEL_MAX_TOKENS."""
+    """MODEL, MODEL_<ROLE> by agent, MODEL_STRONG, MODEL_FALLBACK (empty if not set), and MODEL_MAX_TOKENS as
+    `longest`."""
 
     first: str
     roles: Mapping[str, str]
@@ -39,8 +40,8 @@ class Names:
 
 @dataclass(frozen=True)
 class Servers:
-    """Where real models are. The prices, in USD for a million tokens, are of what answers at
-    `openai_base_url`; None where the operator named none."""
+    """Where real models are. The prices are those of the model at `openai_base_url`, in USD for a million
+    tokens; None if the operator has set none."""
 
     endpoint: Endpoint
     openai_base_url: str = ""
@@ -52,7 +53,8 @@ class Servers:
 
 
 def choose(names: Names, servers: Servers, rehearsal_pace: float, *, usd_limited: bool) -> Lineup:
-    """Raises UnknownModel; also when there is a budget in USD (`usd_limited`) and nobody knows a price."""
+    """Raises UnknownModel, also if there is a budget in USD (`usd_limited`) and the price of a model is
+    unknown."""
     opened: dict[str, Model] = {}
 
     def find(name: str) -> Model:

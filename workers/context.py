@@ -1,8 +1,9 @@
-"""What a stage works with: the run it holds, the ways to read and write, and the ear for a pause.
+"""What a stage works with: the claimed run, ways to read and write, and whether the client has paused the
+job.
 
-While a run is ours nobody else writes its facts or its steps, so both are read once and remembered: a step of
-the pipeline costs few round trips, and what a client may change meanwhile (the job, the run's state) is read
-or locked anew each time.
+While this worker holds a run, nobody else writes the run's facts or steps. So they are read once and cached,
+which saves round trips. What the client can change meanwhile (the job, the run's state) is read or locked
+again each time.
 """
 
 import asyncio
@@ -30,12 +31,12 @@ T = TypeVar("T")
 
 
 class Paused(Exception):
-    """The client paused the job: let go of the run where it stands."""
+    """The client has paused the job: release the run where it is."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """An open unit of a worker: the job and the run are locked and the run is still ours."""
+    """An open unit of a worker. The job and the run are locked, and this worker still holds the run."""
 
     unit: Unit
     job: Job
@@ -47,14 +48,14 @@ class Change:
         return self.unit.session
 
     async def store(self, step: RunStep) -> None:
-        """A step of this run, in this unit; one with the same key, of another question, is replaced."""
+        """Store a step of this run in this unit. A step with the same key is replaced."""
         await run_steps.replace(self.session, step)
         self.context.remember(step)
 
     async def app(self) -> App:
-        """The job's app, a new one if need be; what becomes of it is stored in this unit."""
+        """The job's app, or a new one if there is none. Changes to it are stored by this unit."""
         context = self.context
-        if context.apps is None:  # with this unit's connection: who waits for a second one may wait for ever
+        if context.apps is None:  # read with this unit's connection: waiting for a second one could deadlock
             context.apps = await rows.apps(self.session, context.job_id)
         if not context.apps:
             context.apps = [App(id=uuid7(), job_id=context.job_id, prd_markdown="")]
@@ -62,7 +63,8 @@ class Change:
         return context.apps[0]
 
     def advance(self, stage: Stage | None = None) -> None:
-        """The run got on, and to `stage` if given: its claims so far came to something."""
+        """The run has made progress, and continues with `stage` if given. Resets its count of claims without
+        progress."""
         self.run.claims = 0
         if stage is not None:
             self.run.stage = stage
@@ -70,9 +72,11 @@ class Change:
 
 @dataclass
 class Context:
-    """One claimed run. `ticket_attempts` are the most a ticket gets; `pause` is set by the heartbeat when the
-    client paused the job. `keys` are the steps that may be stored; `last` is the run and `apps` the job's
-    app, if it has one, as we last saw them; None: not read yet."""
+    """One claimed run. `ticket_attempts` is the limit for a ticket; `pause` is set when the client has paused
+    the job.
+
+    The caches, None before they are read: `keys` of the stored steps, `last` the run, `apps` the job's app
+    (an empty list if there is none)."""
 
     resources: Resources
     models: Lineup
@@ -90,33 +94,35 @@ class Context:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
-        """One change of the world under our fence. Raises LeaseLost when the run is not ours any more."""
+        """One unit under this worker's fence. Raises LeaseLost if the run belongs to another worker or is
+        over."""
         try:
             async with self.resources.unit() as unit:
                 job, run = await unit.take_run(self.run_id, self.fence)
                 yield Change(unit, job, run, self)
         except BaseException:
-            self.last = self.apps = None  # they may be as it was meant, and not as it is
+            self.last = self.apps = None  # they may have changes that were rolled back
             raise
         self.last = run
 
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A short read of one snapshot."""
+        """A short read of several statements on one snapshot."""
         return self.resources.look()
 
     def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A look of one statement."""
+        """A read of a single statement."""
         return self.resources.glance()
 
     async def mine(self, session: AsyncSession) -> tuple[Job, Run]:
-        """Our job and run as they are now. Raises LeaseLost when they are gone."""
+        """The job and the run as they are now. Raises LeaseLost if they were deleted."""
         found = await rows.job_and_run(session, self.run_id)
         if found is None:
             raise LeaseLost
         return found
 
     async def run(self) -> Run:
-        """Our run; its state, fence and lease may be old. Raises LeaseLost when it is seen not to be ours."""
+        """The run, cached: its state, fence and lease may be outdated. Raises LeaseLost if it is read and is
+        not ours."""
         if self.last is None:
             async with self.glance() as session:
                 _, run = await self.mine(session)
@@ -126,7 +132,7 @@ class Context:
         return self.last
 
     async def app(self) -> App | None:
-        """The job's app, None before it was specified."""
+        """The job's app; None before it is specified."""
         if self.apps is None:
             async with self.glance() as session:
                 self.apps = await rows.apps(session, self.job_id)
@@ -143,25 +149,25 @@ class Context:
             return await run_steps.find(session, self.run_id, key)
 
     async def store(self, step: RunStep, bill: Bill | None = None) -> None:
-        """A step of this run by itself, with the bill of the answer it holds: the run got on. Raises
-        LeaseLost when the run is not ours any more."""
+        """Store a step of this run, with the bill of its answer, in a statement of its own. This counts as
+        progress. Raises LeaseLost if the run is not ours any more."""
         async with self.resources.statement() as connection:
             if not await run_steps.store(connection, step, self.fence, bill):
                 raise LeaseLost
         self.remember(step)
 
     def remember(self, step: RunStep) -> None:
-        """The step is stored, or will be when the unit commits."""
+        """Note that the step is stored, or will be when the unit commits."""
         if self.keys is not None:
             self.keys.add(step.key)
 
     def heed_pause(self) -> None:
-        """Raises Paused between two steps."""
+        """Called between two steps. Raises Paused if the client has paused the job."""
         if self.pause.is_set():
             raise Paused
 
     async def unless_paused(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, but end it when the client pauses. Raises Paused."""
+        """Await `work`, but cancel it when the client pauses the job. Raises Paused then."""
         task = asyncio.ensure_future(work)
         paused = asyncio.ensure_future(self.pause.wait())
         try:

@@ -1,4 +1,4 @@
-"""ARQ as the doorbell: its tasks only hand a run to the desk and return."""
+"""Learns over ARQ that a run can be claimed. An ARQ task only offers the run to the desk and returns."""
 
 import asyncio
 from contextlib import suppress
@@ -17,7 +17,7 @@ from workers.leases import Desk
 log = structlog.get_logger()
 
 POLL_S = 0.5
-"""How often ARQ looks by itself, should the bell not be heard."""
+"""Seconds between two polls of ARQ, in case a pub/sub message was lost."""
 
 LISTEN_S = 30.0
 """How long one wait for the bell takes. It has no result when nothing was rung; that is no error."""
@@ -26,7 +26,8 @@ RETRY_S = 1.0
 
 
 class RungWorker(Worker):
-    """ARQ's worker, woken by a pub/sub bell: its own poll alone takes 300 ms to notice a task."""
+    """ARQ's worker, woken by a pub/sub message. By polling alone it would notice a task after 300 ms on
+    average."""
 
     async def main(self) -> None:
         rung = asyncio.Event()
@@ -52,7 +53,7 @@ class RungWorker(Worker):
 
 
 async def answer_the_door(redis: ArqRedis, desk: Desk) -> None:
-    """Hand rung runs to the desk for ever. With Redis away it waits; the desk's own sweep finds the work."""
+    """Offer runs to the desk, for ever. While Redis is down it waits; the desk's own sweep finds the runs."""
 
     async def hand_over(ctx: dict[Any, Any], run_id: str) -> None:
         await desk.offer(UUID(run_id))

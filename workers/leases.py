@@ -1,7 +1,7 @@
-"""The worker's desk: it claims runs, works on them in slots, keeps their leases, and hears what was paused.
+"""The worker's desk: it claims runs, plays them in slots, renews their leases, and learns which were paused.
 
-Every worker sweeps by itself for runs that may be claimed, so a lost ring, a lost Redis or a dead colleague
-costs one sweep at most: the sweep is the reaper.
+Every `sweep_s` a worker with a free slot looks by itself for runs that can be claimed, also those of a worker
+that died. So nothing depends on Redis: a lost message delays a run by one sweep at most.
 """
 
 import asyncio
@@ -30,13 +30,14 @@ log = structlog.get_logger()
 RENEWALS_A_LEASE = 3
 TIDY_S = 60.0
 TIDY_AGAIN_S = 10.0
-"""Between the first two looks; a box goes when it was seen without a job twice."""
+"""Seconds between two searches for boxes without a job, and between the first two. A box is removed when two
+searches in a row have found it."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """`lease_s`: how long a claim holds without renewal. `sweep_s`: how often free slots look for work.
-    `limits` and `ticket_attempts`: see `Context`."""
+    """`lease_s`: for how many seconds a claim is valid without renewal. `sweep_s`: seconds between two looks
+    for work. `limits` and `ticket_attempts`: see `Context`."""
 
     slots: int
     lease_s: float
@@ -53,7 +54,7 @@ class _Held:
 
 
 class Desk:
-    """`work()` until it is cancelled, then `close()`; `offer()` at any time."""
+    """Run `work()` until it is cancelled, then call `close()`. `offer()` may be called at any time."""
 
     def __init__(self, resources: Resources, models: Lineup, name: str, terms: Terms) -> None:
         self._resources = resources
@@ -68,7 +69,7 @@ class Desk:
         self._open = True
 
     async def work(self) -> None:
-        """Sweep and renew for ever."""
+        """Claim runs, renew leases and remove boxes, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sweep())
             group.create_task(self._renew())
@@ -76,12 +77,13 @@ class Desk:
             group.create_task(self._tidy())
 
     async def offer(self, run_id: UUID) -> None:
-        """Claim this run if there is a free slot and it can be claimed."""
+        """Claim this run, if there is a free slot and the run can be claimed."""
         if run_id not in self._held:
             await self._claim(run_id)
 
     async def close(self) -> None:
-        """Claim nothing more, stop where we are and let the runs go, so that others can go on at once."""
+        """Claim nothing more, stop all runs and release them, so that other workers can continue them at
+        once."""
         self._open = False
         held = list(self._held.values())
         for item in held:
@@ -97,7 +99,7 @@ class Desk:
 
     async def _claim(self, run_id: UUID | None = None) -> None:
         """Claim this run, or as many as there are free slots."""
-        async with self._claiming:  # one after the other, so that no slot is given twice
+        async with self._claiming:  # one claim at a time, so that no slot is given twice
             free = self._terms.slots - len(self._held)
             if not self._open or free <= 0:
                 return
@@ -135,7 +137,7 @@ class Desk:
         self._look.set()
 
     async def _sweep(self) -> None:
-        """Fill the free slots: every `sweep_s`, and as soon as one becomes free."""
+        """Fill free slots: every `sweep_s`, and at once when one becomes free."""
         while True:
             self._look.clear()
             await self._claim()
@@ -146,7 +148,7 @@ class Desk:
                 continue
 
     async def _remove(self) -> None:
-        """Boxes of deleted jobs go; an engine may take minutes for it, so no run waits for this."""
+        """Remove boxes of deleted jobs. A separate task, because an engine may need minutes for it."""
         while True:
             try:
                 await remove_boxes(self._resources)
@@ -155,7 +157,7 @@ class Desk:
             await asyncio.sleep(self._terms.sweep_s)
 
     async def _tidy(self) -> None:
-        """Look for boxes of no job, soon after the start and then every `TIDY_S`."""
+        """Remove boxes without a job and freeze idle ones: soon after the start, then every `TIDY_S`."""
         suspects: frozenset[UUID] = frozenset()
         wait = TIDY_AGAIN_S
         while True:
@@ -168,7 +170,7 @@ class Desk:
             wait = TIDY_S
 
     async def _renew(self) -> None:
-        """Keep all leases in one statement; what is not renewed is not ours any more."""
+        """Renew all leases in one statement. A run that could not be renewed belongs to another worker."""
         while True:
             await asyncio.sleep(self._terms.lease_s / RENEWALS_A_LEASE)
             held = dict(self._held)

@@ -1,4 +1,5 @@
-"""A run's requests to models, entered in the database before they are sent and settled after."""
+"""Accounts for a run's requests to models: the most that one can cost is reserved in the database before it
+is sent, and replaced by the bill afterwards."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ REFUSALS = {
 
 
 class BudgetSpent(Exception):
-    """There is no budget left for the next request; the message says which and what to do."""
+    """The budget does not allow the next request. The message says which budget, and what to do."""
 
 
 @dataclass
@@ -61,7 +62,7 @@ class RunLedger:
         await self.context.unless_paused(asyncio.sleep(seconds))
 
     def bill(self, called: Called) -> Bill:
-        """What is to be stored with the answer."""
+        """The bill, to be stored together with the answer."""
         answer, used = called.answer, called.used
         metrics.model_calls.labels(answer.model, answer.finish_reason).inc()
         metrics.model_seconds.labels(answer.model).observe(called.latency_ms / 1000)

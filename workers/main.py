@@ -1,4 +1,5 @@
-"""A worker process: the desk, the doorbell and a sign of life, until it is told to stop."""
+"""A worker process: it plays runs (the desk), listens for new ones (the doorbell), and shows that it is
+alive."""
 
 import asyncio
 import os
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 
 async def work(settings: Settings, models: Lineup, name: str) -> None:
-    """Work until cancelled, then let go of what is under way."""
+    """Work until cancelled, then release the runs that are being played."""
     terms = Terms(
         settings.worker_slots,
         settings.lease_s,
@@ -49,7 +50,7 @@ async def work(settings: Settings, models: Lineup, name: str) -> None:
 
 
 async def _show_life(redis: ArqRedis, name: str, model: str) -> None:
-    """Tell `/readyz` that we are there, as long as we are."""
+    """Keep this worker's key in Redis alive, which `/readyz` counts."""
     said = orjson.dumps({"model": model})
     while True:
         try:
@@ -59,12 +60,12 @@ async def _show_life(redis: ArqRedis, name: str, model: str) -> None:
         await asyncio.sleep(WORKER_ALIVE_S / 3)
 
 
-async def _until_told(settings: Settings, models: Lineup) -> None:
+async def _until_stopped(settings: Settings, models: Lineup) -> None:
     loop = asyncio.get_running_loop()
     name = f"{socket.gethostname()}-{os.getpid()}"
     task = asyncio.ensure_future(work(settings, models, name))
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
@@ -101,14 +102,14 @@ def choose_models(settings: Settings) -> Lineup:
 
 
 def main() -> int:
-    """`python -m workers.main`. Exit code 2: the settings do not allow a start."""
+    """`python -m workers.main`. Returns exit code 2 if the settings do not allow a start."""
     watch_parent()
     try:
         settings = load_settings()
         configure_logs(production=settings.production)
         models = choose_models(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(settings, models))
+            runner.run(_until_stopped(settings, models))
     except (NotConfigured, UnknownModel, BadSettings) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
         return 2

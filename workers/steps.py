@@ -1,4 +1,4 @@
-"""Durable steps: what was paid for or done is stored before it is acted on, and read again afterwards."""
+"""Durable steps: a result is stored before it is used. After a crash it is read, not made again."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,9 @@ from workers.context import Change, Context
 
 @dataclass(frozen=True)
 class Result:
-    """What a step came to. `asked` is a model's question as far as a tape tells it (`llm.tape.Asked`), `tree`
-    the workspace after a tool call that may change files, `bill` what the answer cost."""
+    """The result of a step. `asked` is the part of a model's question that a tape needs (`llm.tape.Asked`),
+    `tree` the git tree of the workspace after a tool call that may change files, `bill` what the answer
+    cost."""
 
     payload: str
     agent: str = ""
@@ -29,7 +30,7 @@ def digest(text: str) -> str:
 
 @dataclass(frozen=True)
 class Done:
-    """A stored step: what it came to, and the workspace after it where it may have changed files."""
+    """A stored step: its payload, and the git tree of the workspace after it if it may have changed files."""
 
     payload: str
     tree: str | None
@@ -38,15 +39,16 @@ class Done:
 async def once(
     context: Context, key: str, kind: str, question: str, make: Callable[[], Awaitable[Result]]
 ) -> str:
-    """The payload of step `key`: see `done`."""
+    """Like `done`; returns the payload only."""
     return (await done(context, key, kind, question, make)).payload
 
 
 async def done(
     context: Context, key: str, kind: str, question: str, make: Callable[[], Awaitable[Result]]
 ) -> Done:
-    """Step `key`: as stored if this very question was already answered in this run, else made now and
-    committed before it is returned. `kind` is `model` or `tool`."""
+    """Step `key` of this run. If it is stored, with the same question, the stored result is returned. Else
+    `make` is called, and its result is stored and committed before it is returned. `kind` is `model` or
+    `tool`."""
     asked = digest(question)
     stored = await context.step(key)
     if stored is not None and stored.digest == asked:
@@ -71,7 +73,7 @@ async def done(
 
 
 async def note(change: Change, key: str, payload: str) -> None:
-    """Store something a later step will need, in the unit that decides it."""
+    """Store a text that a later step needs, in the unit of `change`."""
     step = RunStep(
         run_id=change.run.id,
         key=key,

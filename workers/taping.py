@@ -24,7 +24,7 @@ from workers.llm.tape import Asked, Did, Head, Prompt, Said, TapeLine, Words, di
 RESULT_CHARS = 2000
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 _CALL = re.compile(r"build\.[0-9a-f-]{36}\.\d+\.\d+\.\d+")
-"""The keys of tool calls; other things that were done once are no part of what was said."""
+"""The keys of tool calls. Other steps of kind `tool` are not on a tape."""
 
 
 async def tape(connection: AsyncConnection, job_id: UUID, note: str = "") -> AsyncIterator[TapeLine]:
@@ -53,7 +53,7 @@ async def tape(connection: AsyncConnection, job_id: UUID, note: str = "") -> Asy
 
 
 def _said(step: Step, asked: Asked) -> Said:
-    """What only its own model understands stays behind."""
+    """The answer without `thoughts`, which only its own model can use."""
     answer = _ANSWER.validate_json(step.payload)
     return Said(
         agent=step.agent,

@@ -1,7 +1,9 @@
-"""Runs take turns with what they do themselves; what they wait for, they wait for without one.
+"""Runs of a worker take turns in using its one thread. A run that waits for a model or a box gives its turn
+away.
 
-A worker thinks in one thread. Were all its runs served a little at a time, those whose models answer together
-would all be late and ask again together, while their models idle. One after the other, each is quick.
+Without turns, runs whose models answer at the same time would all be served a little at a time, would all be
+late, and would ask again at the same time, while their models are idle. Served one after the other, each is
+quick.
 """
 
 import asyncio
@@ -9,36 +11,37 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 AT_ONCE = 3
-"""While one waits for PostgreSQL another computes; more would only be served a little at a time again."""
+"""How many runs have a turn at the same time: while one waits for PostgreSQL, another can compute."""
 
 
 def new_turns() -> asyncio.Semaphore:
-    """What a worker's runs share."""
+    """The turns that all runs of a worker share."""
     return asyncio.Semaphore(AT_ONCE)
 
 
 class Turn:
-    """One run's place in the line. Without a turn it is served all the same: nothing but time rests on it."""
+    """The turn of one run. Correctness does not depend on it, only speed does."""
 
     def __init__(self, turns: asyncio.Semaphore) -> None:
         self._turns = turns
         self._has_it = False
 
     async def take(self) -> None:
-        """Wait for a turn, unless the run has it."""
+        """Wait for a turn, unless the run has one."""
         if not self._has_it:
             await self._turns.acquire()
             self._has_it = True
 
     def leave(self) -> None:
-        """Let the next one have it."""
+        """Give the turn to the next run."""
         if self._has_it:
             self._has_it = False
             self._turns.release()
 
     @asynccontextmanager
     async def left(self) -> AsyncIterator[None]:
-        """Within, the run waits for a model or a box. After an error it has no turn."""
+        """Give the turn away inside the block, and take one again after it. After an error the run has no
+        turn."""
         had_it = self._has_it
         self.leave()
         yield

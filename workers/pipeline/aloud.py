@@ -1,6 +1,7 @@
-"""What commands and checks of a ticket print, as it comes, for sockets that asked to see it.
+"""Output of commands and checks of a ticket, sent live to sockets that ask for it (`?logs=1`).
 
-It is told over the bus, not stored or numbered, at a bounded rate: what comes faster loses its middle.
+It is sent over the bus, neither stored nor numbered, at a limited rate: of faster output the middle is left
+out.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ LEFT_OUT = "\n[…]\n"
 
 
 class _Output:
-    """Its first and its last half of what was heard since it was last told."""
+    """The output since the last message: its beginning and its end, MAX_CHARS together."""
 
     def __init__(self) -> None:
         self._head, self._tail = "", ""
@@ -42,7 +43,8 @@ class _Output:
 
 @asynccontextmanager
 async def aloud(context: Context, ticket_id: UUID | None) -> AsyncIterator[Callable[[str], None]]:
-    """Tell what is heard within the block as `ticketLog`s of the ticket; without one nobody is told."""
+    """Send what the given function gets inside the block as `ticketLog` messages. Without a ticket nothing is
+    sent."""
     output = _Output()
 
     async def tell() -> None:

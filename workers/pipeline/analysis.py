@@ -1,4 +1,5 @@
-"""The Business Analyst turns what was said into requirements with ids that last."""
+"""The Business Analyst turns the conversation into requirements whose ids stay the same over
+continuations."""
 
 from app.domain.stages import Stage
 from app.domain.values import clean
@@ -15,7 +16,7 @@ from workers.pipeline.outcome import Outcome
 
 async def analysis(context: Context) -> Outcome:
     await enter(context, Stage.ANALYSIS)
-    context.served.look_ahead(context.resources.runtime)  # what the next stage will ask
+    context.served.look_ahead(context.resources.runtime)  # the next stage needs it
     shown = await _facts(context)
     spec = await specs.load(context)
 
@@ -28,7 +29,7 @@ async def analysis(context: Context) -> Outcome:
         if shown.continuation:
             change.job.prompt = change.job.requirements_summary = clean(found.summary)
         spec.summary, spec.model = found.summary, spoken.model
-        spec.requirement_list = _as_they_were(shown.known, found)
+        spec.requirement_list = _with_known_texts(shown.known, found)
         spec.changed, spec.assumptions = found.changed, found.assumptions
         spec.requirements = specs.requirements_text(spec.requirement_list)
         spec.discussion, spec.decision, spec.prd = [], None, None
@@ -61,7 +62,7 @@ def _keeps_known(known: list[Requirement], answer: Requirements) -> None:
         raise ValueError(f"changed: {', '.join(sorted(unknown))} was not there before")
 
 
-def _as_they_were(known: list[Requirement], answer: Requirements) -> list[Requirement]:
-    """The list, with the known ones in their own words unless they are said to have changed."""
+def _with_known_texts(known: list[Requirement], answer: Requirements) -> list[Requirement]:
+    """The new list. Known requirements keep their old text, unless the answer names them as changed."""
     kept = {item.id: item for item in known if item.id not in answer.changed}
     return [kept.get(item.id, item) for item in answer.requirements]

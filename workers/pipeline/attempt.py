@@ -1,8 +1,9 @@
-"""One attempt at a ticket: the Builder's tool loop, each answer and each result a durable step.
+"""One attempt at a ticket: the Builder's tool loop. Each answer of the model and each tool result is a
+durable step.
 
-A tool call runs on the tree of the step before it. After a call that may change files the tree is recorded in
-the box and stored with the result; a successor restores the last stored tree and repeats the call that has no
-result. So files are changed exactly once, and commands run at least once.
+After a tool call that may change files, the guest records the git tree of the workspace, and the tree is
+stored with the result. A worker that takes over restores the last stored tree and repeats the call that has
+no result. So a change of files takes effect exactly once, and a command runs at least once.
 """
 
 from collections import Counter
@@ -32,13 +33,13 @@ MAX_SAME = 4
 MAX_SILENT = 3
 MAX_ENDLESS = 3
 MAX_COMMANDS_S = 1800.0
-"""For all commands and requests of an attempt together."""
+"""Seconds for all commands and requests of an attempt together."""
 CUT_OFF = " (the answer was cut off at its greatest length: write less in one)"
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
 class GaveUp(Exception):
-    """The attempt ended without `finish`; the message says why."""
+    """The attempt ended without a call of `finish`. The message says why."""
 
 
 async def attempt(
@@ -51,8 +52,8 @@ async def attempt(
     *,
     strong: bool = False,
 ) -> str:
-    """Let the Builder work until it says it has finished; its summary. `tree` is where the attempt starts;
-    `strong` asks the model for hard cases.
+    """Let the Builder work until it calls `finish`; returns its summary. `tree` is the git tree at which the
+    attempt starts; with `strong` the model MODEL_STRONG is asked.
 
     Raises GaveUp, ModelUnavailable, BudgetSpent.
     """
@@ -89,8 +90,9 @@ async def attempt(
 
 @dataclass
 class Limits:
-    """What ends an attempt early: it does the same for ever, waits, or talks instead of working. A call is
-    the same only if the files are, too. `tree` is the workspace's newest known one."""
+    """Ends an attempt early that repeats the same call, runs commands that do not end, or calls no tools. A
+    call counts as the same only if the files are the same, too. `tree` is the newest known tree of the
+    workspace."""
 
     tree: str = ""
     seen: Counter[tuple[str, ...]] = field(default_factory=Counter)
@@ -99,7 +101,7 @@ class Limits:
     seconds: float = 0.0
 
     def count(self, answer: Answer, results: Sequence[Done], seconds: float) -> None:
-        """One turn, and how long its tools took. Raises GaveUp."""
+        """Count one turn, whose tools took `seconds`. Raises GaveUp."""
         self.silent = 0 if answer.calls else self.silent + 1
         if self.silent >= MAX_SILENT:
             raise GaveUp(f"{MAX_SILENT} answers in a row without a tool call.")
@@ -146,7 +148,7 @@ def _finished(answer: Answer) -> str | None:
 
 
 def _turn(answer: Answer, results: list[str]) -> tuple[Message, ...]:
-    """The turn as the model is shown it again: its own words, then the results in the calls' order."""
+    """The turn as it is sent to the model again: its answer, then the results in the order of the calls."""
     calls = answer.calls[:MAX_CALLS_A_TURN]
     said = Message("assistant", answer.text, calls, thoughts=answer.thoughts)
     if not calls:

@@ -1,4 +1,4 @@
-"""What an app begins as: its profile's scaffold, so that the first ticket starts from something that runs."""
+"""A new app begins as the scaffold of its profile, so that the first ticket starts from an app that runs."""
 
 from app.domain.conversation import Agent
 from app.domain.errors import NotFound
@@ -11,10 +11,11 @@ from workers.profiles.catalogue import find
 
 
 async def begin(context: Context, workspace: Workspace) -> bool:
-    """Commit the scaffold, unless work has begun or there is a manifest; whether it was done. What the client
-    has put there stays.
+    """Commit the scaffold, unless work has begun or there is a manifest; returns whether it did. Files that
+    the client has saved stay as they are.
 
-    The checks of the first ticket are run on this commit before it: what a scaffold does proves nothing.
+    The checks of the first ticket run on this commit before the ticket, so what the scaffold does proves
+    nothing.
     """
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)

@@ -1,4 +1,4 @@
-"""The worker's attachment to the job's box, under the run's fence."""
+"""How a stage attaches to the job's box, with the run's fence, and what it stores outside of the box."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -36,8 +36,8 @@ NOT_KEPT = (
 
 @asynccontextmanager
 async def attached(context: Context) -> AsyncIterator[Workspace]:
-    """Attach, making or waking the box; a higher fence than ours means that the run is not ours any more.
-    Raises NoPlace after saying so, EngineAway, BoxDied."""
+    """Attach to the box, which is made or woken. If the box knows a higher fence, the run belongs to another
+    worker. Raises LeaseLost; NoPlace, after clients were told; EngineAway, BoxDied, StageFailed."""
     await _unlock(context)
     try:
         workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
@@ -60,20 +60,20 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
     except FenceLost as error:
         raise LeaseLost from error
     except RuntimeProblem:
-        # What cannot do its work may be full or worn out: the next attempt starts it anew.
+        # A box that fails may be full or broken: it is stopped, and the next attempt starts it again.
         with suppress(RuntimeProblem):
             await context.resources.runtime.stop(context.job_id)
         raise
 
 
 async def begun(workspace: Workspace) -> Commit:
-    """The newest commit; the first one, of whatever is there, if there is none yet."""
+    """The newest commit. If there is none, everything that is there is committed."""
     return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 
 
 async def keep(context: Context, workspace: Workspace) -> None:
-    """Take the repository out of the box, so that losing the box loses no work, and how the app is started,
-    so that nothing in the box can change it. What is too large to be taken out is said to be."""
+    """Store the repository in the database, so that no work is lost with the box. Store the manifest, so that
+    code in the box cannot change how the app is started. If the repository is too large, clients are told."""
     manifest = await manifest_of(workspace)
     try:
         bundle, problem = await workspace.bundle(), ""
@@ -90,7 +90,8 @@ async def keep(context: Context, workspace: Workspace) -> None:
 
 
 async def mend_history(context: Context, workspace: Workspace) -> None:
-    """The kept history comes back below the files as they are, if an agent has deleted it with them."""
+    """If an agent has deleted `.git`, restore the history from the database and keep the files as they
+    are."""
     if await workspace.head() is None:
         tree = await workspace.checkpoint(str(context.run_id), "mended")
         await _refill(context, workspace)
@@ -98,7 +99,8 @@ async def mend_history(context: Context, workspace: Workspace) -> None:
 
 
 async def _refill(context: Context, workspace: Workspace) -> None:
-    """A box without a commit is new: the first one, or one in the place of a box that was lost."""
+    """Fill a box that has no commit with the stored repository, if there is one: it replaces a box that was
+    lost."""
     if await workspace.head() is not None:
         return
     async with context.resources.read() as connection:
@@ -109,7 +111,7 @@ async def _refill(context: Context, workspace: Workspace) -> None:
 
 
 async def _unlock(context: Context) -> None:
-    """A build uses the box even if the client had stopped it before."""
+    """A build uses the box even if the client has stopped it."""
     async with context.glance() as session:
         job, _ = await context.mine(session)
     if job.box_stopped:

@@ -1,4 +1,5 @@
-"""The Builder works the backlog off, in the box: one commit a ticket, `done` only by passed evidence."""
+"""The Builder works on the tickets, one after the other. A ticket is `done` only when its checks have
+passed."""
 
 from uuid import UUID
 
@@ -21,7 +22,8 @@ from workers.pipeline.mending import give_up_unmended
 from workers.pipeline.outcome import Outcome, StageFailed
 
 UNPROVABLE = "It has no check yet: continue the job, and the Project Manager gives it some."
-"""Of a ticket that the client wrote after the backlog was cut, when the run is begun again."""
+"""The reason of a skipped ticket that the client added after the Project Manager had planned, before a
+retry."""
 
 
 async def building(context: Context) -> Outcome:
@@ -50,8 +52,8 @@ async def building(context: Context) -> Outcome:
 
 
 async def _next(context: Context) -> Ticket | None:
-    """The next ticket that can be worked on. What nothing could prove, and what waits for one that was not
-    done, is skipped, and told so."""
+    """The next ticket that can be worked on. Skips tickets without checks, and those that depend on a ticket
+    that was not done."""
     while True:
         async with context.glance() as session:
             tickets = await rows.tickets(session, context.job_id)
@@ -114,7 +116,7 @@ async def _begin(context: Context, ticket_id: UUID) -> None:
 
 
 async def _again(context: Context, ticket_id: UUID, tried: trial.Tried, following: Standing) -> None:
-    """The next attempt begins, and it is kept what it will be given."""
+    """Begin the next attempt, and store what it will be given."""
     async with context.change() as change:
         change.advance()
         ticket = await rows.ticket(change.session, ticket_id)
@@ -132,7 +134,7 @@ async def _again(context: Context, ticket_id: UUID, tried: trial.Tried, followin
 async def _end(
     context: Context, ticket_id: UUID, tried: trial.Tried, following: Standing | None = None
 ) -> None:
-    """The ticket is done; or it has failed, and it is kept what a retry by the client would be given."""
+    """Close the ticket as done; or with `following`, as failed: then what a retry will be given is stored."""
     status = TicketStatus.DONE if following is None else TicketStatus.FAILED
     async with context.change() as change:
         change.advance()

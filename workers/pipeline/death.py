@@ -1,4 +1,5 @@
-"""A box that dies or fails in the middle of an attempt: once may be an accident, twice ends the attempt."""
+"""What happens when a box dies in the middle of an attempt: after the first time the attempt goes on in a new
+box, the second time ends it."""
 
 from app.runtime.workspace import RuntimeProblem
 from app.store.tables import Ticket
@@ -6,12 +7,12 @@ from workers.context import Context
 from workers.steps import note
 
 FATAL_CLAIMS = 2
-"""A box that failed counts as one claim without a stored step, so this is the second in the same place."""
+"""Each death counts as one claim without a stored step, so two mean that it died twice at the same step."""
 
 
 async def note_death(context: Context, ticket: Ticket, problem: RuntimeProblem) -> None:
-    """The box failed in the ticket's current attempt, which goes on in a sound one; unless that failed before
-    another step was stored."""
+    """Note that the box died in the ticket's current attempt, if it is the second time without a stored step
+    in between."""
     async with context.change() as change:
         if change.run.claims >= FATAL_CLAIMS:
             change.advance()
@@ -19,7 +20,7 @@ async def note_death(context: Context, ticket: Ticket, problem: RuntimeProblem) 
 
 
 async def noted_death(context: Context, ticket: Ticket) -> str:
-    """What ended the ticket's current attempt; "" when it may go on."""
+    """The message that ends the ticket's current attempt; "" if the attempt may go on."""
     noted = await context.step(_key(ticket))
     return "" if noted is None else noted.payload
 

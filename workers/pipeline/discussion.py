@@ -1,6 +1,6 @@
-"""The executives argue, in bounded rounds; the Secretary records what was decided.
+"""CEO and CTO discuss the requirements in a few rounds; the Secretary records the decision.
 
-Each turn is a Step, told as `agentDialogue`; it is never also a message.
+Each turn is stored as a `Step` and sent as `agentDialogue`; it is not a message as well.
 """
 
 from pydantic import TypeAdapter
@@ -47,7 +47,7 @@ async def discussion(context: Context) -> Outcome:
 
 
 def next_speaker(said: list[Contribution]) -> Role | None:
-    """Who speaks next; None when all rounds are over, or one passed without an objection."""
+    """Who speaks next. None after the last round, or after a round without objections."""
     full_rounds, place = divmod(len(said), len(SPEAKERS))
     if full_rounds >= ROUNDS:
         return None
@@ -57,8 +57,8 @@ def next_speaker(said: list[Contribution]) -> Role | None:
 
 
 async def _kinds(context: Context, spec: Spec) -> list[Kind]:
-    """The kinds of apps to choose from: what the boxes here serve, or on a continuation the app's own. Fixed
-    once a run, so that a successor shows the same."""
+    """The profiles to choose from: those that the boxes can serve, or on a continuation the app's own. Stored
+    once per run, so that another worker continues with the same."""
 
     async def make() -> Result:
         run = await context.run()

@@ -1,4 +1,5 @@
-"""How a stage after the conversation is entered and announced, and what is said when it has to wait."""
+"""How the stages after the conversation are entered and announced, and what clients are told when one has to
+wait."""
 
 from app.actions import changes
 from app.domain.conversation import Agent
@@ -14,7 +15,7 @@ ANNOUNCED: dict[Stage, tuple[Agent, str]] = {
     Stage.BUILDING: (Agent.BUILDER, "Working on the tickets, one by one."),
     Stage.VERIFYING: (Agent.BUILDER, "Checking everything once more."),
 }
-"""Who is at work in each stage, and with what."""
+"""Which agent works in each stage, and the message that says so."""
 
 SHOWN_AS: dict[Stage, str] = {
     Stage.INTAKE: "requirements",
@@ -25,16 +26,16 @@ SHOWN_AS: dict[Stage, str] = {
     Stage.BUILDING: "building",
     Stage.VERIFYING: "verifying",
 }
-"""`metadata.stage` of what is said while a stage is at work."""
+"""`metadata.stage` of messages during each stage."""
 
 
 _WAITING = ":waiting"
-"""Added to `runs.described` once it was said that the stage has to wait."""
+"""Added to `runs.described` after clients were told that the stage has to wait."""
 
 
 async def enter(context: Context, stage: Stage) -> None:
-    """The first thing a stage does: show that it is at work, unless the change before did. It is told once a
-    run, and again on a retry."""
+    """Called first by each stage: announce it, unless it was announced by the stage before (`go_on_to`). A
+    stage is announced once per run and retry."""
     run = await context.run()
     if not _is_announced(run, stage):
         async with context.change() as change:
@@ -42,7 +43,7 @@ async def enter(context: Context, stage: Stage) -> None:
 
 
 def go_on_to(change: Change, stage: Stage) -> None:
-    """The run got on to `stage`, and shows it in the same change; in a paused job, once it goes on."""
+    """Continue with `stage` and announce it, in the same unit. In a paused job `enter` announces it later."""
     change.advance(stage)
     if not change.job.is_paused and not _is_announced(change.run, stage):
         _announce(change, stage)
@@ -64,7 +65,7 @@ def _mark(run: Run, stage: Stage) -> str:
 
 
 async def tell_waiting(context: Context, reason: str) -> None:
-    """Say once that the stage waits for a place and goes on by itself."""
+    """Tell clients, once, that the stage waits for a free box and continues by itself."""
     run = await context.run()
     if not run.described.endswith(_WAITING):
         await _tell(
@@ -73,7 +74,7 @@ async def tell_waiting(context: Context, reason: str) -> None:
 
 
 async def tell_going_on(context: Context) -> None:
-    """Say that there is a place now, if it was said before that there was none."""
+    """Tell clients that the wait is over, if they were told of it."""
     run = await context.run()
     if run.described.endswith(_WAITING):
         await _tell(context, run.described.removesuffix(_WAITING), "There is a place now. Going on.")

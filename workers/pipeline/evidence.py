@@ -1,6 +1,7 @@
-"""Checks, run by the service on commits: what an agent merely says is never evidence.
+"""Runs checks on commits and stores the results as evidence. What an agent says is never evidence.
 
-Evidence is keyed by the check's content and the tree it ran on, so that nothing is run twice.
+Evidence is found by the check's content and the git tree that it ran on, so that no check runs twice on a
+tree.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ SHOWN_OUTPUT = 2000
 
 @dataclass(frozen=True)
 class Finding:
-    """One check of a ticket on one commit."""
+    """The result of one check of a ticket on one commit. `checked` is false if it could not be run here."""
 
     ticket_id: UUID
     title: str
@@ -43,7 +44,7 @@ class Finding:
 
     @property
     def failed(self) -> bool:
-        """What could not be checked has not failed; nor has it passed."""
+        """A check that could not be run has neither failed nor passed."""
         return self.checked and not self.passed
 
     def as_failure(self) -> Failure:
@@ -60,13 +61,14 @@ def checks_of(ticket: Ticket) -> list[AnyCheck]:
 
 
 def check_digest(check: AnyCheck) -> str:
-    """What the check does, whatever it is called: the key of its evidence beside the tree."""
+    """A digest of what the check does, without its id and criterion. With the tree it is the key of
+    evidence."""
     content = check.model_dump(mode="json", exclude={"id", "criterion"})
     return digest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def closed_by_checks(tickets: Sequence[Ticket]) -> list[Ticket]:
-    """The tickets whose checks must hold from now on."""
+    """The done stories and tasks: their checks must pass from now on."""
     return [t for t in tickets if t.status == TicketStatus.DONE and t.type != TicketType.EPIC]
 
 
@@ -79,8 +81,8 @@ async def run_check(
     phase: Phase,
     promise: str = "",
 ) -> Finding:
-    """One check of `ticket` on `commit`: see `observe`. With a `promise` it is a check of the profile: the
-    evidence is of no ticket, a failure is the ticket's."""
+    """Run one check of `ticket` on `commit` (see `observe`). With a `promise` it is a check of the profile:
+    its evidence belongs to no ticket, but a failure counts for `ticket`."""
     owner = None if promise else ticket.id
     result = await observe(context, workspace, check, commit, phase, owner)
     return Finding(
@@ -98,7 +100,8 @@ async def run_check(
 async def run_profile_checks(
     context: Context, workspace: Workspace, ticket: Ticket, commit: Commit, phase: Phase
 ) -> list[Finding]:
-    """The checks of the app's profile, which hold on every commit; `ticket` is the one that made this."""
+    """Run the checks of the app's profile, which must pass on every commit. `ticket` is the one that made
+    `commit`."""
     profile = find((await specs.load(context)).profile)
     return [
         await run_check(context, workspace, ticket, check.as_check(), commit, phase, check.promise)
@@ -114,8 +117,8 @@ async def observe(
     phase: Phase,
     ticket_id: UUID | None = None,
 ) -> CheckResult:
-    """Run a check on `commit`, or read what it came to on the same tree before; either way it is recorded.
-    What could not be checked here is not."""
+    """Run a check on `commit`, or use its stored result on the same tree. Either way the result is stored for
+    this ticket and phase, unless the check could not be run here."""
     key = check_digest(check)
     async with context.glance() as session:
         same = await rows.evidence_of(session, context.job_id, key, commit.tree)
@@ -130,7 +133,7 @@ async def observe(
 
 
 def _again(seen: Seen) -> CheckResult:
-    """What was seen on this tree stands: it is recorded for this phase without a second run."""
+    """The stored result as a new one that took no time."""
     return CheckResult(seen.passed, seen.exit_code, seen.output_tail, 0)
 
 

@@ -1,4 +1,5 @@
-"""Tickets of the service's own: what was found broken at the end goes back to building."""
+"""Tickets that the service opens itself for what was found broken at the end. The run goes back to
+building."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from workers.steps import note
 
 @dataclass(frozen=True)
 class Fix:
-    """A ticket to be opened. `checks` name their criterion by its place."""
+    """A ticket to be opened. The `criterion` of a check is an index into `criteria`."""
 
     title: str
     description: str
@@ -35,8 +36,8 @@ async def opened_before(context: Context, key: str) -> bool:
 
 
 async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:
-    """Put the tickets behind the backlog and go back to building, if there are any. Their ids are kept as
-    step `key`, a JSON list."""
+    """Add the tickets at the end of the backlog and go back to building, if there are any. Their ids are
+    stored as a JSON list in step `key`."""
     order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
     opened: list[str] = []
     for place, fix in enumerate(fixes, order + 1):

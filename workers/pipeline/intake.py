@@ -1,7 +1,7 @@
 """Client Relations talks with the client until the idea is clear, then sums up.
 
-Every message of the client's gets exactly one reply, in order, and turn k sees all that came before it. Once
-Client Relations is done, what is still unanswered goes into the requirements and gets no reply.
+Each message of the client gets exactly one reply, in order, which is written with all messages before it in
+view. When Client Relations has summed up, messages without a reply go into the requirements and get none.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ from workers.pipeline.voice import speaking
 
 @dataclass(frozen=True)
 class Turn:
-    """What is to be said next: the reply to `answers`, or a summing-up nobody asked for in words."""
+    """The next reply: to the message `answers`, or, if that is None, a summary after the client has called
+    `start/`."""
 
     messages: tuple[Message, ...]
     answers: UUID | None
@@ -61,7 +62,8 @@ async def _next_turn(context: Context) -> Turn | None:
 
 
 def next_turn(chat: Sequence[Stored], *, must_end: bool) -> Turn | None:
-    """The first message without a reply, with what was said before it; None when nothing is to be said."""
+    """The first message without a reply, with all messages before it. None if there is nothing to reply
+    to."""
     replies = {message.answers: message for message in chat if message.answers is not None}
     said: list[Message] = []
     for message in chat:
@@ -81,7 +83,8 @@ def _with_order(said: list[Message], sum_up: bool) -> tuple[Message, ...]:
 
 
 async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply], message_id: UUID) -> bool:
-    """Say it; at the end the summary becomes the job's prompt. Returns whether the conversation is over."""
+    """Store the reply. If it is the last one, its summary becomes the job's prompt. Returns whether it is the
+    last."""
     job, reply = change.job, spoken.value
     changes.add_message(
         change.unit,
@@ -102,7 +105,8 @@ async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply], messag
 
 
 async def _wait(context: Context) -> bool:
-    """Wait for the client, unless something came in meanwhile. The job's row is held while it is decided."""
+    """Let the run wait for the client, unless a message has come meanwhile. The job's row is locked, so none
+    can come in between. Returns whether it waits."""
     async with context.change() as change:
         chat = await rows.chat(change.session, context.job_id)
         if next_turn(chat, must_end=change.job.start_asked) is not None:
@@ -112,7 +116,7 @@ async def _wait(context: Context) -> bool:
 
 
 def _any(_: ClientReply) -> None:
-    """Asking on and summing up are both fine."""
+    """Both another question and a summary are allowed."""
 
 
 def _must_end(reply: ClientReply) -> None:

@@ -1,8 +1,9 @@
-"""Tests that closed a ticket count as they were then: nobody closes a later one by weakening them.
+"""The tests that closed a ticket stay as they were then, so that no later ticket can be closed by weakening
+them.
 
-Where a commit has changed or deleted test files that a closed ticket left, or what decides which tests are
-run and what their failure means, the ticket's commands are run on that commit with those files as they were.
-What the client changed between two runs is the client's word and counts as it is when building begins.
+If a commit has changed or deleted test files of a closed ticket, or files that decide which tests run and
+what their failure means, the ticket's command checks run on that commit with these files put back. Files that
+the client has changed between two runs count as they are when building begins. See decisions 13 and 20.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from workers.steps import Result, once
 
 @dataclass(frozen=True)
 class Found:
-    """What the run found when it began to build, or was begun again: the commit, and the closed tickets."""
+    """The commit and the closed tickets at the time when the run, or its retry, began to build."""
 
     commit: Commit
     closed: list[str]
@@ -31,7 +32,7 @@ _FOUND: TypeAdapter[Found] = TypeAdapter(Found)
 
 
 async def found(context: Context, workspace: Workspace) -> Found:
-    """Looked at once, before the first ticket."""
+    """Read once per run and retry, before the first ticket, and stored."""
     run = await context.run()
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
@@ -47,7 +48,7 @@ async def found(context: Context, workspace: Workspace) -> Found:
 async def judged_on(
     context: Context, workspace: Workspace, ticket: Ticket, check: AnyCheck, commit: Commit
 ) -> Commit:
-    """What a check of a closed ticket runs on to judge `commit`: mostly just that."""
+    """The commit on which a check of a closed ticket is run to judge `commit`: mostly `commit` itself."""
     if not isinstance(check, CommandCheck):
         return commit
     before = await found(context, workspace)

@@ -1,7 +1,8 @@
-"""Getting unstuck: what the next attempt at a ticket is given, by what the last one came to.
+"""Decides what the next attempt at a ticket is given, from how the last one failed. See decision 11.
 
-An attempt that fails in a new way has got on, and the next is shown how it failed. One that fails as another
-did before goes in circles: every such failure leads one rung up, and beyond the last the ticket has failed.
+An attempt that fails in a new way has made progress; the next one is shown the failure. An attempt that fails
+like an earlier one has made none: the next one gets more help (it goes up one rung of the ladder). Beyond the
+last rung the ticket has failed.
 """
 
 import re
@@ -16,13 +17,13 @@ from workers.steps import digest
 class Rung(IntEnum):
     FIRST = 0
     SHOWN = 1
-    """It is shown why the attempt before failed, and goes on from its code."""
+    """It is shown why the attempt before failed, and continues with its code."""
     DIFF = 2
-    """… and everything that was tried, as a diff."""
+    """It is also shown a diff of everything that was tried."""
     FRESH = 3
-    """… and starts again from the last good commit."""
+    """It also starts again from the last good commit."""
     STRONG = 4
-    """… and is made by the model for hard cases, where there is one."""
+    """It is also made by the model MODEL_STRONG, if there is one."""
 
 
 WORDS = {
@@ -31,15 +32,15 @@ WORDS = {
     Rung.FRESH: "That is nothing new: the next attempt starts again from the last good commit.",
     Rung.STRONG: "The next attempt is made by the model for hard cases.",
 }
-"""For people, what comes next."""
+"""What clients are told about the next attempt."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What an attempt is given. `begun` is the ticket's first attempt in this run, `seen` are the signatures
-    of all failures so far; `tried` is what the attempts so far changed, as a diff; `fresh` says that their
-    code has been taken back; `over`, that the ticket has failed and such an attempt is made only for a retry
-    by the client."""
+    """What an attempt is given. `begun` is the number of the ticket's first attempt in this run; `seen` are
+    the signatures of all failures so far; `tried` is a diff of what the attempts so far have changed; `fresh`
+    says that their code was taken back; `over` says that the ticket has failed, so that this attempt is made
+    only after a retry by the client."""
 
     begun: int
     rung: Rung = Rung.FIRST
@@ -52,14 +53,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class Terms:
-    """`most`: attempts at a ticket. `strong`: there is a model for hard cases."""
+    """`most`: the limit of attempts at a ticket. `strong`: MODEL_STRONG is set."""
 
     most: int
     strong: bool
 
 
 def climb(now: Standing, attempt: int, failures: list[Failure], tried: str, terms: Terms) -> Standing:
-    """What the attempt after number `attempt` is given; `over` at the end of the ladder or the attempts."""
+    """What the attempt after number `attempt` is given. `over` after the last rung, or when no attempts are
+    left."""
     mark = signature(failures)
     circling = mark in now.seen
     left = terms.most - (attempt - now.begun + 1)
@@ -92,7 +94,7 @@ def _on(rung: Rung) -> Rung:
 
 
 def signature(failures: Sequence[Failure]) -> str:
-    """The same for failures that differ only in what varies by itself."""
+    """A digest that is the same for failures that differ only in times, ports, paths and the like."""
     found = {f"{f.check}\n{line}" for f in failures for line in (f.reason, *plain(f.output).splitlines())}
     return digest("\n".join(sorted(found)))
 
@@ -106,5 +108,5 @@ _VARIES = re.compile(
 
 
 def plain(text: str) -> str:
-    """`text` without what varies from one run to the next: times, ports, hex, paths, numbers."""
+    """`text` without what differs between two runs of the same code: times, ports, hashes, paths, numbers."""
     return _VARIES.sub("·", text)

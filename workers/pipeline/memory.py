@@ -1,7 +1,8 @@
-"""What of a long tool loop is shown to the model again: the newest turns whole, older ones in outline.
+"""How a long tool loop is shortened before it is sent to the model again: the newest turns are sent whole,
+older ones in outline.
 
-The line between them moves in steps, so that the beginning of the request stays the same for many turns and
-a provider's cache can serve it.
+The limit between them moves in steps of several turns. So the beginning of the request stays the same for
+many turns, and the provider's cache can be used.
 """
 
 from collections.abc import Sequence
@@ -13,16 +14,17 @@ import orjson
 from workers.llm.model import Message, ToolCall
 
 WHOLE_TURNS, STEP = 8, 8
-"""At least so many turns stay whole; the line moves by so many."""
+"""At least WHOLE_TURNS stay whole; the limit moves by STEP turns."""
 
 MAX_CHARS = 240_000
-"""Whole turns together; beyond it older ones are outlined early, but for the last."""
+"""The most that the whole turns have together. Beyond it older ones are outlined earlier, but never the
+last."""
 
 OUTLINE_CHARS = 300
 
 
 def bounded(first: Message, turns: Sequence[Sequence[Message]]) -> tuple[Message, ...]:
-    """The first message and the turns as they are sent: the same facts always make the same request."""
+    """The messages to send. The same turns always give the same messages."""
     line = max(len(turns) - WHOLE_TURNS, 0) // STEP * STEP
     newest_first = accumulate(sum(map(_size, turn)) for turn in reversed(turns))
     fit = sum(size <= MAX_CHARS for size in newest_first)

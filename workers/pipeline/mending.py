@@ -1,7 +1,8 @@
-"""A failure of the final full run: which ticket's commit brought it, and one ticket that mends it.
+"""What happens when a check fails on the final commit: find the commit that broke it, and open one ticket to
+mend it.
 
-What closed a ticket held on its own commit. So the commit that broke it lies between that one and the last,
-and halving the way finds it.
+A closed ticket's checks passed on its own commit. So the commit that broke one lies between that commit and
+the last one, and bisection finds it.
 """
 
 from collections.abc import Sequence
@@ -22,18 +23,19 @@ from workers.pipeline.fixing import Fix, open_fixes
 from workers.pipeline.kept_tests import judged_on
 
 MOST_BISECTED = 5
-"""So many failures are traced; they mostly have one cause."""
+"""How many failures are traced to a commit. Mostly they have one cause."""
 
 OUTPUT_CHARS = 500
 
 
 def key(run: Run) -> str:
-    """Opened once a run; a retry by the client is allowed one more."""
+    """The key of the step that says that a mending ticket was opened: once per run, once more after a
+    retry."""
     return f"mend.{run.retries}"
 
 
 def start_key(run: Run) -> str:
-    """The same for an app that does not start."""
+    """Like `key`, for the ticket about an app that does not start."""
     return f"start.{run.retries}"
 
 
@@ -55,8 +57,8 @@ async def open_mending(context: Context, workspace: Workspace, failed: Sequence[
 
 
 async def open_starting(context: Context, problem: str) -> None:
-    """Open one ticket for an app that does not answer where it lies, whatever it does in clean checkouts: the
-    data that is there may be older than the code. No check of ours sees that, so none proves it mended."""
+    """Open one ticket for an app that does not answer in `/app`, although it does in clean checkouts: its
+    data may be older than the code. No check runs on that data, so none can prove the ticket."""
     criterion = "The app starts, again and again, on the data that is there."
     check = FileCheck(id="c1", criterion=0, path=MANIFEST_NAME)
     async with context.change() as change:
@@ -77,7 +79,7 @@ def _line(tickets: Sequence[Ticket], seen: Sequence[Seen]) -> list[tuple[Ticket,
 async def _trace(
     context: Context, workspace: Workspace, line: list[tuple[Ticket, Commit]], finding: Finding
 ) -> str:
-    """Which ticket's commit broke what `finding` says, in a sentence."""
+    """A sentence that says which ticket's commit broke the check of `finding`."""
     own = next((place for place, (ticket, _) in enumerate(line) if ticket.id == finding.ticket_id), None)
     said = f"“{finding.criterion}” of “{finding.title}” does not hold any more"
     if own is None:
@@ -114,7 +116,7 @@ def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[s
 
 
 async def give_up_unmended(context: Context, failed: Sequence[Ticket]) -> None:
-    """What one of `failed` was to mend is not done either."""
+    """If a mending ticket is among `failed`, the tickets that it should have mended have failed, too."""
     async with context.change() as change:
         note = await run_steps.find(change.session, change.run.id, key(change.run))
         opened = orjson.loads(note.payload) if note else []

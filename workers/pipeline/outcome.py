@@ -6,7 +6,8 @@ from app.domain.job import FailureCode
 
 
 class Outcome(Enum):
-    """`NEXT`: the row says what comes next. `WAIT`: for the client's next message. `OVER`: the run ended."""
+    """`NEXT`: continue with the stage that the run's row names. `WAIT`: for the client's next message.
+    `OVER`: the run has ended."""
 
     NEXT = auto()
     WAIT = auto()
@@ -14,7 +15,7 @@ class Outcome(Enum):
 
 
 class StageFailed(Exception):
-    """The run cannot go on: `detail` says what happened and what to do next."""
+    """The job has to fail. `detail` says what happened and what the client can do."""
 
     def __init__(self, code: FailureCode, detail: str) -> None:
         super().__init__(detail)

@@ -1,8 +1,8 @@
-"""The plan, to be read first: the stages of a run, in order, and who does each.
+"""The stages of a run, in order, and who does each. Read this first.
 
-A stage is a function from the facts in the rows to an outcome in the rows. It reads in a short look, thinks
-with nothing open, and writes in a short change, in which it also names the next stage. So stopping anywhere
-and starting again is the normal case: whoever claims the run next goes on from what `runs.stage` says.
+A stage is a function from stored facts to a stored outcome. It reads in a short transaction, thinks with none
+open, and writes in a short transaction, which also sets the next stage. So a run can stop anywhere: the
+worker that claims it next continues with the stage that `runs.stage` names.
 
     intake       Client Relations asks until the idea is clear, then sums up            collecting → queued
     analysis     the Business Analyst makes requirements of it                                   → planning
@@ -12,8 +12,9 @@ and starting again is the normal case: whoever claims the run next goes on from 
     building     the Builder does them one by one; checks close them                             → building
     verifying    everything is checked once more, the CTO reads it, the app must answer        → build_done
 
-What fails or is found at the end opens tickets and goes back to `building`, each once. A continuation
-starts at `analysis`; a retry wherever the run failed.
+Checks that fail in `verifying`, findings of the reviewer, and an app that does not start each open tickets
+and send the run back to `building`, each once per run. A continuation starts at `analysis`, a retry where the
+run failed.
 """
 
 from collections.abc import Awaitable, Callable

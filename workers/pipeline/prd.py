@@ -1,4 +1,4 @@
-"""The Project Manager writes the PRD: typed for the machine, Markdown for people."""
+"""The Project Manager writes the PRD, as typed data and as Markdown."""
 
 from app.actions import changes
 from app.domain.job import Status
@@ -53,7 +53,7 @@ def _covers(known: set[str], wanted: set[str], answer: Prd) -> None:
 
 
 def markdown(document: Prd, decision: DecisionRecord) -> str:
-    """The PRD for people."""
+    """The PRD as Markdown."""
     sections = [
         f"# {document.title}",
         document.problem,

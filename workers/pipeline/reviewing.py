@@ -1,7 +1,8 @@
-"""The CTO reads what the run built against the PRD, once: passes it, or files up to three fix tickets.
+"""The CTO compares what the run has built with the PRD, once per run: it passes it, or proposes up to three
+tickets.
 
-A ticket is opened only if one of its checks fails on the commit that was read: what the service cannot see
-broken, nobody is sent to mend. A `page` check that meets no browser was not seen to fail.
+A proposed ticket is opened only if one of its checks fails on the commit that was read. A `page` check that
+cannot run, because the box has no browser, does not count as failed. See decision 12.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ DIFF_CHARS = 60_000
 
 
 class Look(StrEnum):
-    """What the checks of a fix came to on the commit that was read."""
+    """The result of a proposed ticket's checks on the commit that was read."""
 
     BROKEN = "broken"
     HOLDS = "holds"
@@ -43,12 +44,12 @@ TOLD = {
 
 
 def key(run: Run) -> str:
-    """Reviewed once a run, retries included."""
+    """The key of the step that says that the run was reviewed: once per run, retries included."""
     return f"review.{run.number}"
 
 
 async def review(context: Context, workspace: Workspace, commit: Commit) -> bool:
-    """Have the commit read; whether it was passed, without a ticket to go back to.
+    """Have the commit reviewed; returns whether it was passed, so that no ticket was opened.
 
     Raises Unusable, ModelUnavailable, BudgetSpent."""
     shown = await _facts(context, workspace, commit)

@@ -1,7 +1,7 @@
-"""Playing a claimed run on until it waits, ends, or is not ours any more.
+"""Plays a claimed run, stage after stage, until it waits for the client, ends, or belongs to another worker.
 
-What is not an outcome of the plan is left to the lease: the run is claimed again when it has run out, and
-five claims without a stored step end it.
+After an unexpected error nothing is written: the lease ends by itself and a worker claims the run again. A
+run that was claimed five times without a stored step is ended.
 """
 
 import structlog
@@ -26,15 +26,16 @@ from workers.pipeline.plan import PLAN
 log = structlog.get_logger()
 
 PLACE_S = 2.0
-"""After how long a run that waits for a place asks again. It is nobody's meanwhile and takes no slot."""
+"""Seconds until a run that waits for a free box is tried again. Meanwhile no worker holds it."""
 
 
 IN_THE_BOX = frozenset({Stage.BUILDING, Stage.VERIFYING})
-"""Stages that take no turns: they wait for their box nearly all the time."""
+"""Stages that take no turn (see `turns`), because they wait for the box nearly all the time."""
 
 
 async def play(context: Context, claim: Claim) -> None:
-    """Whatever happens, the run is over, released, somebody else's, or its lease runs out."""
+    """Play the run. Afterwards it is over or released, belongs to another worker, or its lease ends by
+    itself."""
     words = log.bind(job=str(context.job_id), run=str(context.run_id), fence=context.fence)
     try:
         if claim.claims > MAX_CLAIMS_WITHOUT_PROGRESS:
@@ -71,7 +72,7 @@ async def play(context: Context, claim: Claim) -> None:
         await _lost(context, error)
     except Unavailable as error:
         words.warning("run.held_up", error=error.detail)
-    # The last net: a fault of ours must not end the worker with its other runs.
+    # A bug must not end the worker with its other runs.
     except Exception:  # noqa: BLE001
         words.exception("run.fault")
     finally:
@@ -95,7 +96,8 @@ async def _end(context: Context, code: FailureCode, detail: str, unusable: str =
 
 
 async def _fail(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
-    """The job has failed; answers that could not be used are set aside, so that a retry asks anew."""
+    """Set the job to failed. Answers whose keys begin with `unusable` are set aside, so that a retry asks
+    again."""
     async with context.change() as change:
         if unusable:
             await run_steps.set_aside(change.session, context.run_id, unusable)
@@ -106,7 +108,7 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
 
 
 async def _lost(context: Context, problem: RuntimeProblem) -> None:
-    """The box or its engine went away: somebody goes on soon in another, a few times."""
+    """The box or its engine was lost: release the run, to be continued in a new box, a few times at most."""
     try:
         async with context.look() as session:
             _, run = await context.mine(session)
@@ -124,7 +126,7 @@ async def _lost(context: Context, problem: RuntimeProblem) -> None:
 
 
 async def _release(context: Context, rest_s: float = 0, *, fruitless: bool = False) -> None:
-    """Let anybody claim the run again after `rest_s`; should that fail, its lease runs out by itself."""
+    """Let any worker claim the run again after `rest_s`. If this fails, its lease ends by itself."""
     try:
         async with absence_is_unavailable(), context.resources.engine.begin() as connection:
             await runs.release(connection, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)

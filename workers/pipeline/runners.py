@@ -1,4 +1,4 @@
-"""What a test runner's output shows: that tests were run, or that none was, whatever the exit code says."""
+"""Recognises from a test runner's output whether tests were run, whatever the exit code says."""
 
 import re
 from dataclasses import replace
@@ -13,20 +13,21 @@ _NO_TEST = re.compile(
     r"|\s*Tests:?\s+\d+ skipped(, \d+ total| \(\d+\))$)",
     re.M | re.I,
 )
-"""What the runners of the profiles say when they ran nothing, skipped all, or only listed it."""
+"""What test runners print when they ran no test, skipped all, or only listed them."""
 
 _RUNNER = re.compile(
     r"(\w+=\S+ )*(python3? -m (unittest|pytest)|pytest|(npx )?vitest run|node --test)(?!\S)"
     r"(?!.*report)[^|&;<>\n]*(2>&1)?"
 )
-"""A line that is nothing but one of those runners, and leaves its report as it is."""
+"""A command that consists of a test runner only and does not change how it reports."""
 
 _REPORT = re.compile(r"^Ran [1-9]\d* tests? in |\b[1-9]\d* passed\b|^[#ℹ] pass [1-9]|\[100%\]", re.M)
-"""What such a line says when it has run a test. Code under test that ends the process says nothing, and 0."""
+"""What such a command prints when it has run a test. Without it the code under test may have ended the
+process with exit code 0."""
 
 
 def judged(check: AnyCheck, result: CheckResult) -> CheckResult:
-    """A test run in which no test was run shows nothing."""
+    """The result, failed if it is of a test runner that ran no test."""
     if not result.passed or not isinstance(check, CommandCheck):
         return result
     said = result.output_tail

@@ -1,7 +1,7 @@
-"""`App.spec`: what the company knows of the app, as clients read it and as later stages need it.
+"""`App.spec`: what is known of the app, for clients and for later stages.
 
-`requirements`, `summary` and `discussion` keep the types the contract names; the typed facts stand beside
-them. They are of the last run that got that far.
+`requirements`, `summary` and `discussion` keep the types that clients rely on; the typed facts are in further
+fields. Each value comes from the last run that reached its stage.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from workers.context import Change, Context
 
 
 class Contribution(BaseModel):
-    """One turn of the discussion, as clients read it."""
+    """One turn of the discussion, in the form that clients read."""
 
     agent: str
     role: str
@@ -56,5 +56,5 @@ async def store(change: Change, spec: Spec) -> App:
 
 
 def requirements_text(requirements: list[Requirement]) -> str:
-    """The requirements for people, a line each."""
+    """The requirements as text, a line each."""
     return "\n".join(f"- {r.id} ({r.priority}) {r.title}: {r.description}" for r in requirements)

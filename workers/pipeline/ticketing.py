@@ -1,8 +1,8 @@
-"""The Project Manager cuts tickets: an acyclic backlog in which every requirement is covered.
+"""The Project Manager plans the tickets: a backlog without cycles in which every requirement is covered.
 
-On a continuation finished tickets stay, but for those of which a requirement has changed: they are taken up
-again, as open ones of before may be, and all keep their ids; the rest of the old backlog goes. The new one is
-written in one unit, `ticketReset` first.
+On a continuation, finished tickets stay. A finished ticket of which a requirement has changed is planned
+again; an open ticket of an earlier run may be. Both keep their ids. The other old tickets are deleted. The
+new backlog is written in one unit, with `ticketReset` as its first event.
 """
 
 from collections import Counter
@@ -72,7 +72,7 @@ async def _facts(context: Context) -> TicketingFacts:
 
 
 def _is_changed(ticket: Ticket, spec: Spec) -> bool:
-    """Whether it was done for what is wanted otherwise by now."""
+    """Whether the ticket is done, but for a requirement that has changed since."""
     done = ticket.status == TicketStatus.DONE and ticket.type != TicketType.EPIC
     return done and not set(spec.changed).isdisjoint(ticket.requirements)
 
@@ -101,7 +101,7 @@ def _known(ticket: Ticket, *, changed: bool) -> KnownTicket:
 
 
 def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
-    """The rules the shape cannot know: names that exist, everything covered. Raises ValueError."""
+    """Rules that the shape cannot check: names that exist, all requirements covered. Raises ValueError."""
     done = {t.id for t in shown.known if t.status is TicketStatus.DONE and not t.changed}
     epics = {t.id for t in shown.known if t.type is TicketType.EPIC}
     open_before = {t.id for t in shown.known} - done
@@ -129,7 +129,7 @@ def check_backlog(shown: TicketingFacts, backlog: Backlog) -> None:
 
 
 def _each_provable(backlog: Backlog) -> None:
-    """Several requirements behind one criterion would be covered by name alone."""
+    """A ticket that alone serves several requirements needs a criterion for each. Raises ValueError."""
     work = [draft for draft in backlog.tickets if draft.type is not TicketType.EPIC and not draft.skip_reason]
     times = Counter(rid for draft in work for rid in set(draft.requirements))
     for draft in work:
@@ -141,7 +141,7 @@ def _each_provable(backlog: Backlog) -> None:
 
 
 async def _replace(change: Change, backlog: Backlog) -> None:
-    """Write the new backlog behind what is kept of the old."""
+    """Delete old tickets that are not kept, and write the new ones after the kept ones."""
     old = await rows.tickets(change.session, change.job.id)
     by_id = {str(ticket.id): ticket for ticket in old}
     taken_up = {draft.key for draft in backlog.tickets}
@@ -165,7 +165,7 @@ async def _replace(change: Change, backlog: Backlog) -> None:
 
 
 def _in_order(drafts: list[TicketDraft]) -> list[TicketDraft]:
-    """Epics first, so that parents exist; then what is to be done, each after what it depends on."""
+    """Epics first, so that parents exist; then stories and tasks, each after those it depends on."""
     by_key = {draft.key: draft for draft in drafts}
     order = execution_order(
         list(by_key), {draft.key: [key for key in draft.depends_on if key in by_key] for draft in drafts}

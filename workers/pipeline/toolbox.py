@@ -1,4 +1,5 @@
-"""Carrying out the Builder's tool calls in the box. A refusal is an answer: a sentence after `error:`."""
+"""Carries out the Builder's tool calls in the box. A refused call is answered with `error:` and a
+sentence."""
 
 import re
 import shlex
@@ -31,27 +32,28 @@ from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
 
 ENDLESS = "ended by its time limit"
-"""How the result of a command begins that did not end by itself."""
+"""The beginning of the result of a command that was ended by its time limit."""
 
 LONGEST_SLEEP_S = 30
 _SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d*)?(?:e\d+)?)([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 OUTPUT_CHARS = 16_000
-"""What a tool may tell the model at most."""
+"""The most characters that a tool may return to the model."""
 
 OUTLINE_LINES, OUTLINE_WIDTH = 150, 120
-"""Of what the repository defines the Builder is shown at most so much at once."""
+"""How many lines of how many characters the outline of the repository has at most."""
 
 _SKIPPED = " ".join(f"--exclude-dir={shlex.quote(name)}" for name in sorted(NOT_ENTERED))
 _DEFINES = r"^(export .|(async )?(def|function) |class |@[a-z]+\.(get|post|put|patch|delete)\()"
 
 HEARD_BYTES = 128 * 1024
-"""Of a command's output this much is heard, the first half as it comes; the model is shown less."""
+"""How much of a command's output is read, of which the model is shown a part. The first half is also sent
+live."""
 
 
 def parse(call: ToolCall) -> Tool | str:
-    """The checked call, or the refusal to be told."""
+    """The validated call, or the refusal as text."""
     tool = TOOLS.get(call.name)
     if tool is None:
         return f"error: there is no tool {call.name[:60]!r}; there are {', '.join(TOOLS)}"
@@ -63,7 +65,7 @@ def parse(call: ToolCall) -> Tool | str:
 
 
 def _unwrapped(arguments: str) -> str:
-    """The JSON of a JSON string, which is how some models write arguments."""
+    """Arguments that a model has wrapped in a JSON string, unwrapped."""
     if not arguments.lstrip().startswith('"'):
         return arguments
     try:
@@ -73,8 +75,8 @@ def _unwrapped(arguments: str) -> str:
 
 
 async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | None = None) -> str:
-    """Do it and say what came of it; `hear` is told the output of a command as it comes. Raises BoxDied and
-    FenceLost only."""
+    """Carry out the call; returns the result for the model. `hear` gets the output of a command while it
+    runs. Raises only BoxDied and FenceLost."""
     try:
         if isinstance(tool, RunCommand):
             return clip(await _run(workspace, tool, hear), OUTPUT_CHARS)
@@ -84,13 +86,13 @@ async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | No
 
 
 async def files(workspace: Workspace) -> list[str]:
-    """The map of the repository: the files' paths relative to /app."""
+    """The paths of all files, relative to /app."""
     listing = await workspace.list(resolve_path(""), LIST_LIMIT[1])
     return sorted(_files(listing.structure))
 
 
 async def outline(workspace: Workspace) -> str:
-    """The lines that define something, of Python and JavaScript, as `path:line:text`; the first of them."""
+    """The first lines of Python and JavaScript files that define something, as `path:line:text`."""
     kinds = " ".join(f"--include='*.{kind}'" for kind in ("py", "js", "mjs", "cjs", "ts", "jsx", "tsx"))
     line = f"grep -rnIE {_SKIPPED} {kinds} -e {shlex.quote(_DEFINES)} -- /app | sort -t: -k1,1 -k2,2n"
     result = await workspace.run(
@@ -165,7 +167,7 @@ async def _start_app(workspace: Workspace, _: StartApp) -> str:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"error: {MANIFEST_NAME}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    await workspace.stop_app()  # it may still run the code of before
+    await workspace.stop_app()  # it may still run older code
     return _told(await workspace.start_app(manifest))
 
 
@@ -205,7 +207,7 @@ def _without_middle(text: str, chars: int) -> str:
 
 
 def _sleeps(command: str) -> float:
-    """The seconds that a shell line says it will sleep."""
+    """How many seconds a shell command says that it will sleep."""
     return sum(float(number) * _SECONDS[unit] for number, unit in _SLEEP.findall(command))
 
 

@@ -1,7 +1,8 @@
-"""One try at a ticket, judged: what it starts from, the attempt itself, the commit, and the checks on it.
+"""One attempt at a ticket and its judgement: what it starts from, the attempt, the commit, and the checks on
+it.
 
-Red before green: the ticket's checks run on the commit before it, so that one which passes already is known
-to prove nothing. Then commit first, check afterwards, on that commit.
+The ticket's checks also run on the commit before the ticket ("red before green"): one that passes there
+already proves nothing. After the attempt everything is committed first, then checked on that commit.
 """
 
 from collections.abc import Sequence
@@ -30,13 +31,14 @@ from workers.profiles.catalogue import find
 from workers.steps import Result, note, once
 
 REGRESSION_S = 60
-"""Time for earlier tickets' checks after each ticket; at the end all of them run, however long it takes."""
+"""Seconds for the checks of earlier tickets after each ticket. At the end all of them run, without a
+limit."""
 
 TRIED_CHARS = 12_000
-"""Of what was tried the next attempt may be shown so much."""
+"""The most characters of the diff of what was tried."""
 
 LATELY = 5
-"""So many of the last closed tickets are told with what was said of them."""
+"""How many of the last closed tickets the Builder is shown with their summaries."""
 
 _COMMIT: TypeAdapter[Commit] = TypeAdapter(Commit)
 _STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
@@ -44,8 +46,9 @@ _STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 
 @dataclass(frozen=True)
 class Tried:
-    """`failures` is empty when the ticket may be closed; `summary` are the Builder's words, `diff` is what
-    was changed since `base`; `shown` goes into the ticket's `metadata`."""
+    """The result of an attempt. `failures` is empty if the ticket may be closed; `summary` is what the
+    Builder wrote; `diff` is the change since `base`; `shown` goes into the `metadata` of the
+    `ticketUpdate`."""
 
     standing: Standing
     base: Commit
@@ -57,8 +60,8 @@ class Tried:
 
 
 async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> Tried:
-    """The ticket's current attempt. What it left is judged however it ended: only the checks decide.
-    Raises ModelUnavailable, BudgetSpent, BoxDied."""
+    """Make the ticket's current attempt, and judge it by the checks, however it ended. Raises
+    ModelUnavailable, BudgetSpent, BoxDied."""
     base = await _base(context, workspace, ticket)
     if death := await noted_death(context, ticket):
         failure = Failure(reason=death, criterion="", check="", output="")
@@ -78,7 +81,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
             tree,
             strong=standing.rung is Rung.STRONG,
         )
-    # A box that was lost in the middle takes the attempt with it, and nothing before it.
+    # With a box that was lost in the middle only this attempt is lost.
     except (GaveUp, TreeMissing) as reason:
         failures = [Failure(reason=str(reason), criterion="", check="", output="")]
     await mend_history(context, workspace)
@@ -90,18 +93,18 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
 
 
 async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
-    """Leave nothing of a failed ticket to those that follow; its tries stay in the history."""
+    """Undo the changes of a failed ticket with a new commit; its attempts stay in the history."""
     await workspace.restore(base.tree)
     await workspace.commit(f"Take back: {ticket.title}", Agent.BUILDER)
 
 
 async def note_standing(change: Change, ticket: Ticket, attempt: int, standing: Standing) -> None:
-    """Keep what the ticket's attempt of that number is to be given."""
+    """Store what the ticket's attempt of that number will be given."""
     await note(change, _why(ticket, attempt), _STANDING.dump_json(standing).decode())
 
 
 async def note_summary(change: Change, ticket: Ticket, summary: str) -> None:
-    """Keep what the Builder said of a closed ticket, for those that follow."""
+    """Store what the Builder wrote about a closed ticket, for later tickets."""
     await note(change, f"summary.{ticket.id}", summary)
 
 
@@ -114,7 +117,7 @@ def _key(ticket: Ticket, what: str) -> str:
 
 
 async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commit:
-    """The commit before the ticket: the head when it was first begun since the last retry."""
+    """The commit before the ticket: the head when the ticket was begun in this run or retry."""
     run = await context.run()
 
     async def make() -> Result:
@@ -125,7 +128,7 @@ async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commi
 
 
 async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
-    """The commit that this run found when it began to build."""
+    """The commit at which this run began to build."""
 
     async def make() -> Result:
         return Result(_COMMIT.dump_json(await begun(workspace)).decode())
@@ -134,7 +137,8 @@ async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
 
 
 async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:
-    """What the failure before decided. At first only how it fails with nothing done is known."""
+    """What the failure before has decided. For the first attempt: only how the checks fail before any
+    work."""
     kept = await context.step(_why(ticket, ticket.attempts))
     if kept is not None:
         return _STANDING.validate_json(kept.payload)
@@ -154,7 +158,8 @@ _START: TypeAdapter[_Start] = TypeAdapter(_Start)
 async def _start(
     context: Context, workspace: Workspace, ticket: Ticket, standing: Standing, base: Commit
 ) -> tuple[BuildingFacts, str]:
-    """What this attempt is shown and where it starts: fixed once, so that a successor sees the same."""
+    """What this attempt is shown and the tree at which it starts. Stored, so that another worker continues
+    with the same."""
 
     async def make() -> Result:
         tree = base.tree if standing.fresh else (await begun(workspace)).tree
@@ -209,7 +214,8 @@ async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
 
 
 async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
-    """The ticket's checks; when all pass, the profile's, then earlier tickets' as far as the time goes."""
+    """Run the ticket's checks; if all pass, the profile's; then those of earlier tickets, until REGRESSION_S
+    is over."""
     findings = [
         await run_check(context, workspace, ticket, check, commit, "green") for check in checks_of(ticket)
     ]

@@ -1,6 +1,7 @@
-"""The last word: every check of every ticket on the final commit, a reviewer, then the app has to answer.
+"""The last stage: every check of every ticket runs on the final commit, a reviewer reads it, and the app must
+answer.
 
-Only what was seen here is claimed. Nothing an agent says counts.
+The result is based only on what the service has seen, not on what agents say.
 """
 
 from collections.abc import Sequence, Set
@@ -62,7 +63,7 @@ async def verifying(context: Context) -> Outcome:
             await mending.open_mending(context, workspace, failed)
             return Outcome.NEXT
         if failed:
-            await _reopen(context, failed)
+            await _fail_tickets(context, failed)
         if not await opened_before(context, reviewing.key(run)):
             passed = await reviewing.review(context, workspace, commit)
             if not passed:
@@ -111,8 +112,8 @@ async def _check_all(
     return findings
 
 
-async def _reopen(context: Context, failed: list[Finding]) -> None:
-    """What does not hold on the final commit is not done, whatever was said before."""
+async def _fail_tickets(context: Context, failed: list[Finding]) -> None:
+    """Tickets whose checks fail on the final commit have failed. Raises StageFailed."""
     async with context.change() as change:
         for ticket_id in dict.fromkeys(finding.ticket_id for finding in failed):
             ticket = await rows.ticket(change.session, ticket_id)
@@ -128,14 +129,14 @@ async def _reopen(context: Context, failed: list[Finding]) -> None:
 
 
 async def _start_app(context: Context, workspace: Workspace) -> str:
-    """Start it where it lies, on the data that is there, and once more, as it will be when it has slept; why
-    it does not answer, "" if it does."""
+    """Start the app in `/app`, on its data, and a second time, as after a sleep. Returns why it does not
+    answer, "" if it does."""
     try:
         manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
     except (Refusal, ValidationError):
         return "The build has no usable boardroom.json, so the app cannot be started."
     for when in ("", " when it is started a second time"):
-        await workspace.stop_app()  # at first it may still run the code of the build before
+        await workspace.stop_app()  # at first it may still run older code
         app = await context.unless_paused(workspace.start_app(manifest))
         if not app.answering:
             return (
@@ -145,8 +146,8 @@ async def _start_app(context: Context, workspace: Workspace) -> str:
 
 
 async def _without_ticket(context: Context, tickets: Sequence[Ticket]) -> list[str]:
-    """The requirements that no ticket serves: the PRD may leave out what is only nice to have, and the client
-    may have deleted the ticket."""
+    """The titles of requirements that no ticket serves: the PRD may leave out those of priority `could`, and
+    the client may have deleted the ticket."""
     served = {rid for ticket in tickets if ticket.type != TicketType.EPIC for rid in ticket.requirements}
     return [item.title for item in (await specs.load(context)).requirement_list if item.id not in served]
 
@@ -157,10 +158,11 @@ def judge(
     holds: Set[tuple[UUID, str]],
     without_ticket: Sequence[str] = (),
 ) -> Verdict:
-    """How far the service itself saw it work, and the closing words that name what it did not see.
+    """How much of the build is proven, and the closing message, which names what is not.
 
-    A criterion is proven by a check that failed before its ticket and passes at the end: `holds` are those
-    checks, as (ticket, digest). `without_ticket` are the requirements that no ticket serves.
+    A criterion is proven by a check that failed before its ticket and passes at the end. `holds` are the
+    checks that pass at the end, as (ticket, digest). `without_ticket` are the requirements that no ticket
+    serves.
     """
     work = [t for t in tickets if t.type != TicketType.EPIC]
     skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
@@ -196,7 +198,7 @@ def judge(
 
 
 def _why(ticket: Ticket, place: int, known: Set[str]) -> str:
-    """Of a criterion that nothing proves: whether it was for want of a browser."""
+    """A note for a criterion that is not proven because the box has no browser; else ""."""
     mine = [check for check in checks_of(ticket) if check.criterion == place]
     unseen = any(check.kind == "page" and check_digest(check) not in known for check in mine)
     return " (not checked: the box has no browser)" if unseen else ""

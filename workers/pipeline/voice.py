@@ -1,7 +1,7 @@
-"""A reply as it is being made, for sockets that asked to see it: told over the bus, not stored or numbered.
+"""A reply while the model writes it, sent live to sockets that ask for it (`?deltas=1`); neither stored nor
+numbered.
 
-The reply is one field of the JSON that the model is writing, so the beginning of it is read out of JSON that
-is not finished yet.
+The reply is one field of the JSON that the model writes, so it is read out of JSON that is not complete yet.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from app.domain.values import clean
 from workers.context import Context
 
 FLUSH_S = 0.05
-"""At most twenty times a second."""
+"""Seconds between two messages."""
 
 
 class Voice:
-    """`id` is of the message that the reply will be; it changes when the model begins anew."""
+    """`id` is the id that the stored message will have. It changes when the model starts again."""
 
     def __init__(self, job_id: UUID, sender: str, field: str) -> None:
         self.id: UUID = uuid7()
@@ -38,7 +38,7 @@ class Voice:
         self.more.set()
 
     def delta(self) -> str | None:
-        """What is new as a `messageDelta`; None when nothing is."""
+        """A `messageDelta` with the new text; None if there is none."""
         said = _field_of(self._json, self._field)
         if not said.startswith(self._told):
             self.id, self._told = uuid7(), ""
@@ -69,7 +69,7 @@ def _field_of(unfinished: str, field: str) -> str:
 
 @asynccontextmanager
 async def speaking(context: Context, sender: str, field: str) -> AsyncIterator[Voice]:
-    """Tell what `Voice.hear` is given, until the end of the block."""
+    """Send what `Voice.hear` gets, until the end of the block."""
     voice = Voice(context.job_id, sender, field)
     telling = asyncio.create_task(_tell(context, voice), name=f"voice {context.job_id}")
     try:

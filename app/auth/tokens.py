@@ -1,8 +1,8 @@
-"""Access and refresh tokens: JWTs of ours, HS256 and nothing else.
+"""Access and refresh tokens: JWTs, signed with HS256 only. Also the tokens of previews, which are no JWTs.
 
-Claims are ASCII letters, digits and `-._:/` only: clients read `exp` with a plain base64 decoder.
-A refresh token says no more than its row (`jti`), so the same row gives the same token again. So does the
-token of a preview, which is no JWT and opens nothing but that preview.
+Claims contain only ASCII letters, digits and `-._:/`, because clients read `exp` with a plain base64 decoder.
+A refresh token and a preview's token are made from the data of their row only, so the same row always gives
+the same token.
 """
 
 import base64
@@ -23,7 +23,7 @@ ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "boardroom"
 MAX_TOKEN_CHARS = 4096
 REMEMBERED = 4096
-"""Access tokens whose signature was found to be ours: it stays so."""
+"""How many access tokens are cached after their signature was verified."""
 
 _REQUIRED = {f"require_{claim}": True for claim in ("sub", "exp", "iat", "jti", "iss", "aud")}
 
@@ -32,7 +32,7 @@ Kind = Literal["access", "refresh"]
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says: whose it is, of which session (the refresh family), and its own id."""
+    """The content of a token: its user, its session (the refresh family), and its own id."""
 
     user_id: UUID
     session_id: UUID
@@ -55,7 +55,7 @@ class Tokens:
     def refresh(
         self, user_id: UUID, session_id: UUID, token_id: UUID, issued_at: datetime, expires_at: datetime
     ) -> str:
-        """The token of a stored row: the same row, the same token."""
+        """The token of a stored row. The same row gives the same token."""
         return self._sign("refresh", user_id, session_id, token_id, issued_at, expires_at)
 
     def read_access(self, token: str) -> Claims:
@@ -70,7 +70,7 @@ class Tokens:
         return self._read("refresh", token, even_expired=even_expired)
 
     def preview(self, preview_id: UUID) -> str:
-        """The token of a stored row: 160 bits as 32 characters that a host name may hold."""
+        """The token of a stored row: 160 bits, as 32 characters that are allowed in a host name."""
         mac = hmac.digest(self._secret.encode(), f"preview:{preview_id}".encode(), "sha256")
         return base64.b32encode(mac[:20]).decode().lower()
 
@@ -103,7 +103,7 @@ class Tokens:
             )
         except ExpiredSignatureError:
             raise _expired() from None
-        except (JWTError, RecursionError):  # the library reads JSON, which may be nested too deeply
+        except (JWTError, RecursionError):  # the token's JSON may be nested too deeply
             raise _invalid() from None
         return _claims(kind, claims)
 

@@ -1,6 +1,6 @@
-"""What a client may write into a backlog, and where it stands there.
+"""What a client may write into a ticket, and the order of tickets.
 
-Bounds are those of the Project Manager's own tickets, so that a later run can take any of them up.
+The limits are those of the Project Manager's tickets, so that a later run can plan each of them again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,8 +31,8 @@ Place = Annotated[int, Field(ge=1, le=MAX_ORDER)]
 
 
 class NewTicket(BaseModel):
-    """A ticket of the client's. Without `order` it comes last; without `assigned_to` it is the Builder's, an
-    epic the Project Manager's. `dependency_ids` is another name for `dependencies`."""
+    """A ticket of the client. Without `order` it comes last. Without `assigned_to` it is assigned to the
+    Builder, an epic to the Project Manager. `dependency_ids` is another name for `dependencies`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class NewTicket(BaseModel):
 
 
 class TicketEdit(BaseModel):
-    """What is absent stays; `parent_id: null` takes the ticket out of its epic."""
+    """Absent fields stay as they are; `parent_id: null` takes the ticket out of its epic."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,8 +62,9 @@ class TicketEdit(BaseModel):
 
 
 def places(wanted: Mapping[K, int], dependencies: Mapping[K, Iterable[K]]) -> dict[K, int]:
-    """The `order` of each ticket: no two the same, each behind what it depends on, otherwise as near to the
-    `wanted` ones as that goes; of equals the first in `wanted` comes first. Raises ValueError for a cycle."""
+    """The `order` of each ticket: all different, each greater than those of its dependencies, otherwise as
+    near to the `wanted` value as possible. Of equal values the first in `wanted` comes first. Raises
+    ValueError for a cycle."""
     last, found = 0, {}
     for key in execution_order(sorted(wanted, key=lambda each: wanted[each]), dependencies):
         last = found[key] = max(last + 1, wanted[key])
@@ -73,7 +74,7 @@ def places(wanted: Mapping[K, int], dependencies: Mapping[K, Iterable[K]]) -> di
 def moved_checks(
     checks: Iterable[Mapping[str, Any]], before: Sequence[str], after: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The checks whose criterion is still there word for word, each with its new index."""
+    """The checks whose criterion is still there word for word, each with the new index of its criterion."""
     place = {text: index for index, text in enumerate(after)}
     still = [check for check in checks if check["criterion"] < len(before)]
     return [

@@ -1,4 +1,4 @@
-"""What jobs may use of language models, and what a request uses."""
+"""Budgets for the use of language models, and the use of one request."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Use:
-    """What one request uses, or will use at most. `cached_tokens` are those of the input that were read from
-    the provider's cache; `cost_usd` is None when nobody knows the price."""
+    """What one request has used, or can use at most. `cached_tokens` is the part of the input that was read
+    from the provider's cache; `cost_usd` is None if the price is unknown."""
 
     input_tokens: int
     output_tokens: int

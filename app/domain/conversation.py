@@ -1,10 +1,10 @@
-"""Who speaks in a job, and how long Client Relations may go on asking."""
+"""The agents, and how many questions Client Relations may ask."""
 
 from enum import StrEnum
 
 
 class Agent(StrEnum):
-    """The company, under the names clients see."""
+    """The agents, by the names that clients see."""
 
     CLIENT_RELATIONS = "Client Relations"
     BUSINESS_ANALYST = "Business Analyst"
@@ -16,7 +16,7 @@ class Agent(StrEnum):
 
 
 MAX_ROUNDS = 6
-"""Questions Client Relations may ask before it must sum up with what it has."""
+"""After so many replies Client Relations must sum up."""
 
 STAGE_REQUIREMENTS = "requirements"
 """`metadata.stage` of all chat while a job is `collecting`."""

@@ -1,7 +1,6 @@
-"""Every refusal there is: one class per HTTP status, one stable code per reason.
+"""Refusals: one class per HTTP status, one stable code per reason.
 
-The API turns a `Refusal` into RFC 9457 `application/problem+json`; a socket turns it into an `error`
-event. Nothing else in the house knows status codes.
+The API answers a `Refusal` as RFC 9457 `application/problem+json`; a socket sends it as an `error`.
 """
 
 import re
@@ -34,7 +33,8 @@ def field_message(error: Mapping[str, Any]) -> str:
 
 
 class Refusal(Exception):
-    """A clear "no" that changed nothing. `detail` is one human sentence, shown to people as it is."""
+    """A request is refused and has changed nothing. `detail` is a sentence that clients show to people as it
+    is."""
 
     status = 409
     code = "refused"
@@ -70,14 +70,14 @@ class Forbidden(Refusal):
 
 
 class NotFound(Refusal):
-    """Absent, or somebody else's: both get the same bytes."""
+    """Absent, or of another user: both get the same answer."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(Refusal):
-    """The state forbids it."""
+    """The present state does not allow it."""
 
     status = 409
     code = "conflict"
@@ -109,7 +109,7 @@ class TooMany(Refusal):
 
 
 class Unavailable(Refusal):
-    """A backing part is down; the client may come again after `retry_after` seconds."""
+    """A part that the service needs is down. The client may try again after `retry_after` seconds."""
 
     status = 503
     code = "unavailable"
@@ -119,4 +119,4 @@ class Unavailable(Refusal):
 
 
 NOT_FOUND = "There is nothing here under that address."
-"""The one sentence for everything absent or foreign."""
+"""The sentence for everything that is absent or belongs to another user."""

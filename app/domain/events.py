@@ -1,6 +1,6 @@
-"""The shapes of everything a socket is told, and which change of the world is which event.
+"""The events that sockets get, and which change is told by which event.
 
-Field names are the guide's `camelCase`. `seq`, `jobId` and `timestamp` are given when the unit commits.
+Field names are sent in `camelCase`. `seq`, `jobId` and `timestamp` are added when the unit commits.
 """
 
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,8 @@ class Event(BaseModel):
 
 
 class StageUpdate(Event):
-    """A stored message; told again with `content: ""` and `metadata.deleted` when it is deleted."""
+    """A message was stored. When it is deleted, it is sent again with `content: ""` and
+    `metadata.deleted`."""
 
     kind = "stageUpdate"
     id: str
@@ -32,7 +33,7 @@ class StageUpdate(Event):
 
 
 class JobStatus(Event):
-    """`status` or `isPaused` changed; never sent otherwise."""
+    """`status` or `isPaused` has changed; never sent otherwise."""
 
     kind = "jobStatus"
     status: str
@@ -43,7 +44,7 @@ class JobStatus(Event):
 
 
 class AgentDialogue(Event):
-    """One turn of the executives' discussion: a stored Step."""
+    """One turn of the executives' discussion was stored as a `Step`."""
 
     kind = "agentDialogue"
     id: str
@@ -91,14 +92,14 @@ TOLD_AS: dict[str, type[Event]] = {
     "ticket changed": TicketUpdate,
     "ticket deleted": TicketUpdate,
 }
-"""Which change is which event; `app.unit.Unit` has one method for each."""
+"""Which change is told by which event; `app.actions.changes` has the functions."""
 
 WHISPERED = {"messageDelta": "deltas", "ticketLog": "logs"}
-"""What is neither stored nor numbered, and the query parameter with which a socket asks for it. Its text
-begins with its kind."""
+"""The kinds of messages that are neither stored nor numbered, each with the query parameter by which a socket
+asks for it. Their JSON begins with `kind`."""
 
 LOG_TAIL_BYTES = 4096
-"""How much of a command's output a `ticketUpdate` carries in `metadata.log`."""
+"""How much of a command's output a `ticketUpdate` has in `metadata.log`."""
 
 HINT_BYTES = 16 * 1024
-"""Up to this size an event travels with the bell; a larger one is read from the log."""
+"""Up to this size an event is part of its hint. A larger one is read from the log."""

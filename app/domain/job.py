@@ -1,7 +1,4 @@
-"""A job's life: its statuses, which may follow which, and why it may end.
-
-Source: the guide's section 5 and the contract's "Jobs".
-"""
+"""The statuses of a job, which may follow which, and the reasons for a failure."""
 
 from enum import StrEnum
 
@@ -29,7 +26,7 @@ class FailureCode(StrEnum):
 
 
 class Verification(StrEnum):
-    """How much of a finished build the service itself saw working."""
+    """How much of a finished build the service itself has seen to work."""
 
     VERIFIED = "verified"
     PARTLY = "partly"
@@ -46,7 +43,7 @@ ORDER = (
     Status.BUILDING,
     Status.BUILD_DONE,
 )
-"""The only order a client ever observes within one run. A retry may skip forward, never back."""
+"""The order of statuses within one run. A retry may skip some, but never goes back."""
 
 FINISHED = frozenset({Status.BUILD_DONE, Status.FAILED})
 
@@ -61,8 +58,9 @@ NEXT: dict[Status, frozenset[Status]] = {
     Status.BUILD_DONE: frozenset({Status.QUEUED}),
     Status.FAILED: frozenset({Status.QUEUED}),
 }
-"""Which status may follow which. `queued` skips forward only on a retry; a retry of a job that failed while
-`collecting` starts at `queued` too, and Client Relations sums up there without asking on."""
+"""Which status may follow which. Only after a retry does `queued` skip to a later status. A retry of a job
+that failed while `collecting` starts at `queued`, too: Client Relations then sums up without further
+questions."""
 
 MAX_CLIENT_MESSAGES = 2000
 """Messages a client can add to one job; the service's own are never refused."""

@@ -1,4 +1,4 @@
-"""The stages of a run and the statuses a client sees while each is at work."""
+"""The stages and states of a run, and the status of the job during each stage."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ class Stage(StrEnum):
 
 
 class RunState(StrEnum):
-    """`waiting` is for the client's next message; everything but `ready` and `waiting` is over."""
+    """`waiting` means: for the client's next message. A run that is neither `ready` nor `waiting` is over."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -38,4 +38,5 @@ STATUS_DURING: dict[Stage, Status] = {
 }
 
 MAX_CLAIMS_WITHOUT_PROGRESS = 5
-"""A run claimed this often without storing a step ends `internal`: it kills its workers."""
+"""A run that was claimed so often without storing a step fails as `internal`: it probably kills its
+workers."""

@@ -1,6 +1,6 @@
-"""Tickets: what there is to do, in which order, and how "done" is recognised.
+"""Tickets, their order, and the checks that say whether one is done.
 
-Shapes of checks are the contract's; `Check.criterion` is an index into the ticket's `acceptance_criteria`.
+`Check.criterion` is an index into the ticket's `acceptance_criteria`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ class _Check(BaseModel):
 
 
 def _storable(value: JsonValue) -> JsonValue:
-    """The value, if its numbers can be kept. ValueError."""
+    """The value. Raises ValueError if a number in it cannot be stored."""
     match value:
         case dict():
             for inner in value.values():
@@ -127,13 +127,14 @@ Check = Annotated[AnyCheck, Field(discriminator="kind")]
 CHECK: TypeAdapter[AnyCheck] = TypeAdapter(Check)
 
 Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
-"""Before the ticket · for the ticket · earlier tickets' checks after it · all of them at the end · on the
-commits between, to find the one that broke it · for what the reviewer says is broken."""
+"""Why a check was run. red: before work on its ticket. green: after it. regression: after a later ticket.
+final: at the end. bisect: on an older commit, to find the one that broke it. review: for a finding of the
+reviewer."""
 
 
 def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:
-    """An epic follows its children: none begun, one failed, all closed (skipped ones count as closed), else
-    under way. With every child skipped it is skipped too; without children it is still to do."""
+    """The status of an epic: `failed` if a child failed; `todo` if none was begun or there is none; `skipped`
+    if all were skipped; `done` if all are closed; else `in_progress`."""
     statuses = list(children)
     if TicketStatus.FAILED in statuses:
         return TicketStatus.FAILED
@@ -147,7 +148,7 @@ def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:
 
 
 def execution_order(keys: Sequence[K], dependencies: Mapping[K, Iterable[K]]) -> list[K]:
-    """`keys` so that each comes after what it depends on, otherwise in the given order.
+    """The keys, each after those it depends on, otherwise in the given order.
 
     Raises ValueError naming the tickets of a cycle.
     """
@@ -169,5 +170,5 @@ CLOSING_LINE: dict[TicketStatus, str] = {
     TicketStatus.DONE: '✅ Completed ticket: "{title}"',
     TicketStatus.FAILED: '❌ Failed ticket: "{title}"',
 }
-"""The stored system message of a ticket's change of status: clients merge it with their own line, so the
-words are exact."""
+"""The system message that is stored when a ticket changes its status. Clients compare it with their own text,
+so it must stay exactly like this."""

@@ -1,4 +1,4 @@
-"""From what was wanted to what was seen: requirement, ticket, commit, check, result.
+"""Connects each requirement with its tickets, commits, checks and results.
 
 A requirement is proven when every ticket that serves it is done and each criterion of it has a check that
 failed before the ticket and passed when it was last run.
@@ -12,13 +12,14 @@ from app.domain.ticket import TicketStatus
 Json = dict[str, Any]
 
 _NAMES = frozenset({"id", "criterion"})
-"""What of a check only says what it is called and what it is for."""
+"""The fields of a check that do not say what it does."""
 
 
 def rows(requirements: Sequence[Json], tickets: Sequence[Json], evidence: Iterable[Json]) -> list[Json]:
-    """One row a requirement, in the order they were made; what serves none comes last, under an empty id.
+    """One row per requirement, in their order. Tickets that serve none are in a last row with an empty id.
 
-    `evidence` holds of each check of a ticket the last result before it and the last one since (`before`).
+    `evidence` has for each check of a ticket the last result before the ticket (`before` is true) and since
+    then.
     """
     results = {(item["ticket_id"], item["before"], _content(item["check"])): item for item in evidence}
     traced = [(ticket, _ticket(ticket, results)) for ticket in tickets]
@@ -67,7 +68,7 @@ def _result(item: Json | None) -> Json | None:
 
 
 def _content(check: Json) -> str:
-    """What the check does, whatever it is called; an absent value and null are the same."""
+    """What the check does, as text. An absent value is the same as null."""
     return repr(
         sorted((key, value) for key, value in check.items() if key not in _NAMES and value is not None)
     )

@@ -1,4 +1,4 @@
-"""Ids, moments and text, in the one form the contract knows."""
+"""Ids, timestamps and texts, in the form in which clients see them."""
 
 import re
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ def stamp(moment: datetime) -> str:
 
 
 def parse_id(text: str) -> UUID | None:
-    """A UUID in its canonical 36-character form, else None: an id that is none is simply absent."""
+    """A UUID in its canonical form of 36 characters; None for any other text."""
     if len(text) != 36:
         return None
     try:
@@ -26,32 +26,33 @@ def parse_id(text: str) -> UUID | None:
 
 
 def clean(text: str) -> str:
-    """What PostgreSQL can store: NUL and lone surrogates replaced. For words of models and boxes only."""
+    """Text that PostgreSQL can store: NUL and lone surrogates are replaced. Only for texts of models and
+    boxes."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def clip(text: str, limit: int) -> str:
-    """At most `limit` characters of `text`, cleaned; what was cut is marked with an ellipsis."""
+    """At most `limit` characters of `text`, cleaned. A cut text ends with an ellipsis."""
     text = clean(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def storable(text: str) -> str:
-    """The text, if PostgreSQL can store it as it is. ValueError."""
+    """The text. Raises ValueError if PostgreSQL cannot store it."""
     if _UNSTORABLE.search(text):
         raise ValueError("must not contain NUL or lone surrogates")
     return text
 
 
 def not_blank(text: str) -> str:
-    """The text, if it says something. ValueError."""
+    """The text. Raises ValueError if it is blank."""
     if not text.strip():
         raise ValueError("must not be blank")
     return text
 
 
 ClientText = Annotated[str, AfterValidator(storable)]
-"""Text from a client: refused, not cleaned, when it cannot be stored."""
+"""Text of a client. It is refused, not cleaned, if it cannot be stored."""
 
 Prompt = Annotated[
     str,

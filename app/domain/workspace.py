@@ -1,4 +1,4 @@
-"""A job's files: where they are, what their names may be, and what the app in them says of itself."""
+"""A job's files: where they are, which paths are allowed, and the manifest of the app."""
 
 import posixpath
 from typing import Literal
@@ -22,7 +22,7 @@ NOT_ENTERED = frozenset(
         ".pytest_cache", ".mypy_cache", ".ruff_cache", "target", "coverage",
     }
 )  # fmt: skip
-"""Folders that a listing shows and does not enter, and that an archive leaves out."""
+"""Folders whose content a listing does not show and an archive leaves out."""
 
 NetworkMode = Literal["none", "install", "open"]
 """When a box has a network: never, for an app's install step, always."""
@@ -42,15 +42,15 @@ STEERS_TESTS = (
     r"|(^|/)(unittest|_?pytest)(\.py$|/)"
     r"|(^|/)node_modules/"
 )
-"""Paths of what decides which tests are run, how, and what their failure means; also of what would stand in
-place of a runner."""
+"""Paths of files that decide which tests run, how, and what their failure means, or that would be run instead
+of a test runner."""
 
 
 def resolve_path(path: str) -> str:
     """The absolute, normalised form of a client's path: absolute under `/app`, or relative to it.
 
-    Raises Invalid for control characters and over-long names, Forbidden for what already by its spelling
-    leaves `/app`. Links are the guest's business: it asks the kernel.
+    Raises Invalid for control characters and names that are too long, Forbidden for a path outside of `/app`.
+    Links are not followed here: the guest resolves them in the box.
     """
     if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in path):
         raise Invalid("The path contains control characters.", code="bad_path")

@@ -222,7 +222,7 @@ async def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
     """Neither the key nor what the client said is for another address."""
     async with wire.open_server() as other:
         other.scripts[KEY] = other.scripts[""] = [says("Stolen.")]
-        with pytest.raises(ModelUnavailable, match="sends us elsewhere") as problem:
+        with pytest.raises(ModelUnavailable, match="answers with a redirect") as problem:
             await opened(server, refuses(status, location=f"{other.url}/chat/completions")).ask(question())
         assert (problem.value.then, other.asked) == (Then.ELSEWHERE, [])
 

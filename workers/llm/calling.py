@@ -1,6 +1,7 @@
-"""One answer, whatever it takes: again after a pause, then from the fallback; each request is entered first.
+"""Gets one answer: asks again after a pause, then asks the fallback. Each request is entered in a ledger
+first.
 
-Nothing here knows a library or a table: the ledger enters what is reserved, used and lost.
+This module knows neither a library of models nor a table. The ledger stores what is reserved, used and lost.
 """
 
 import random
@@ -19,28 +20,29 @@ from workers.llm.model import Answer, Hear, Model, ModelUnavailable, Question, T
 ASCII = bytes(range(128))
 BYTES_A_TOKEN = 2
 BYTES_A_TOKEN_BEYOND_ASCII = 1.5
-"""Fewer than any vocabulary of today: an estimate of the input that the bill will not exceed."""
+"""Fewer bytes than a token has in any vocabulary of today, so that the bill does not exceed the estimate."""
 
 BEYOND_BELIEF = 10
-"""So many times the worst case no request has used."""
+"""A bill of more than so many times the worst case is not believed."""
 
 
 class Ledger(Protocol):
-    """Where requests are entered."""
+    """Stores what requests reserve and use."""
 
     async def reserve(self, model: Model, worst: Use) -> int:
-        """The number of the attempt. Raises what ends the run when no budget is left for it."""
+        """Reserve the worst case; returns the number of the attempt. Raises if the budget does not allow
+        it."""
 
     async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
-        """The request came to nothing; None: it may cost all that was reserved."""
+        """The request failed. `used` is None if it may have cost all that was reserved."""
 
     async def rest(self, seconds: float) -> None:
-        """Wait before the next attempt; may raise what ends the waiting."""
+        """Wait before the next attempt. May raise to end the wait."""
 
 
 @dataclass(frozen=True)
 class Called:
-    """`attempt` is still to be settled with `used`, together with the answer being stored."""
+    """An answer. The caller stores it together with the bill of `attempt`, which has cost `used`."""
 
     answer: Answer
     attempt: int
@@ -55,8 +57,8 @@ async def call(
     patience: Patience,
     hear: Hear | None = None,
 ) -> Called:
-    """An answer from the first of `models` that gives one. Raises ModelUnavailable, and what `ledger` raises.
-    `hear` is told from the beginning again when an attempt broke off."""
+    """An answer from the first of `models` that gives one. `hear` gets the text so far; after an attempt that
+    broke off it starts from the beginning again. Raises ModelUnavailable, and what `ledger` raises."""
     said: list[str] = []
     for model in models:
         try:
@@ -79,7 +81,7 @@ async def _ask_until(
             wait = problem.retry_after or 0.0
             if problem.then is not Then.AGAIN or not left or wait > patience.longest_wait_s:
                 raise
-        # Spread, so that many jobs that failed together do not come back together.
+        # Random, so that jobs that failed at the same time do not all ask again at the same time.
         await ledger.rest(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311
         pause = min(2 * pause, patience.longest_pause_s)
     raise AssertionError("the last attempt returns or raises")
@@ -100,7 +102,8 @@ async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear
 
 
 def worst_case(question: Question) -> Tokens:
-    """No less than what a request can use: the whole of it by its bytes, and an answer of full length."""
+    """The most that a request can use: its input, estimated by its bytes, and an answer of the full
+    length."""
     body = orjson.dumps(question)
     wide = len(body.translate(None, ASCII))
     sent = (len(body) - wide) / BYTES_A_TOKEN + wide / BYTES_A_TOKEN_BEYOND_ASCII
@@ -108,7 +111,7 @@ def worst_case(question: Question) -> Tokens:
 
 
 def _used(model: Model, tokens: Tokens | None, worst: Tokens) -> Use | None:
-    """What is billed; None where nobody said, or what was said cannot be."""
+    """What the server has billed; None if it sent no bill, or one that cannot be true."""
     if tokens is None or min(tokens.input, tokens.output, tokens.cached) < 0:
         return None
     if tokens.input > BEYOND_BELIEF * worst.input or tokens.output > BEYOND_BELIEF * worst.output:
@@ -118,7 +121,7 @@ def _used(model: Model, tokens: Tokens | None, worst: Tokens) -> Use | None:
 
 
 def _stored(answer: Answer) -> Answer:
-    """The answer without what cannot be stored: it is paid for, so it must not be lost over a character."""
+    """The answer with characters replaced that cannot be stored: it was paid for and must not be lost."""
     calls = tuple(ToolCall(clean(c.id), clean(c.name), clean(c.arguments)) for c in answer.calls)
     return Answer(
         text=clean(answer.text),

@@ -1,5 +1,4 @@
-"""The HTTP client to a model's server: it goes where it was sent and nowhere else, and reads no more than an
-answer can be."""
+"""The HTTP client for model servers. It follows no redirects and limits the size of an answer."""
 
 from collections.abc import AsyncIterator
 
@@ -8,11 +7,11 @@ import httpx2
 from workers.llm.endpoint import TimeLimits
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of one answer. A piece of a stream is some 300 bytes for a token."""
+"""The largest answer. In a stream a token takes about 300 bytes."""
 
 
 def open_client(times: TimeLimits) -> httpx2.AsyncClient:
-    """Without redirects: what is asked is for the address that was given, and so is the key."""
+    """A client without redirects: the key and the prompt are sent to the configured address only."""
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(None, connect=times.connect_s),
         headers={"Accept-Encoding": "identity"},
@@ -37,7 +36,7 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 async def _bound(response: httpx2.Response) -> None:
-    """A few packed bytes may be gigabytes, so there are none."""
+    """Limit the answer. Compressed ones are refused, because a few bytes may expand to gigabytes."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise httpx2.RemoteProtocolError("a packed answer, which was not asked for")
     assert isinstance(response.stream, httpx2.AsyncByteStream), "it is of an asynchronous client"

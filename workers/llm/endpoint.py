@@ -1,4 +1,4 @@
-"""How to talk to a model's server. Light, so that it can be read without the library behind it."""
+"""How to talk to a model's server. In a module of its own, so that it can be imported without the library."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +19,7 @@ class TimeLimits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Without `stream` only the first and the last time limit mean anything."""
+    """Without `stream` only the first and the last time limit are used."""
 
     times: TimeLimits = TimeLimits()
     schema_mode: SchemaMode = "native"

@@ -1,4 +1,4 @@
-"""Who speaks for whom: the models of a worker, by role."""
+"""Which model is asked for which agent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from workers.llm.model import Model
 
 @dataclass(frozen=True)
 class Patience:
-    """How often one model is asked the same when it fails, and the pauses between in seconds: the first, the
-    longest of ours, and the longest `Retry-After` that is waited for."""
+    """How often a model that fails is asked the same question, and the pauses in seconds: the first, the
+    longest, and the longest `Retry-After` of a server that is waited for."""
 
     tries: int = 4
     first_pause_s: float = 1.0
@@ -19,9 +19,9 @@ class Patience:
 
 @dataclass(frozen=True)
 class Lineup:
-    """`roles` are by agent (`domain.conversation.Agent`); `strong` is for what others have failed at;
-    `fallback` speaks when one of them cannot be reached. No answer is asked for that is longer than
-    `longest` tokens."""
+    """The models of a worker. `roles` is by agent (`domain.conversation.Agent`); `strong` makes the last
+    attempts at a ticket; `fallback` is asked when another model cannot be reached. No answer may be longer
+    than `longest` tokens."""
 
     first: Model
     roles: Mapping[str, Model] = field(default_factory=dict)
@@ -35,11 +35,11 @@ class Lineup:
         return self.first.name
 
     def answer_tokens(self, wanted: int) -> int:
-        """How long an answer may be to a role that would have `wanted` tokens."""
+        """How many tokens an answer may have, if the role allows `wanted`."""
         return wanted if self.longest is None else min(wanted, self.longest)
 
     def speakers(self, agent: str, *, strong: bool = False) -> tuple[Model, ...]:
-        """The models to ask, one after the other."""
+        """The models to ask for this agent, one after the other."""
         first = (self.strong if strong else None) or self.roles.get(agent, self.first)
         if self.fallback is None or self.fallback.name == first.name:
             return (first,)

@@ -1,8 +1,8 @@
-"""What a language model is to us: one question in, one answer out.
+"""The protocol of a language model: one question in, one answer out.
 
-Loop, retries, limits, budgets and durable steps are ours and live elsewhere; an implementation only
-translates one request. Implementations: `provider` (real ones), `workers.rehearsal` (the scripted cast),
-`scripted` (for tests).
+Tool loops, retries, limits, budgets and durable steps are elsewhere. An implementation only translates one
+request. Implementations: `provider` (real ones), `workers.rehearsal` (the scripted cast), `scripted` (for
+tests).
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class ToolCall:
 @dataclass(frozen=True)
 class Message:
     """One turn. A `tool` turn answers the call `call_id` of the assistant turn before it. `thoughts` of an
-    assistant turn is `Answer.thoughts`: some models want to be shown their own again."""
+    assistant turn is `Answer.thoughts`: some models need to get their own reasoning again."""
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
@@ -43,8 +43,8 @@ class Message:
 
 @dataclass(frozen=True)
 class Question:
-    """All that is sent. `agent` is who is asked (see `domain.conversation.Agent`) and `purpose` which of the
-    shapes in `agents.outputs` or loops is wanted; with `schema` the answer's text is to be that JSON."""
+    """All that is sent. `agent` is who is asked (see `domain.conversation.Agent`); `purpose` names the
+    prompt. With `schema` the answer's text should be JSON of that schema."""
 
     agent: str
     purpose: str
@@ -66,7 +66,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `model` names who spoke; `finish_reason` is `stop`, `length`, `tool_calls` or
+    """The answer. `model` is the name of the model; `finish_reason` is `stop`, `length`, `tool_calls` or
     `content_filter`. `tokens` is None when the server did not say; `thoughts` is for its own model."""
 
     text: str
@@ -78,7 +78,7 @@ class Answer:
 
 
 class Then(StrEnum):
-    """What to do about a request that failed: the same again, another model, or nothing."""
+    """What to do after a request has failed: send it again, ask another model, or give up."""
 
     AGAIN = "again"
     ELSEWHERE = "elsewhere"
@@ -86,7 +86,8 @@ class Then(StrEnum):
 
 
 class ModelUnavailable(Exception):
-    """It cannot be reached, or answers with errors. The message is fit for people and holds no key.
+    """The model cannot be reached, or answers with errors. The message can be shown to people and contains no
+    key.
 
     `outcome` is a word for the attempt's row; `may_cost` that the provider had begun to answer and may charge
     for it; `retry_after` what the server asked for, in seconds.
@@ -109,11 +110,11 @@ class ModelUnavailable(Exception):
 
 
 class ModelMisbehaved(Exception):
-    """It answers, but what it says cannot be used even after asking again."""
+    """The model's answers cannot be used, even after asking again."""
 
 
 Hear = Callable[[str], None]
-"""Told the text so far, each time there is more of it. Does not block."""
+"""Is called with the text so far, whenever there is more of it. Must not block."""
 
 
 class Model(Protocol):
@@ -125,4 +126,4 @@ class Model(Protocol):
         """One request, no more. Raises ModelUnavailable. Cancelling closes the request."""
 
     def price(self, tokens: Tokens) -> float | None:
-        """What so many tokens cost, in USD; None when nobody knows."""
+        """What so many tokens cost, in USD; None if the price is unknown."""

@@ -1,4 +1,4 @@
-"""What tokens cost, in USD, by lists that come with a library: nothing is asked over a network."""
+"""Prices of tokens in USD, from lists that a library contains. Nothing is looked up over a network."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Price = Callable[[Tokens], float | None]
 
 
 def fixed(input_usd: float, output_usd: float) -> Price:
-    """A price of the operator's own, in USD for a million tokens; what was cached costs the same."""
+    """A price that the operator has set, in USD for a million tokens. Cached tokens cost the same."""
 
     def price(tokens: Tokens) -> float:
         return (tokens.input * input_usd + tokens.output * output_usd) / MILLION
@@ -21,8 +21,8 @@ def fixed(input_usd: float, output_usd: float) -> Price:
 
 
 def listed(model: str, *, provider: str = "", address: str = "") -> Price:
-    """By the price list of `provider`, or of whoever answers at `address`. A model behind an address of its
-    own is never priced as somebody else's of the same name: then nobody knows."""
+    """A price from the list of `provider`, or of the provider at `address`. A model at an unknown address has
+    no price, even if another provider has a model of the same name."""
 
     def price(tokens: Tokens) -> float | None:
         usage = Usage(input_tokens=tokens.input, output_tokens=tokens.output, cache_read_tokens=tokens.cached)

@@ -1,8 +1,8 @@
-"""A real model behind the `Model` protocol: pydantic-ai as a translator of one request, and nothing more.
+"""A real model behind the `Model` protocol. pydantic-ai translates one request and nothing more.
 
-Loop, retries, fallback, limits and budget are ours. No type of the library leaves this module, `translation`
-and `claude`, and only a worker with a real model imports them: that takes two seconds. The library is pinned;
-what it does with odd answers is held by `tests/llm`.
+Tool loops, retries, fallback, limits and budgets are ours. Types of the library are used only in this module,
+`translation` and `claude`. Only a worker with a real model imports these, because that takes two seconds. The
+library's version is pinned; `tests/llm` tests what it does with odd answers.
 """
 
 import asyncio
@@ -42,17 +42,17 @@ from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, To
 from workers.llm.translation import thoughts_of, to_library
 
 MAX_ANSWER_CHARS = 400_000
-"""More than any `max_tokens` of ours can be. A server that goes on regardless is cut off here."""
+"""More characters than any `max_tokens` of ours allows. A server that sends more is cut off."""
 
 MAX_CALLS = 100
-"""Tool calls of one answer; many more than are carried out of it."""
+"""The most tool calls of one answer. Fewer are carried out."""
 
 QUOTED_CHARS = 200
 ANSWER_TOOL = "answer"
 SCHEMA_NAME = "answer"
 
 NEVER_AGAIN = frozenset({400, 404, 405, 413, 415, 422})
-"""These would be refused again, and by another model for the same reason; but see `_THEN`."""
+"""Statuses after which the same request would fail again, also with another model. `_THEN` has exceptions."""
 
 _THEN: dict[int, Then] = {401: Then.ELSEWHERE, 402: Then.ELSEWHERE, 403: Then.ELSEWHERE, 404: Then.ELSEWHERE}
 
@@ -64,14 +64,15 @@ COMPATIBLE = OpenAIModelProfile(
     supports_json_schema_output=True,
     supports_json_object_output=True,
 )
-"""What any server that speaks OpenAI's chat completions can be expected to take."""
+"""What any server with OpenAI's chat completions API can be expected to support."""
 
 OPENAI = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
-"""OpenAI itself: the library knows its models; a stream that just stops is never taken for an answer."""
+"""OpenAI itself: the library knows its models. A stream that ends without a reason is never taken for an
+answer."""
 
 
 class Provider:
-    """`workers.llm.model.Model` on a model of the library's. `secret` never occurs in what we say."""
+    """`workers.llm.model.Model` on a model of the library. `secret` is removed from all messages."""
 
     def __init__(
         self,
@@ -107,11 +108,11 @@ class Provider:
             raise self._refused(error) from None
         except ModelAPIError as error:
             if status := _redirect(error):
-                words = f"sends us elsewhere ({status}), where we do not go. Give its own address"
+                words = f"answers with a redirect ({status}), which is not followed. Set its own address"
                 raise self._failure(words, Then.ELSEWHERE, f"http_{status}") from None
             words = f"cannot be reached or broke off: {self._quote(list(_causes(error))[-1])}"
             raise self._failure(words, Then.AGAIN, "connection", may_cost=not _never_sent(error)) from None
-        # A server may answer anything: no choices, HTML, an error in a 200; the library trips over some.
+        # A server may answer anything, such as HTML or an error with status 200; then the library raises these.
         except (
             UnexpectedModelBehavior,
             OpenAIError,
@@ -122,7 +123,7 @@ class Provider:
             AttributeError,
             RecursionError,
         ) as error:
-            words = f"sent what is no answer: {self._quote(error)}"
+            words = f"sent an answer that is not valid: {self._quote(error)}"
             raise self._failure(words, Then.AGAIN, "bad_answer", may_cost=True) from None
 
     async def _plain(self, question: Question) -> ModelResponse:
@@ -135,8 +136,8 @@ class Provider:
         messages, settings, parameters = self._request(question)
         times, loop = self._endpoint.times, asyncio.get_running_loop()
         text, size, calls = "", 0, 0
-        # The limit stands outside of the stream: opening it may already wait for the first piece. Comments
-        # that keep a connection alive are no events, so they do not count as progress.
+        # The time limit is around opening the stream, too, because that may wait for the first piece. Comments
+        # that keep a connection alive are not events and do not count as progress.
         async with (
             asyncio.timeout(times.first_token_s) as limit,
             model_request_stream(
@@ -236,7 +237,7 @@ class Provider:
         )
 
     def _quote(self, said: object) -> str:
-        """What a server or the library said, short, on one line, and without our key."""
+        """What a server or the library said: shortened, on one line, without our key."""
         if isinstance(said, Mapping):
             said = said.get("message") or said.get("error") or said
         words = re.sub(r"\s+", " ", clean(str(said)))
@@ -253,7 +254,7 @@ def open_openai(
     endpoint: Endpoint,
     price: Callable[[Tokens], float | None],
 ) -> Provider:
-    """A model behind chat completions: OpenAI's own without `base_url`, else any server that speaks it."""
+    """A model behind the chat completions API: OpenAI's, or with `base_url` that of another server."""
     client = AsyncOpenAI(
         base_url=base_url or "https://api.openai.com/v1",
         api_key=key or "none",
@@ -291,7 +292,7 @@ def _arguments(call: ToolCallPart) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came of, the root last."""
+    """The error and its causes, the first cause last."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -299,7 +300,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _redirect(error: BaseException) -> int:
-    """The status by which a server sent us elsewhere; 0 if it did not."""
+    """The status of a redirect; 0 if there was none."""
     found = (getattr(cause, "status_code", 0) for cause in _causes(error))
     return next((status for status in found if 300 <= status < 400), 0)
 

@@ -1,4 +1,4 @@
-"""A model that says what a script says, and fails loudly when the script runs out. For tests."""
+"""A model that answers from a script, and fails when the script has no line left. For tests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from workers.llm.model import Answer, Hear, Question, Tokens, ToolCall
 
 Line = str | BaseModel | ToolCall | Answer | Exception
-"""A text, a shape to be sent as JSON, a tool call, a whole answer, or a misfortune."""
+"""A text, a shape that is sent as JSON, a tool call, a whole answer, or an error to raise."""
 
 Script = Mapping[str, Sequence[Line] | Callable[[Question], Line]]
-"""For each purpose the lines in their order, or what to say to a question."""
+"""For each purpose the lines in their order, or a function from the question to a line."""
 
 
 class ScriptRanOut(AssertionError):

@@ -112,7 +112,7 @@ class Provider:
                 raise self._failure(words, Then.ELSEWHERE, f"http_{status}") from None
             words = f"cannot be reached or broke off: {self._quote(list(_causes(error))[-1])}"
             raise self._failure(words, Then.AGAIN, "connection", may_cost=not _never_sent(error)) from None
-        # A server may answer anything, such as HTML or an error with status 200; then the library raises these.
+        # A server may answer anything, such as HTML, or an error with status 200: the library raises these.
         except (
             UnexpectedModelBehavior,
             OpenAIError,
@@ -136,8 +136,8 @@ class Provider:
         messages, settings, parameters = self._request(question)
         times, loop = self._endpoint.times, asyncio.get_running_loop()
         text, size, calls = "", 0, 0
-        # The time limit is around opening the stream, too, because that may wait for the first piece. Comments
-        # that keep a connection alive are not events and do not count as progress.
+        # The time limit includes opening the stream, because that may wait for the first piece. Comments that
+        # keep a connection alive are not events and do not count as progress.
         async with (
             asyncio.timeout(times.first_token_s) as limit,
             model_request_stream(

@@ -1,6 +1,6 @@
-"""Answers that PostgreSQL builds as JSON, so that a hot read is one statement and no row becomes an object.
+"""Answers that PostgreSQL builds as JSON, so that a read is one statement and no row becomes an object.
 
-The doors send the text as it comes; the tests hold every answer against its documented shape.
+Routes send the JSON as it is. The tests validate every answer against its documented shape. See decision 1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ _STAMP: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""
 
 @dataclass(frozen=True)
 class Page:
-    """What part of a list is asked for, in the list's own order; all of it by default."""
+    """Which part of a list is asked for, in the list's own order; by default all of it."""
 
     limit: int | None = None
     before: UUID | None = None
@@ -31,7 +31,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Listed:
-    """A list as JSON. `edge` is the id at which a next page begins, None when there is no more."""
+    """A list as JSON. `edge` is the id after which the next page begins; None if there is no more."""
 
     body: bytes
     edge: UUID | None = None
@@ -50,12 +50,12 @@ def made_of(**fields: Any) -> ColumnElement[Any]:
 
 
 def stamp(column: Any) -> ColumnElement[str]:
-    """`2026-11-23T04:15:00.123456Z`, as `domain.values.stamp` has it; null stays null."""
+    """A timestamp as `2026-11-23T04:15:00.123456Z`, like `domain.values.stamp`; null stays null."""
     return func.to_char(func.timezone(_UTC, column), _STAMP)
 
 
 def array_of(body: ColumnElement[Any], order: Sequence[Any]) -> ColumnElement[Any]:
-    """All rows as one JSON array, `[]` when there are none."""
+    """All rows as one JSON array, `[]` if there are none."""
     return func.coalesce(func.json_agg(aggregate_order_by(body, *order)), literal_column("'[]'::json"))
 
 
@@ -64,7 +64,7 @@ def as_text(body: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 async def one(connection: Connection, query: Statement, **values: Any) -> bytes | None:
-    """The one answer of `query`, or None. `values` are its bound parameters."""
+    """The answer of `query`, or None if it has no row. `values` are its bound parameters."""
     row = await connection.row(query, values)
     return None if row is None else row[0].encode()
 
@@ -79,7 +79,7 @@ class Listing:
         *,
         newest_first: bool = False,
     ) -> None:
-        """`query` has the id and the JSON object of each row, and names the owner in its conditions, whose
+        """`query` selects the id and the JSON object of each row. Its conditions include the owner; their
         values are bound parameters."""
         ident, body = query.selected_columns
         ordered = [column.desc() if newest_first else column.asc() for column in order]
@@ -91,8 +91,8 @@ class Listing:
         self._newest_first = newest_first
 
     async def read(self, connection: Connection, page: Page, **values: UUID) -> Listed:
-        """`values` are those of the bound parameters. Invalid when `before` or `after` names nothing in the
-        list."""
+        """Read the list or a page of it. `values` are the bound parameters. Raises Invalid if `before` or
+        `after` is not in the list."""
         if page == Page():
             body = await one(connection, self._whole, **values)
             assert body is not None, "an aggregate is always there"
@@ -124,7 +124,7 @@ class Listing:
     async def _position(
         self, connection: Connection, name: str, cursor: UUID, values: Mapping[str, UUID]
     ) -> Sequence[Any]:
-        """Where in the list an id stands; Invalid when it is not there."""
+        """The position of an id in the list. Raises Invalid if it is not in the list."""
         found = await connection.row(self._place, {**values, "cursor": cursor})
         if found is None:
             message = "names nothing in this list"

@@ -1,4 +1,4 @@
-"""Apps as clients see them. The owner is part of every question."""
+"""Apps as clients see them. Every query includes the owner."""
 
 from uuid import UUID
 

@@ -11,7 +11,7 @@ from app.store.statements import Connection, Statement
 from app.store.tables import Attempts
 
 SWEEP = 100
-"""At most so many outdated counters go in passing."""
+"""The most outdated counters that one call deletes."""
 
 _NOW = func.clock_timestamp()
 _OVER = Attempts.window_ends <= _NOW
@@ -30,7 +30,7 @@ _COUNT = Statement(
 
 
 async def count(connection: Connection, key: str, window: timedelta) -> tuple[int, timedelta]:
-    """Count one attempt under `key`; how many the window has now, and how long it still lasts."""
+    """Count one attempt under `key`; returns how many the window has now, and how long it still lasts."""
     row = await connection.row(_COUNT, {"key": key, "window": window})
     assert row is not None
     return row[0], row[1]
@@ -44,7 +44,7 @@ _GIVE_BACK = Statement(
 
 
 async def give_back(connection: Connection, keys: Sequence[str]) -> None:
-    """Uncount one attempt under each key: it turned out to be in order."""
+    """Uncount one attempt under each key, because it succeeded."""
     await connection.each(_GIVE_BACK, [{"of": key} for key in keys])
 
 

@@ -1,4 +1,4 @@
-"""How tables are declared: names of constraints, types of columns, and what several of them share."""
+"""What all table declarations share: names of constraints, types of columns, common columns."""
 
 from datetime import datetime
 from typing import Any
@@ -36,7 +36,7 @@ def one_of(column: str, values: type) -> CheckConstraint:
 
 
 def where_set(column: str) -> Index:
-    """Finds rows by a column that is often null."""
+    """An index for a column that is often null."""
     return Index(None, column, postgresql_where=text(f"{column} is not null"))
 
 

@@ -1,4 +1,5 @@
-"""What the database knows of boxes: whose they are, and the repositories that have left them."""
+"""What is stored about boxes: the name of this service on a shared engine, and copies of jobs'
+repositories."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from app.store.tables import Job
 
 
 class Instance(Base):
-    """The one row that names this service among others that share an engine with it."""
+    """One row: the name by which this service recognises its containers on an engine that others use, too."""
 
     __tablename__ = "instance"
     __table_args__ = (CheckConstraint("single", name="one_row"),)
@@ -23,7 +24,7 @@ class Instance(Base):
 
 
 class Bundle(Base):
-    """A job's repository as its box handed it over after the last ticket; opaque."""
+    """A git bundle of a job's repository, as the box gave it after the last ticket."""
 
     __tablename__ = "bundles"
 
@@ -33,14 +34,14 @@ class Bundle(Base):
 
 
 async def instance_name(connection: AsyncConnection) -> str:
-    """Twelve hex digits, made by who asks first."""
+    """The name: twelve hex digits, made by the first call."""
     fresh = insert(Instance).values(single=True, name=uuid4().hex[:12])
     await connection.execute(fresh.on_conflict_do_nothing())
     return (await connection.execute(select(Instance.name))).scalar_one()
 
 
 async def without_job(connection: AsyncConnection, job_ids: frozenset[UUID]) -> frozenset[UUID]:
-    """Which of these are no jobs, or not any more."""
+    """Which of these ids belong to no job."""
     return job_ids - set(await connection.scalars(select(Job.id).where(Job.id.in_(job_ids))))
 
 

@@ -1,4 +1,5 @@
-"""The way to PostgreSQL: engines, read-only reads, and what its absence looks like."""
+"""Connections to PostgreSQL: the engine, read-only transactions, and how an unreachable database is
+recognised."""
 
 import select
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from app.domain.errors import Unavailable
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL does not answer: every call is 503 until it does."""
+    """PostgreSQL does not answer. Calls are answered with 503 until it does."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -32,28 +33,29 @@ DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 def async_url(url: str) -> str:
-    """`url` with the asyncpg driver, whichever spelling of PostgreSQL it came with."""
+    """`url` with the asyncpg driver, whichever driver or spelling of `postgresql` it names."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def parts_of(url: str) -> dict[str, Any]:
-    """`url` as arguments of `asyncpg.connect`, read as an engine reads it."""
+    """`url` as arguments of `asyncpg.connect`, parsed like SQLAlchemy does."""
     _, parts = DIALECT.create_connect_args(make_url(async_url(url)))
     return dict(parts)
 
 
 STATEMENT_S = 10.0
-"""A statement that takes longer has met a PostgreSQL that hangs; ours take milliseconds."""
+"""Seconds after which a statement is given up. Ours take milliseconds, so PostgreSQL must be hanging."""
 
 IDLE_S = 30.0
-"""A connection that was idle for longer is asked whether it still works before it is used."""
+"""A connection that was idle for more seconds is tested before it is used."""
 
 
 CONNECTIONS = 20
-"""The most a process opens for units. They stay open: making one takes longer than what it is made for."""
+"""The most connections that a process opens for units. They stay open: opening one takes longer than a
+unit."""
 
 PLACE_S = 5
-"""So long one waits for a free connection."""
+"""Seconds that one waits for a free connection."""
 
 CONNECT_ARGS: dict[str, Any] = {
     "timeout": 3,
@@ -69,8 +71,8 @@ def open_engine(url: str) -> AsyncEngine:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=PLACE_S,
-        pool_use_lifo=True,  # the warm ones first: their statements are prepared
-        hide_parameters=True,  # an error's text goes to the log; prompts and hashes do not
+        pool_use_lifo=True,  # the last used first: its statements are prepared
+        hide_parameters=True,  # error texts go to the log, prompts and hashes must not
         connect_args=CONNECT_ARGS,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -80,8 +82,9 @@ def open_engine(url: str) -> AsyncEngine:
 
 
 def _replace_dead_connections(engine: AsyncEngine) -> None:
-    """What `pool_pre_ping` is for, without its three round trips a use: whether a connection has ended is
-    known here, or lies unread at its socket; only one that was idle for long may be dead in silence."""
+    """Like `pool_pre_ping`, but without its round trips for every use. That a connection has ended is known
+    to the driver, or can be seen at its socket. Only one that was idle for long may be dead without a sign,
+    and is tested."""
 
     @event.listens_for(engine.sync_engine, "checkin")
     def note(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
@@ -97,7 +100,7 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
 
 
 def has_unread(driver: Any) -> bool:
-    """Whether PostgreSQL said something without being asked, as it does when it goes."""
+    """Whether PostgreSQL has sent something without being asked, as it does when it stops."""
     poll = select.poll()
     poll.register(driver._transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(poll.poll(0))
@@ -111,11 +114,12 @@ def _answers(engine: AsyncEngine, connection: DBAPIConnection) -> bool:
 
 
 _AWAY = ("08", "57P0", "53300")
-"""SQLSTATE prefixes of "not now": connection exceptions, shutdown or recovery, too many connections."""
+"""Prefixes of SQLSTATE that mean "try again later": connection lost, shutdown or recovery, too many
+connections."""
 
 
 def is_absence(error: BaseException) -> bool:
-    """Whether `error` means that the database is away, and not that a statement was wrong."""
+    """Whether `error` means that the database is unreachable, and not that a statement was wrong."""
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
@@ -128,7 +132,7 @@ def is_absence(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def absence_is_unavailable() -> AsyncIterator[None]:
-    """Turn the many faces of an absent PostgreSQL into DatabaseUnavailable."""
+    """Turn all errors of an unreachable PostgreSQL into DatabaseUnavailable."""
     try:
         yield
     except (DBAPIError, OSError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -139,7 +143,7 @@ async def absence_is_unavailable() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection for reads, read-only and of one snapshot by PostgreSQL's own word."""
+    """A connection in a read-only transaction on one snapshot."""
     async with absence_is_unavailable(), engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield connection
@@ -147,20 +151,20 @@ async def read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @asynccontextmanager
 async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    """`read` for rows as instances, which stay readable afterwards."""
+    """Like `read`, but for rows as instances, which can be used afterwards."""
     async with read(engine) as connection, AsyncSession(connection, expire_on_commit=False) as session:
         yield session
 
 
 def each_by_itself(engine: AsyncEngine) -> AsyncEngine:
-    """`engine` with statements that commit by themselves, without BEGIN and COMMIT around what one reads or
-    does. To be made once."""
+    """The engine with statements that commit by themselves, without BEGIN and COMMIT. Call it once per
+    engine."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @asynccontextmanager
 async def glance(each: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    """`look` for one statement, which is a snapshot by itself; on `each_by_itself`."""
+    """Like `look`, for a single statement, without a transaction. `each` comes from `each_by_itself`."""
     async with (
         absence_is_unavailable(),
         AsyncSession(each, expire_on_commit=False, autoflush=False) as session,

@@ -1,4 +1,4 @@
-"""The log's rows: `app.events.log.Log` on PostgreSQL."""
+"""The rows of the event log: `app.events.log.Log` on PostgreSQL."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,8 @@ class Entry(NamedTuple):
 
 
 async def append(session: AsyncSession, entries: Sequence[Entry]) -> None:
-    """Add to the log. Every change of the world does, so it goes to the session's driver as it is."""
+    """Add events to the log, through the driver of the session: every unit does this, so it should be
+    fast."""
     await (await within(session)).each(_APPEND, [entry._asdict() for entry in entries])
 
 
@@ -48,7 +49,7 @@ async def after(connection: Connection, job_id: UUID, seq: int, limit: int) -> S
 
 
 class StoredLog:
-    """The log, each question a statement by itself."""
+    """The log, read with one statement per call."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements

@@ -15,13 +15,13 @@ from app.store.tables import IdempotencyKey
 KEPT = timedelta(hours=24)
 
 SWEEP = 100
-"""At most so many outdated keys go in passing."""
+"""The most outdated keys that one call deletes."""
 
 
 @dataclass(frozen=True)
 class Once:
-    """A request that is to happen once. `body_digest` tells whether a second one is the same, `status` is
-    that of its answer unless it is refused."""
+    """A request that must take effect once. `body_digest` tells whether a second request is the same;
+    `status` is the status of its answer, unless it is refused."""
 
     user_id: UUID
     method: str
@@ -32,7 +32,7 @@ class Once:
 
     @property
     def lock(self) -> int:
-        """The advisory lock of whoever is at it."""
+        """The number of the advisory lock of this request."""
         name = f"{self.user_id} {self.method} {self.path} {self.key}"
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
@@ -45,8 +45,8 @@ class FirstAnswer:
 
 
 async def take(session: AsyncSession, once: Once) -> bool:
-    """Be the one who is at it until this transaction ends, however it ends; False while somebody else is, or
-    when there is an answer."""
+    """Reserve the request for this transaction. False if another transaction has it, or if there is an
+    answer."""
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(once.lock))):
         return False
     return await find(await within(session), once) is None
@@ -64,14 +64,14 @@ _FIND = Statement(
 
 
 async def find(connection: Connection, once: Once) -> FirstAnswer | None:
-    """What the first of these requests was answered; one that is older than KEPT is none."""
+    """The answer to the first of these requests; None if there is none, or if it is older than KEPT."""
     asked = {"user_id": once.user_id, "method": once.method, "path": once.path, "key": once.key}
     row = await connection.row(_FIND, asked)
     return None if row is None else FirstAnswer(*row)
 
 
 async def keep(session: AsyncSession, once: Once, status: int, answer: bytes) -> None:
-    """This is the answer from now on, instead of an outdated one. To be called by who took it."""
+    """Store the answer, instead of an outdated one. Call it after `take`, in the same transaction."""
     new = insert(IdempotencyKey).values(
         user_id=once.user_id,
         method=once.method,

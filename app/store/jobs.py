@@ -1,4 +1,4 @@
-"""Jobs as clients see them. The owner is part of every question."""
+"""Jobs as clients see them. Every query for a client includes the owner."""
 
 from uuid import UUID
 
@@ -74,7 +74,7 @@ async def all_jobs(connection: Connection, owner: UUID, page: Page) -> Listed:
 
 
 async def exists(connection: Connection, owner: UUID, job_id: UUID) -> bool:
-    """Whether there is such a job of this owner's."""
+    """Whether this owner has such a job."""
     return await connection.row(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
 
 
@@ -87,7 +87,7 @@ async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID)
 
 
 async def manifest(connection: AsyncConnection, job_id: UUID) -> Manifest | None:
-    """How the job's app is started; None where nothing was kept yet."""
+    """How the job's app is started; None if that is not stored yet."""
     kept = await connection.scalar(select(Job.manifest).where(Job.id == job_id))
     return None if kept is None else Manifest.model_validate(kept)
 

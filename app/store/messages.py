@@ -1,4 +1,4 @@
-"""Messages as clients see them. The owner is part of every question."""
+"""Messages as clients see them. Every query includes the owner."""
 
 from uuid import UUID
 

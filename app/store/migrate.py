@@ -1,4 +1,4 @@
-"""The way from the database that is there to the tables we know."""
+"""Migrations: bring the database to the present tables."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from app.store.database import async_url
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 7_022_026
-"""The advisory lock under which one process migrates while the others wait."""
+"""The advisory lock that lets one process migrate while others wait."""
 
 
 def _config(connection: Connection) -> Config:
@@ -35,7 +35,7 @@ def _drift(connection: Connection) -> list[str]:
 
 
 async def migrate(url: str) -> None:
-    """Apply what is missing. Safe to call from many processes at once."""
+    """Apply the missing migrations. Many processes may call this at the same time."""
     engine = create_async_engine(async_url(url), connect_args={"timeout": 5})
     try:
         async with engine.begin() as connection:
@@ -46,5 +46,5 @@ async def migrate(url: str) -> None:
 
 
 async def drift(connection: AsyncConnection) -> list[str]:
-    """How the tables in the database differ from those in `tables`; empty when in step."""
+    """How the tables in the database differ from those in `tables`; empty if they are the same."""
     return await connection.run_sync(_drift)

@@ -1,4 +1,4 @@
-"""Addresses under which apps can be looked at."""
+"""Preview addresses."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.store.tables import Preview, RefreshFamily
 
 @dataclass(frozen=True)
 class Seen:
-    """What a valid address leads to."""
+    """The job and the start of its app that a valid address belongs to."""
 
     job_id: UUID
     app_began: datetime
@@ -35,7 +35,7 @@ _STILL_VALID = Statement(
 
 
 async def find(connection: Connection, digest: bytes) -> Seen | None:
-    """None when it was never given out, has expired, or its session or job is over."""
+    """None if the address is unknown or expired, or its session or job has ended."""
     row = await connection.row(_FIND, {"digest": digest})
     return None if row is None else Seen(*row)
 
@@ -48,7 +48,7 @@ async def still_valid(connection: Connection, digests: Collection[bytes]) -> fro
 async def newest(
     session: AsyncSession, job_id: UUID, family_id: UUID, app_began: datetime, until: datetime
 ) -> Preview | None:
-    """The last one that a session was given for this start of the app, if it holds beyond `until`."""
+    """The last address of this session for this start of the app, if it is valid beyond `until`."""
     query = (
         select(Preview)
         .where(

@@ -1,7 +1,7 @@
-"""Rows as instances: what verbs and stages look up before they change or judge something.
+"""Rows as instances: what actions and stages read before they change something.
 
-The reads behind the API's answers are elsewhere, one file a noun; they never make instances. Statements that
-every step of a run needs are made once, since making one costs more than PostgreSQL's part of it.
+The reads behind the API's answers are in other files and make no instances. Statements that every step of a
+run needs are built once, because building one takes longer than PostgreSQL needs to run it.
 """
 
 from collections.abc import Sequence
@@ -37,19 +37,19 @@ _JOB_AND_RUN = select(Job, Run).join(Run, Run.job_id == Job.id).where(Run.id == 
 
 
 async def remove_job(session: AsyncSession, job_id: UUID) -> None:
-    """Delete the job with all its rows, and remember that its box has to go too."""
+    """Delete the job with all its rows, and note that its box has to be removed."""
     session.add(Removal(job_id=job_id))
     await session.execute(delete(Job).where(Job.id == job_id))
 
 
 async def removals(session: AsyncSession) -> Sequence[UUID]:
-    """Deleted jobs whose boxes may still be there, those that it is time to try."""
+    """Deleted jobs whose boxes may still exist and should be tried now."""
     due = select(Removal.job_id).where(Removal.not_before <= func.clock_timestamp())
     return (await session.scalars(due.order_by(Removal.not_before).limit(20))).all()
 
 
 async def put_removal_off(session: AsyncSession, job_id: UUID, for_s: float) -> None:
-    """The box would not go: others are tried before it is again."""
+    """The box could not be removed: try others first."""
     later = func.clock_timestamp() + timedelta(seconds=for_s)
     await session.execute(update(Removal).where(Removal.job_id == job_id).values(not_before=later))
 
@@ -101,7 +101,7 @@ _CHAT = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One check's outcome on one tree."""
+    """The result of one check on one tree."""
 
     ticket_id: UUID | None
     phase: str
@@ -113,12 +113,12 @@ class Seen:
 
 
 async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
-    """All that was checked for this job, oldest first."""
+    """All evidence of this job, oldest first."""
     return await _seen(session, Evidence.job_id == job_id)
 
 
 async def evidence_of(session: AsyncSession, job_id: UUID, check_digest: str, tree: str) -> Sequence[Seen]:
-    """What one check came to on one tree, oldest first: once for each ticket and phase that asked."""
+    """The evidence of one check on one tree, oldest first: one for each ticket and phase."""
     same = and_(Evidence.check_digest == check_digest, Evidence.tree == tree)
     return await _seen(session, and_(Evidence.job_id == job_id, same))
 

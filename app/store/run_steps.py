@@ -1,4 +1,4 @@
-"""The durable steps of a run: what was paid for or done, stored under the fence before it is acted on."""
+"""The durable steps of a run: results that are stored, under the worker's fence, before they are used."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ _KEYS = select(RunStep.key).where(RunStep.run_id == bindparam("run"))
 
 
 async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | None:
-    """The workspace's tree after the last step with one below `prefix`."""
+    """The tree of the last step that has one and whose key begins with `prefix`."""
     tree: str | None = await session.scalar(
         select(RunStep.tree)
         .where(
@@ -46,7 +46,7 @@ async def last_tree(session: AsyncSession, run_id: UUID, prefix: str) -> str | N
 
 
 async def replace(session: AsyncSession, step: RunStep) -> None:
-    """Store a step in a unit; one with the same key is replaced, and counts as the newest."""
+    """Store a step in a unit. A step with the same key is replaced and becomes the newest."""
     await session.execute(_REPLACE, _values(step))
 
 
@@ -58,8 +58,8 @@ _REPLACE = _NEW.on_conflict_do_update(
 
 
 async def store(connection: Connection, step: RunStep, fence: int, bill: Bill | None) -> bool:
-    """Store a step as `replace` does, with the bill of the answer it holds; the run has got on by it. One
-    statement, atomic by itself. False when the run is not ours any more: nothing changes."""
+    """Store a step as `replace` does, with the bill of its answer, and reset the run's count of claims. One
+    atomic statement. Returns False, and changes nothing, if the run belongs to another worker or is over."""
     values = {**_values(step), "run": step.run_id, "fence": fence}
     if bill is not None:
         values |= billed(bill.attempt, ANSWERED, bill.used, bill.latency_ms)
@@ -106,7 +106,7 @@ _STORE_WITH_BILL = _store(BILL, also=BILL_PARAMETERS)
 
 
 async def set_aside(session: AsyncSession, run_id: UUID, prefix: str) -> None:
-    """Answers that could not be used are not used again by a retry; a tape still tells them."""
+    """Rename steps that could not be used, so that a retry makes them again. A tape still has them."""
     await session.execute(
         update(RunStep)
         .where(RunStep.run_id == run_id, RunStep.key.startswith(prefix, autoescape=True))

@@ -1,6 +1,7 @@
-"""The rows of runs as workers see them: claiming, renewing, letting go. All times are the database's.
+"""The rows of runs, for workers: claim, renew, release. All times are those of the database.
 
-A claim locks only the run's row, and a unit locks the job's row first, so the two never wait in a circle.
+A claim locks only the run's row, a unit the job's row first. So the two cannot wait for each other in a
+circle.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +19,7 @@ from app.store.tables import FENCES, Job, Run
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that is ours until `LEASE_S` from now, under `fence`."""
+    """A run that this worker holds for `LEASE_S`, under `fence`."""
 
     run_id: UUID
     job_id: UUID
@@ -43,15 +44,15 @@ async def claim(
     most: int = 1,
     held: Collection[UUID] = (),
 ) -> Sequence[Claim]:
-    """Claim the given run, or those that wait longest, at most so many; none of those `held`, whose leases
-    only need renewing."""
+    """Claim the given run, or the runs that have waited longest, at most `most`. Runs in `held` are left out:
+    this worker has them, and their leases only need renewal."""
     candidates = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
     if held:
         candidates = candidates.where(Run.id.not_in(held))
     if run_id is not None:
         candidates = candidates.where(Run.id == run_id)
     candidates = candidates.order_by(Run.updated_at).limit(most).with_for_update(of=Run, skip_locked=True)
-    # Named, so that it is looked up once: PostgreSQL may run a subquery again, and then takes too many.
+    # A CTE is run once. PostgreSQL may run a subquery several times and would claim too many.
     chosen = candidates.cte("chosen")
     rows = await connection.execute(
         update(Run)
@@ -71,7 +72,7 @@ async def claim(
 async def renew(
     connection: AsyncConnection, held: Collection[tuple[UUID, int]], lease_s: float
 ) -> Mapping[UUID, bool]:
-    """Renew the leases of (run, fence); returns whether each is paused. Those missing are no longer ours."""
+    """Renew the leases of (run, fence); returns for each run whether it is paused. Missing runs are lost."""
     rows = await connection.execute(
         update(Run)
         .where(tuple_(Run.id, Run.fence).in_(list(held)), Run.worker != "")
@@ -85,8 +86,8 @@ async def renew(
 async def release(
     connection: AsyncConnection, run_id: UUID, fence: int, *, rest_s: float = 0, fruitless: bool = False
 ) -> None:
-    """Let go of a run that is still ours: anybody may claim it after `rest_s`. Unless it was `fruitless` this
-    claim does not count among those that came to nothing; if it was, it counts even if it stored a step."""
+    """Release a run, if the fence is still its own. Any worker may claim it after `rest_s`. A `fruitless`
+    claim counts as one without progress, even if it has stored a step; any other claim does not count."""
     claims = func.greatest(Run.claims, 1) if fruitless else func.greatest(Run.claims - 1, 0)
     until = func.clock_timestamp() + timedelta(seconds=rest_s) if rest_s else None
     await connection.execute(
@@ -97,7 +98,7 @@ async def release(
 
 
 async def active(session: AsyncSession, job_id: UUID) -> Run | None:
-    """The run under way, locked; the job's row is locked before."""
+    """The active run, locked. The job's row must be locked before."""
     run: Run | None = await session.scalar(
         select(Run).where(Run.job_id == job_id, Run.state.in_(ACTIVE)).with_for_update(key_share=True)
     )

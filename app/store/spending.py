@@ -1,8 +1,8 @@
-"""What models use: the worst case of every request is reserved before it is sent, and settled after.
+"""The use of language models. The most that a request can use is reserved before it is sent, and replaced by
+its bill afterwards.
 
-A job's and a day's `committed_*` are what was used together with what is reserved, so a budget holds however
-many requests are under way and whenever a worker dies. Rows are locked in one order: job, then its run, then
-the user's day.
+`committed_*` of a job and of a user's day is what was used plus what is reserved. So a budget holds with any
+number of open requests and when a worker dies. Rows are locked in this order: job, run, the user's day.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,9 @@ OPEN, ANSWERED, LOST = "open", "answered", "lost"
 
 
 class ModelAttempt(Base):
-    """One request to a model, made with its reservation. `outcome` is `open` until it is settled; a `lost`
-    one was found open later, because its worker died, and is charged in full. `step` is the run's step."""
+    """One request to a model, created with its reservation. `outcome` is `open` until it is settled. A `lost`
+    request was found open later, because its worker died, and is charged in full. `step` is the key of the
+    run's step."""
 
     __tablename__ = "model_attempts"
     __table_args__ = (
@@ -66,7 +67,7 @@ class ModelAttempt(Base):
 
 
 class UserDay(Base):
-    """What all jobs of a user have committed on one day (UTC)."""
+    """What all jobs of a user have used and reserved on one day (UTC)."""
 
     __tablename__ = "user_days"
 
@@ -78,7 +79,7 @@ class UserDay(Base):
 
 @dataclass(frozen=True)
 class Purpose:
-    """For what a request is made: the run's step, under the worker's fence."""
+    """What a request is for: the step of a run, with the worker's fence."""
 
     job_id: UUID
     run_id: UUID
@@ -90,15 +91,15 @@ class Purpose:
 
 @dataclass(frozen=True)
 class Refused:
-    """Nothing was reserved. `limit` names what stands in the way: `lease` (the run is not ours any more),
-    `price` (there is a limit in USD and nobody knows the price), `job` or `day`."""
+    """Nothing was reserved. `limit` says why: `lease` (the run belongs to another worker), `price` (there is
+    a limit in USD and the price is unknown), `job` or `day` (the limit would be passed)."""
 
     limit: str
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What an answered attempt came to: see `settle`."""
+    """The bill of an answered attempt: see `settle`."""
 
     attempt: int
     used: Use | None
@@ -108,8 +109,8 @@ class Bill:
 async def reserve(
     connection: Connection, purpose: Purpose, model: str, worst: Use, limits: Limits
 ) -> int | Refused:
-    """Reserve `worst` for one request and make its row, whose id is returned; or say which limit forbids it.
-    What an earlier request of the job left open is charged first: its answer was lost."""
+    """Reserve `worst` for one request and create its row; returns the row's id, or which limit forbids it. An
+    earlier request of the job that is still open is charged first: its answer was lost."""
     wanted = {
         "job": purpose.job_id,
         "run": purpose.run_id,
@@ -194,15 +195,15 @@ _RESERVE = Statement(
         bindparam("priced", type_=Boolean()),
     )
 )
-"""One statement, so that no lock is held for a round trip of ours: the job's row, the run's while it is ours,
-then the user's day. A limit that is null holds nothing back."""
+"""One statement, so that no lock is held during a round trip. It locks the job, the run, then the user's day.
+A limit that is null does not limit."""
 
 
 async def settle(
     connection: Connection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
 ) -> None:
-    """Put what was used in the place of what was reserved; None: nobody said, so the reservation stands. What
-    was settled before stays as it is."""
+    """Replace the reservation by what was used. With None the use is unknown, and the reservation is charged.
+    An attempt that was settled before stays as it is."""
     await connection.row(_SETTLE, billed(attempt, outcome, used, latency_ms))
 
 
@@ -250,8 +251,8 @@ BILL = """closed as (
             committed_usd = committed_usd + more_usd
         from billed where user_days.user_id = billed.user_id and user_days.day = billed.day
     )"""
-"""One attempt's bill, in its own row, in its job's, and in its user's day: parts of a statement that holds
-the job's row as `held`."""
+"""Enters the bill of one attempt in its row, its job and its user's day: parts of a statement in which `held`
+is the locked row of the job."""
 
 BILL_PARAMETERS: Sequence[BindParameter[Any]] = (
     bindparam("outcome", type_=Text()),
@@ -274,8 +275,8 @@ _SETTLE = Statement(
 
 
 async def charge_lost(connection: Connection, job_id: UUID) -> None:
-    """Charge in full what is open, when nobody will say any more what it cost. A run makes one request at a
-    time: what is open before the next one, or when the run is cancelled, has lost its worker."""
+    """Charge open requests in full, when their cost will never be known. A run makes one request at a time,
+    so one that is open before the next one, or when the run is cancelled, has lost its worker."""
     for attempt in await connection.rows(_LEFT_OPEN, {"job": job_id, "outcome": OPEN}):
         await settle(connection, attempt["id"], LOST, None)
 

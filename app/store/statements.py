@@ -27,14 +27,14 @@ from app.store.database import (
 )
 
 CONNECTIONS = 10
-"""The most a process opens for them."""
+"""The most connections of one pool."""
 
 CLOSE_S = 3
 
 
 class Statement:
-    """`written`, to be sent; its parameters are all bound by name and typed. What is a value already stays
-    what it is. It is compiled when it is first used: a process that starts need not wait for all of them."""
+    """A statement whose parameters are bound by name and typed. It is compiled on first use, so that a
+    process starts sooner."""
 
     def __init__(self, written: ClauseElement) -> None:
         self._clause = written
@@ -58,19 +58,20 @@ class Statement:
         return {name: value for name, value in self._compiled.params.items() if value is not None}
 
     def values(self, named: Mapping[str, Any]) -> list[Any]:
-        """The parameters as asyncpg counts them."""
+        """The parameters in the order in which asyncpg expects them."""
         given = {**self._written, **named}
         return [given[name] for name in self._names]
 
 
 class Connection:
-    """One on which each statement commits by itself, unless it is a session's (`within`)."""
+    """A connection. Each statement commits by itself, unless the connection is that of a session (see
+    `within`)."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
 
     async def row(self, statement: Statement, named: Mapping[str, Any]) -> asyncpg.Record | None:
-        """The first row of the result."""
+        """The first row of the result, or None."""
         found: asyncpg.Record | None = await self._driver.fetchrow(statement.sql, *statement.values(named))
         return found
 
@@ -79,25 +80,25 @@ class Connection:
         return found
 
     async def each(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Once for each row of parameters."""
+        """Run the statement once for each row of parameters."""
         await self._driver.executemany(statement.sql, [statement.values(named) for named in rows])
 
 
 async def within(session: AsyncSession) -> Connection:
-    """The session's own connection, in its transaction."""
+    """The connection of a session, inside its transaction."""
     raw = await (await session.connection()).get_raw_connection()
     return Connection(raw.driver_connection)
 
 
 class Statements:
-    """Where such connections come from."""
+    """A pool of such connections."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """DatabaseUnavailable."""
+        """A free connection. Raises DatabaseUnavailable."""
         async with absence_is_unavailable():
             driver = await self._living()
             try:
@@ -116,7 +117,7 @@ class Statements:
 
 @asynccontextmanager
 async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator[Statements]:
-    """Nothing is connected before the first statement. What is `read_only` is so by PostgreSQL's own word."""
+    """A pool, which connects on first use. With `read_only` PostgreSQL refuses every write."""
     settings = {**CONNECT_ARGS["server_settings"], "default_transaction_read_only": str(read_only).lower()}
     pool = await asyncpg.create_pool(
         **parts_of(url),
@@ -134,4 +135,5 @@ async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator
 
 
 async def _nothing_to_reset(_: object) -> None:
-    """A statement that commits by itself leaves nothing behind."""
+    """Replaces asyncpg's reset of a connection: a statement that commits by itself leaves nothing to
+    reset."""

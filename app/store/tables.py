@@ -1,7 +1,7 @@
-"""Every table. What a column means beyond its name is said here and nowhere else.
+"""The tables, except for those in `boxes` and `spending`, and the meaning of their columns.
 
-Rows are read as columns and written through the ORM's instances; nothing is ever lazily loaded. Every foreign
-key has an index: else PostgreSQL reads the whole table for each row that is deleted at its other end.
+Rows are read as columns and written as ORM instances. Nothing is loaded lazily. Every foreign key has an
+index, because without one PostgreSQL reads the whole table for each deleted row that the key refers to.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ from app.domain.ticket import TicketStatus, TicketType
 from app.store.base import Base, job_column, now_column, one_of, where_set
 
 FENCES = Sequence("fences", metadata=Base.metadata)
-"""One sequence for all runs: a later claim has the higher fence, in the database and in the box."""
+"""One sequence for all runs, so that a later claim always has a higher fence."""
 
 
 class User(Base):
@@ -42,7 +42,7 @@ class User(Base):
 
 
 class RefreshFamily(Base):
-    """One login and all the refresh tokens that came of it; its id is the access tokens' `sid`."""
+    """A session: one login and all refresh tokens that came from it. Its id is the `sid` of access tokens."""
 
     __tablename__ = "refresh_families"
 
@@ -53,8 +53,8 @@ class RefreshFamily(Base):
 
 
 class RefreshToken(Base):
-    """`successor` was made when this one was first used, at `rotated_at`. The token itself is signed anew
-    from this row whenever it has to be handed out again, so that none is stored."""
+    """`successor` is the token that was made when this one was first used, at `rotated_at`. The token itself
+    is not stored: it is signed from this row whenever it is handed out."""
 
     __tablename__ = "refresh_tokens"
 
@@ -67,7 +67,7 @@ class RefreshToken(Base):
 
 
 class WsTicket(Base):
-    """One use, 30 s; stored as its SHA-256."""
+    """A ticket that opens one socket within 30 s. Only its SHA-256 is stored."""
 
     __tablename__ = "ws_tickets"
 
@@ -78,8 +78,8 @@ class WsTicket(Base):
 
 
 class Preview(Base):
-    """An address under which a job's app can be looked at, for one session and one start of the app. Its
-    token is made from the id whenever it has to be told, and stored as its SHA-256."""
+    """A preview address of a job's app, for one session and one start of the app. Its token is made from the
+    id when it is needed; only its SHA-256 is stored."""
 
     __tablename__ = "previews"
 
@@ -93,7 +93,7 @@ class Preview(Base):
 
 
 class Attempts(Base):
-    """A fixed-window counter behind the limits of login and registration: shared by all processes."""
+    """A counter with a fixed window, for the limits of login and registration."""
 
     __tablename__ = "attempts"
 
@@ -118,12 +118,14 @@ class IdempotencyKey(Base):
 
 
 class Job(Base):
-    """`last_seq` numbers the log, `last_position` the messages, `last_order` the steps; `last_moment` keeps
-    `created_at` of messages and steps rising by at least a millisecond. `start_asked` is set by `start/`.
-    `box_stopped` is set by `containers/stop`: only then nothing but `containers/start` wakes the box.
-    `committed_*` is what was used together with what is reserved for attempts under way; the budgets are the
-    job's own, null where the service's hold. `manifest` is a copy of the app's boardroom.json as it was
-    after the last ticket, or when the client last saved it: what the box says later is nobody's word."""
+    """`last_seq`, `last_position` and `last_order` are the numbers of the last event, message and step.
+    `last_moment` is the last timestamp: `created_at` of messages and steps rises by at least a millisecond.
+
+    `start_asked` is set by `start/`. `box_stopped` is set by `containers/stop`: then only `containers/start`
+    or a new run wakes the box. `committed_*` is what was used plus what is reserved for open requests; the
+    budgets are the job's own, null where the service's limits apply. `manifest` is a copy of the app's
+    boardroom.json, from the last closed ticket or the client's last save. The app is started by this copy,
+    because code in the box can change the file."""
 
     __tablename__ = "jobs"
     __table_args__ = (one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
@@ -160,7 +162,8 @@ class Job(Base):
 
 
 class JobEvent(Base):
-    """The log. `payload` is the very text that is sent; numbers are gapless from 1 in commit order."""
+    """The event log. `payload` is the JSON exactly as it is sent. `seq` counts from 1, without gaps, in
+    commit order."""
 
     __tablename__ = "job_events"
 
@@ -172,7 +175,8 @@ class JobEvent(Base):
 
 
 class Message(Base):
-    """`answers` names the client's message that an agent's reply answers: exactly one reply each."""
+    """`answers` is the id of the client's message to which an agent's message is the reply. Each has at most
+    one."""
 
     __tablename__ = "messages"
     __table_args__ = (UniqueConstraint("job_id", "position"), UniqueConstraint("answers"))
@@ -218,9 +222,10 @@ class App(Base):
 
 
 class Ticket(Base):
-    """`run_id` is the run whose backlog brought it; `reason` says why it was skipped or failed,
-    `blocked` that only a failed dependency is to blame; `requirements` are the ids (R1, …) it covers.
-    `of_client` says that the client made it, or changed what it asks, since a backlog last held it."""
+    """`run_id` is the run that last planned it; `reason` says why it was skipped or failed; `blocked` says
+    that it was skipped only because a dependency failed; `requirements` are the ids (R1, …) that it covers.
+    `of_client` says that the client has added it, or changed what it asks for, since a run last planned
+    it."""
 
     __tablename__ = "tickets"
     __table_args__ = (
@@ -254,9 +259,9 @@ class Ticket(Base):
 
 
 class Run(Base):
-    """One pass of the pipeline, and the lease on it. `fence` is of the last claim; `claims` counts claims
-    since the last stored step; `requirements` is the client's new wish on a continuation; `described` names
-    the stage that was last announced to people."""
+    """One pass of the pipeline, and the lease on it. `fence` belongs to the last claim; `claims` counts
+    claims since the last stored step; `requirements` is the client's wish for a continuation; `described`
+    names the stage that clients were last told of."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -290,11 +295,12 @@ class Run(Base):
 
 
 class RunStep(Base):
-    """What was already paid for or done: a model's answer or a tool's result, stored before it is acted on.
+    """A stored step of a run: a model's answer or a tool's result, stored before it is used.
 
-    `key` says which step of the run; `digest` is of the question or call, so that a changed one is not
-    answered by an old step; `asked` is the question as far as a tape tells it; `tree` is the workspace after
-    a changing tool call. A `~` in the key sets an answer aside that could not be used.
+    `key` identifies the step within the run; `digest` is that of the question or call, so that a changed
+    question is not answered by an old step; `asked` is the part of the question that a tape needs; `tree` is
+    the git tree of the workspace after a tool call that may change files. A `~` in the key marks an answer
+    that could not be used.
     """
 
     __tablename__ = "run_steps"
@@ -314,8 +320,8 @@ class RunStep(Base):
 
 
 class Evidence(Base):
-    """One check the service ran, on the commit it names. Passed or not, it is never run twice on the same
-    tree: `tree` and the check's content (`check_digest`) are its key. `phase` is why it was run."""
+    """The result of one check that the service ran on `commit`. A check is never run twice on the same tree:
+    its result is found by `tree` and the check's content (`check_digest`). `phase` says why it was run."""
 
     __tablename__ = "evidence"
     __table_args__ = (
@@ -342,7 +348,7 @@ class Evidence(Base):
 
 
 class Removal(Base):
-    """A deleted job whose box may still be there: retried until it is gone."""
+    """A deleted job whose box may still exist. Its removal is tried until the box is gone."""
 
     __tablename__ = "removals"
 

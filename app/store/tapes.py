@@ -1,4 +1,5 @@
-"""What a job's runs said and did, in order: for whoever runs the service, so there is no owner to name."""
+"""The answers and tool results of a job's runs, in order, for a tape. Only the operator reads them, so the
+queries include no owner."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Told:
-    """A job as its client sees it: what they said in the chat after the idea, what they wished later, and how
-    it ended."""
+    """A job as its client sees it: the idea, the chat after it, the wishes of continuations, and how it
+    ended."""
 
     idea: str
     said: list[str]

@@ -1,5 +1,4 @@
-"""Tickets and what the service found out about them, as clients see both. The owner is part of every
-question."""
+"""Tickets and evidence as clients see them. Every query includes the owner."""
 
 from uuid import UUID
 

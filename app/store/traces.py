@@ -1,4 +1,5 @@
-"""What a job's requirements came to, as clients see it. The owner is part of the question."""
+"""Each requirement of a job with its tickets, checks and results, as clients see it. The query includes the
+owner."""
 
 from typing import Any
 from uuid import UUID
@@ -38,8 +39,8 @@ def _tickets() -> ScalarSelect[Any]:
 
 
 def _evidence() -> ScalarSelect[Any]:
-    """Of each check of a ticket the last result before it (a failure, if there was one) and the last since.
-    What was run on older commits to find a culprit is neither."""
+    """For each check of a ticket the last result before the ticket (a failure, if there was one) and the last
+    result since. Results of a bisection do not count."""
     before = (Evidence.phase == "red").label("before")
     each = (Evidence.ticket_id, before, Evidence.check_digest)
     last = (

@@ -1,4 +1,5 @@
-"""What a job has used, as clients see it: live, by role and by ticket. The owner is part of the question."""
+"""What a job has used of language models, by role and by ticket, as clients see it. The query includes the
+owner."""
 
 from typing import Any
 from uuid import UUID
@@ -72,6 +73,6 @@ _USAGE = Statement(
 
 
 async def usage(connection: Connection, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
-    """A `UsageDetail`; `limits` are the service's, which hold where the job has none of its own."""
+    """A `UsageDetail`. `limits` are the service's, for a job that has no limits of its own."""
     budgets = {"job_tokens": limits.job_tokens, "job_usd": limits.job_usd}
     return await one(connection, _USAGE, job_id=job_id, owner=owner, **budgets)

@@ -14,15 +14,15 @@ from app.store.statements import Connection, Statement
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
 
 _FIRST_USER_LOCK = 7_022_027
-"""The advisory lock under which registrations find out, one after the other, whether they are the first."""
+"""The advisory lock with which registrations check one after the other whether there is a user."""
 
 SWEEP = 100
-"""At most so many outdated rows go in passing."""
+"""The most outdated rows that one call deletes."""
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Who is asking: a user with a session that is not over."""
+    """The caller: a user with a session that has not ended."""
 
     user_id: UUID
     session_id: UUID
@@ -32,7 +32,7 @@ class SignedIn:
 
     @property
     def sender(self) -> str:
-        """The name under which this user's messages stand."""
+        """The name that this user's messages have as sender."""
         return self.name or self.email
 
 
@@ -91,13 +91,15 @@ async def set_password(session: AsyncSession, email: str, password_hash: str) ->
 
 
 async def lock_registration(session: AsyncSession) -> bool:
-    """Let one registration through at a time, until the unit ends; whether there is a user yet."""
+    """Take a lock that lets one registration at a time proceed until its unit ends; returns whether there is
+    a user."""
     await session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})
     return await session.scalar(select(User.id).limit(1)) is not None
 
 
 async def take_family(session: AsyncSession, family_id: UUID) -> tuple[RefreshFamily, User] | None:
-    """Lock a family and read its user: refreshes and logouts of one family go one after the other."""
+    """Lock a family and read its user, so that refreshes and logouts of a family happen one after the
+    other."""
     query = (
         select(RefreshFamily, User)
         .join(User, User.id == RefreshFamily.user_id)
@@ -121,13 +123,14 @@ async def revoke_sessions(session: AsyncSession, user_id: UUID) -> None:
 
 
 async def newest_token(session: AsyncSession, family_id: UUID) -> RefreshToken:
-    """The one token of a family that was not rotated yet."""
+    """The one token of a family that was not used yet."""
     query = select(RefreshToken).where(RefreshToken.family_id == family_id, RefreshToken.rotated_at.is_(None))
     return (await session.execute(query)).scalar_one()
 
 
 async def forget_expired_tokens(session: AsyncSession, family_id: UUID) -> None:
-    """Refresh tokens of a session that are refused for their age: it may be renewed for years."""
+    """Delete a session's expired refresh tokens. A session may be renewed for years and would keep all of
+    them."""
     await session.execute(
         delete(RefreshToken).where(
             RefreshToken.family_id == family_id,

@@ -38,7 +38,7 @@ from app.store.migrate import migrate as migrate_database
 T = TypeVar("T")
 
 REFUSED = 2
-"""The exit code when nothing was begun; 1 says that what was begun did not succeed."""
+"""The exit code when nothing was started. 1 means that something was started and did not succeed."""
 
 cli = typer.Typer(
     help="A company of AI agents that turns an idea into a built, tested, running app.",
@@ -46,13 +46,13 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-user = typer.Typer(help="Users, made by whoever runs the service.", no_args_is_help=True)
+user = typer.Typer(help="Manage users.", no_args_is_help=True)
 cli.add_typer(user, name="user")
 
 
 @cli.command()
 def up() -> None:
-    """Run the service in the foreground, with a PostgreSQL and a Valkey of its own where none are given."""
+    """Run the whole service in the foreground, with its own PostgreSQL and Valkey unless you give others."""
     watch_parent()
     settings = load_settings()
 
@@ -73,9 +73,10 @@ def up() -> None:
 
 @cli.command()
 def demo(
-    idea: Annotated[str, typer.Option(help="What is to be built.")] = "a reading list for a book club",
+    idea: Annotated[str, typer.Option(help="What to build.")] = "a reading list for a book club",
 ) -> None:
-    """Play the main job and show it live: on the service running in DATA_DIR, else on one of its own."""
+    """Play a client whose app is built, and show it live: on the service in DATA_DIR, or on one of its
+    own."""
     if not idea.strip():
         raise typer.BadParameter("the idea is empty", param_hint="--idea")
     settings = load_settings()
@@ -95,9 +96,9 @@ def open_app(
     job: Annotated[UUID, typer.Argument(help="The job's id.")],
     port: Annotated[int, typer.Option(help="The local port; 0 takes any.")] = 0,
 ) -> None:
-    """Lead a port of this machine to the app in a job's box, until Ctrl-C. The service need not run."""
+    """Forward a local port to the app in a job's box, until Ctrl-C. The service need not run."""
     settings = load_settings()
-    # The database knows whose a container is: for one, a service of our own runs meanwhile if none does.
+    # Containers are found by a name in the database, so a service is started for the time if none runs.
     with stops_on_signal(), ExitStack() as later:
         if not settings.database_url and run_until_stopped(_kind_of_boxes(settings)) == "docker":
             later.enter_context(service(settings.data_dir))
@@ -106,19 +107,19 @@ def open_app(
 
 @cli.command()
 def api() -> None:
-    """Run one API process on HOST and PORT, on the databases that are given or run in DATA_DIR."""
+    """Run one API process on HOST and PORT, with the databases that are set or run in DATA_DIR."""
     _become("app.main")
 
 
 @cli.command()
 def worker() -> None:
-    """Run one worker, on the databases that are given or run in DATA_DIR."""
+    """Run one worker, with the databases that are set or run in DATA_DIR."""
     _become("workers.main")
 
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database up to date."""
+    """Migrate the database."""
     asyncio.run(migrate_database(_with_addresses(load_settings()).database_url))
     typer.echo("The database is up to date.")
 
@@ -131,7 +132,7 @@ def tape(job: Annotated[UUID, typer.Argument(help="The job's id.")]) -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Say what this machine can do and what it cannot, with the remedy. Exit 1 if something is missing."""
+    """Say what works on this machine, what does not, and what to do. Exit code 1 if something is missing."""
     settings = load_settings()
     findings = [*examine_machine(settings), _examine_boxes(settings)]
     for finding in findings:
@@ -141,13 +142,13 @@ def doctor() -> None:
 
 @cli.command()
 def openapi() -> None:
-    """Print the API's description as JSON."""
+    """Print the API's OpenAPI document as JSON."""
     _run_module("app.main", "--openapi")
 
 
 @user.command("add")
 def user_add(email: str, name: Annotated[str, typer.Option(help="How the user is addressed.")] = "") -> None:
-    """Make a user; the password is asked for, or read from a piped stdin."""
+    """Add a user. The password is asked for, or read from a pipe."""
     if "@" not in email.strip("@ "):
         raise typer.BadParameter("this is no email address", param_hint="EMAIL")
     password = _ask_password()
@@ -157,7 +158,7 @@ def user_add(email: str, name: Annotated[str, typer.Option(help="How the user is
 
 @user.command("passwd")
 def user_passwd(email: str) -> None:
-    """Give a user a new password; every session of the user ends."""
+    """Give a user a new password. All sessions of the user end."""
     password = _ask_password()
     _with_resources(lambda res: accounts.change_password(res, email=email, password=password))
     typer.echo(f"Changed the password of {email}.")
@@ -201,7 +202,7 @@ async def _kind_of_boxes(settings: Settings) -> str:
 
 
 async def _stop_boxes(settings: Settings) -> None:
-    """Containers stay when the database is not ours: workers elsewhere may be building in them."""
+    """Stop the boxes. Containers go on if the database is not ours: workers elsewhere may use them."""
     runtime = await open_runtime(_addressed(settings))
     try:
         if runtime.kind == "local" or not settings.database_url:
@@ -222,7 +223,8 @@ def _in_words(finding: Finding) -> str:
 
 
 def _addressed(settings: Settings) -> Settings:
-    """The settings with the addresses of what runs in DATA_DIR, if anything does, where none are given."""
+    """The settings; without addresses of databases, with those of the service that runs in DATA_DIR, if one
+    does."""
     running = DataDir(settings.data_dir).running() if settings.data_dir.is_dir() else None
     if running is None:
         return settings
@@ -232,7 +234,7 @@ def _addressed(settings: Settings) -> Settings:
 
 
 def _with_addresses(settings: Settings) -> Settings:
-    """As `_addressed`. NotConfigured when there are none."""
+    """Like `_addressed`. Raises NotConfigured if there are no addresses."""
     settings = _addressed(settings)
     if not settings.database_url or not settings.redis_url:
         raise NotConfigured(
@@ -251,7 +253,7 @@ def _with_resources(act: Callable[[Resources], Awaitable[T]]) -> None:
 
 
 def _become(module: str, *args: str) -> None:
-    """This process goes on as the module, with the addresses in its environment."""
+    """Replace this process by the module, with the addresses in its environment."""
     settings = _with_addresses(load_settings())
     secret = settings.secret_key.get_secret_value() or DataDir(settings.data_dir).secret(SECRET_FILE)
     os.environ.update(DATABASE_URL=settings.database_url, REDIS_URL=settings.redis_url, SECRET_KEY=secret)
@@ -264,7 +266,7 @@ def _run_module(module: str, *args: str) -> None:
 
 def _ask_password() -> str:
     if sys.stdin.isatty():
-        _with_addresses(load_settings())  # nobody types a password for nothing
+        _with_addresses(load_settings())  # fail before the password is typed
         password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
@@ -275,7 +277,7 @@ def _ask_password() -> str:
 
 
 def _command() -> str:
-    """How this program was called, for people to copy."""
+    """How this program was called, to be copied by people."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "boardroom" else f"{Path(sys.executable).name} -m app.cli"
 

@@ -1,4 +1,4 @@
-"""What a sensible client answers to Client Relations, whatever the idea is."""
+"""Answers of the demo's client to Client Relations, which fit any idea."""
 
 import re
 
@@ -20,13 +20,13 @@ _ANSWERS = (
         "A small group of people who know each other, most of them on their phones.",
     ),
 )
-"""What a question holds, and its answer, tried in this order."""
+"""Patterns of questions with their answers, tried in this order."""
 
 GO = "Go ahead."
 
 
 class Interview:
-    """Gives each answer once; asked again, or something unknown, it says to go ahead."""
+    """Gives each answer once. To a repeated or unknown question it answers `GO`."""
 
     def __init__(self) -> None:
         self._left = list(_ANSWERS)

@@ -1,4 +1,4 @@
-"""The public door as a program sees it: REST calls, and the socket of a job."""
+"""A client of the public API: REST calls and the socket of a job."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 Json = dict[str, Any]
 
 QUIET: Json = {"kind": "quiet"}
-"""Stands for "nothing has happened for a while" among the events."""
+"""Stands for "no event for a while" among the events."""
 
 FINAL_CLOSES = frozenset({1000, 1008, 4001, 4003})
 """Close codes after which connecting again is pointless."""
@@ -24,7 +24,7 @@ RECONNECT_PAUSE_S = 0.5
 
 
 class Refused(Exception):
-    """The service said no, or says nothing any more; the message is for people."""
+    """The service has refused a call or does not answer. The message is for people."""
 
 
 class Client:
@@ -41,7 +41,7 @@ class Client:
         await self._http.aclose()
 
     async def register(self) -> tuple[str, str]:
-        """Make the user and speak for it from here on; returns its email and password."""
+        """Register the user and use its token from now on; returns its email and password."""
         email, password = f"demo-{secrets.token_hex(4)}@example.org", secrets.token_urlsafe(12)
         body = {"email": email, "password": password, "name": "You"}
         session = await self._call("POST", "/api/auth/register/", body)
@@ -49,7 +49,7 @@ class Client:
         return email, password
 
     async def model(self) -> str:
-        """What the agents run on."""
+        """The model of the agents."""
         model: str = (await self._call("GET", "/readyz"))["model"]
         return model
 
@@ -94,7 +94,7 @@ class Client:
 
 
 class JobSocket:
-    """The job's stream from its first event on, across lost connections."""
+    """The events of a job from the first one on, across lost connections."""
 
     def __init__(self, address: str, headers: dict[str, str]) -> None:
         self._address, self._headers = address, headers
@@ -106,8 +106,8 @@ class JobSocket:
             await self._link.send(json.dumps({"kind": "chat", "content": content}))
 
     async def events(self, quiet_s: float) -> AsyncGenerator[Json, None]:
-        """Each event once and in order, and QUIET whenever none came for `quiet_s`. Refused when the service
-        closes for good or stays away for a minute."""
+        """Each event once and in order, and QUIET whenever there was none for `quiet_s`. Raises Refused if
+        the service closes the socket for good or does not answer for a minute."""
         lost_at = time.monotonic()
         while time.monotonic() - lost_at < RECONNECT_S:
             try:
@@ -121,7 +121,7 @@ class JobSocket:
                 if closed.rcvd and closed.rcvd.code in FINAL_CLOSES:
                     raise Refused(f"The service closed the stream ({closed.rcvd.code}).") from closed
             except (OSError, WebSocketException):
-                pass  # it may be starting again; the log keeps what we miss
+                pass  # the service may be restarting; the log has what is missed
             await asyncio.sleep(RECONNECT_PAUSE_S)
         raise Refused("The service has been away for a minute.")
 

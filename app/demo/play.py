@@ -1,4 +1,4 @@
-"""The main job as a client lives it: an idea, a few answers, and then watching until it is built."""
+"""Plays a client: an idea, a few answers, then watching until the app is built."""
 
 from collections import Counter
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from app.domain.job import FINISHED, Status
 from app.domain.ticket import CLOSED, TicketStatus, TicketType
 
 QUIET_S = 15.0
-"""After this long without a word from Client Relations we ask it to begin."""
+"""After so many seconds without an event during the conversation, `start/` is called."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Watch:
 
 
 async def play(url: str, idea: str, screen: Screen) -> Json:
-    """Play it on the service at `url`; returns the job as it is in the end. Refused."""
+    """Play it on the service at `url`; returns the finished job. Raises Refused."""
     async with Client(url) as client:
         return await _play(client, idea, screen)
 
@@ -78,7 +78,7 @@ async def _follow(client: Client, socket: JobSocket, watch: Watch, event: Json, 
 async def _message(socket: JobSocket, watch: Watch, event: Json, screen: Screen) -> None:
     metadata, content = event["metadata"], event["content"]
     if "ticketId" in metadata:
-        return  # the board tells it
+        return  # shown by `ticketUpdate`
     if metadata.get("stage") != STAGE_REQUIREMENTS:
         screen.note(f"{event['sender']}: {content}")
         return

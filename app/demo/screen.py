@@ -1,4 +1,4 @@
-"""What the demo shows: bubbles and a progress bar at a terminal, plain lines elsewhere."""
+"""The output of the demo: bubbles and a progress bar at a terminal, plain lines elsewhere."""
 
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ INDENT = 3
 CONTROLS = {
     code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
 }
-"""What a model or a box says is untrusted: no escape sequence of theirs reaches the terminal."""
+"""Texts of models and boxes are untrusted: control characters are replaced before they reach the terminal."""
 
 
 class Screen:
@@ -96,7 +96,7 @@ class Screen:
         self._say(Text(f"🔄 {title}"))
 
     def again(self, title: str, attempt: int, log: str) -> None:
-        """A check failed and the builder tries once more; the end of what it said."""
+        """A check has failed and the Builder tries again; shows the end of the output."""
         self._say(Text(f"🔁 {title}: a check failed, attempt {attempt}", style="yellow"))
         for line in [line for line in log.splitlines() if line.strip()][-LOG_LINES:]:
             self._say(Text(line.rstrip(), style="dim"), 2 * INDENT)

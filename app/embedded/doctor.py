@@ -1,4 +1,4 @@
-"""What this machine can do for Boardroom and what it cannot, each with the exact remedy. Changes nothing."""
+"""Examines what works on this machine and what does not, with a remedy for each. Changes nothing."""
 
 import os
 import platform
@@ -17,14 +17,14 @@ from app.embedded.errors import StackProblem, in_words
 from app.settings import Settings
 
 ROOM_BYTES = 2 * 1024**3
-"""A new database, its log and the workspaces of a few apps."""
+"""For a new database, its log and the files of a few apps."""
 
 CONNECT_S = 3.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`remedy` says what to do; one that is `ok` may carry a hint there."""
+    """`remedy` says what to do; for a finding that is `ok` it may be a hint."""
 
     what: str
     ok: bool
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine_machine(settings: Settings) -> list[Finding]:
-    """Everything but boxes, which are the runtime's to try. Takes well below a second."""
+    """Examine everything except boxes, in well below a second."""
     return [
         Finding("Python", True, f"{platform.python_version()}, {sys.executable}"),
         _data(settings.data_dir.absolute()),
@@ -46,7 +46,7 @@ def examine_machine(settings: Settings) -> list[Finding]:
 
 
 def describe_model(settings: Settings) -> Finding:
-    """Who speaks, and whether a worker could begin with it."""
+    """Which model is set, and whether a worker can start with it."""
     if settings.model == "rehearsal":
         return Finding("model", True, "the rehearsal: a scripted cast, no language model, costs nothing")
     kind, _, name = settings.model.partition(":")
@@ -65,13 +65,13 @@ _MODEL_NEEDS: dict[str, tuple[str, ...]] = {
     "anthropic": ("ANTHROPIC_API_KEY",),
     "tape": (),
 }
-"""One of these must be set."""
+"""The settings of which one must be set, by kind of model."""
 
 
 def _data(folder: Path) -> Finding:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return Finding("data", False, f"{there} is not ours to write in", "set DATA_DIR to another folder")
+        return Finding("data", False, f"{there} cannot be written to", "set DATA_DIR to another folder")
     free = shutil.disk_usage(there).free
     detail = f"{folder}, {free / 1024**3:.1f} GiB free"
     enough = free >= ROOM_BYTES

@@ -1,4 +1,4 @@
-"""What may keep the embedded stack from starting. Each message is a whole answer to a person."""
+"""Errors that keep the embedded servers from starting. Each message is complete and for people."""
 
 
 class StackProblem(Exception):
@@ -18,5 +18,5 @@ class AlreadyRunning(StackProblem):
 
 
 def in_words(error: OSError) -> str:
-    """The system's words alone: Python adds to some of them what was attempted."""
+    """The system's message alone, without what Python adds to some."""
     return (error.strerror or str(error)).partition(" (")[0]

@@ -1,13 +1,12 @@
 """Become a server that ends with its parent: `python -I -S launch.py PARENT SIGNAL IDENTITY PROGRAM ARG...`.
 
-Run as a file, stdlib only. PARENT is the pid of who starts us, SIGNAL the number the kernel sends to the
-server when that process dies, however it dies. Identities:
+Run as a file; standard library only. PARENT is the pid of the starting process. When that process dies, in
+whatever way, the kernel sends SIGNAL (a number) to the server. Identities:
 
-self       stay who we are;
-namespace  root outside, uid 65534 in a user namespace: PostgreSQL, which refuses root, runs, and its files
-           go on belonging to root;
-nobody     uid 65534, where containers forbid namespaces. It keeps the one capability (CAP_DAC_OVERRIDE) to
-           get at a program or a data folder below a private one such as /root.
+self       keep the present user; namespace  root outside, uid 65534 inside a user namespace: PostgreSQL
+refuses to run as root but runs like this, and its files belong to root; nobody     uid 65534, for containers
+that forbid namespaces. It keeps one capability (CAP_DAC_OVERRIDE), to reach a program or a data folder below
+a private folder such as /root.
 """
 
 import ctypes
@@ -58,7 +57,7 @@ IDENTITIES = {"self": lambda: None, "namespace": enter_namespace, "nobody": beco
 def main() -> None:
     parent, signal, identity, *command = sys.argv[1:]
     IDENTITIES[identity]()
-    # Last, because a change of identity clears it; then look again, in case the parent has died before.
+    # Last, because a change of identity clears it. Then check whether the parent has died before this call.
     checked(libc.prctl(PR_SET_PDEATHSIG, int(signal), 0, 0, 0))
     if os.getppid() != int(parent):
         sys.exit("the parent is gone")

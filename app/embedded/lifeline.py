@@ -1,7 +1,7 @@
-"""A child process ends when its supervisor does, however that one dies.
+"""Ends a child process when its supervisor has ended, in whatever way.
 
-The supervisor alone holds the writing end of a pipe; each child inherits the reading end and finds the end
-of file there when the supervisor is gone.
+Only the supervisor has the writing end of a pipe. Each child inherits the reading end and reads the end of
+file there when the supervisor is gone.
 """
 
 import os
@@ -10,10 +10,10 @@ import threading
 import time
 
 VARIABLE = "BOARDROOM_LIFELINE"
-"""Names the inherited descriptor to the child."""
+"""The environment variable with the number of the inherited descriptor."""
 
 GRACE_S = 20.0
-"""How long a child may take to stop by itself before it is ended."""
+"""Seconds for a child to stop by itself before it is ended."""
 
 
 def watch_parent() -> None:

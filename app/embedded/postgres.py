@@ -1,7 +1,8 @@
-"""PostgreSQL of this one machine.
+"""The embedded PostgreSQL.
 
-`postgres` itself is our child, not `pg_ctl`: whatever ends us ends it. TCP on loopback only, since the path
-of a Unix socket may not be longer than 107 bytes; scram with a random password.
+`postgres` itself is our child process, not `pg_ctl`, so that it ends when we do. It listens on TCP, on
+loopback only, because the path of a Unix socket may not be longer than 107 bytes. Logins use scram with a
+random password.
 """
 
 import signal
@@ -30,8 +31,8 @@ class Postgres(Server):
     orphaned_signal = signal.SIGINT
 
     def __init__(self, home: DataDir, *, programs: Path | None = None, durable: bool = True) -> None:
-        """Find the programs and make the data folder on first use. Without `durable` a power cut may cost
-        the data (for tests); a crash of ours costs nothing either way. StackProblem."""
+        """Find the programs, and make the data folder on first use. Without `durable` (for tests) a power cut
+        may lose the data; a crash of our processes never does. Raises StackProblem."""
         self._programs = find_postgres(programs)
         identity, major = cluster.identity_and_major(self._programs, home.path)
         self._folder = cluster.cluster_folder(home.path, major, self._programs)
@@ -64,7 +65,7 @@ class Postgres(Server):
         return [self._programs / "postgres", "-D", self._folder, "-p", str(self.port), *words]
 
     def answers(self, pid: int) -> bool:
-        """As `pg_ctl` does it: line 8 of `postmaster.pid` is its state, line 1 whose."""
+        """Like `pg_ctl`: line 8 of `postmaster.pid` has the state, line 1 the pid."""
         note = self._folder / "postmaster.pid"
         try:
             lines = note.read_text().split("\n")

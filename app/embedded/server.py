@@ -1,4 +1,4 @@
-"""One server process that never outlives us: started, watched, started again, stopped."""
+"""A server process that ends when we do: start it, watch it, start it again, stop it."""
 
 import os
 import signal
@@ -14,24 +14,24 @@ from typing import IO, ClassVar, Literal
 from app.embedded.errors import StackProblem
 
 Identity = Literal["self", "namespace", "nobody"]
-"""As whom a server runs; `launch.py` says what each means."""
+"""The user as which a server runs; see `launch.py`."""
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 START_TIMEOUT_S = 60.0
-"""Recovery after a crash takes well below a second; a slow disk may take longer."""
+"""Seconds. Recovery after a crash takes well below one, but a disk may be slow."""
 STOP_TIMEOUT_S = 15.0
 ATTEMPTS = 5
 LOG_TAIL_CHARS = 1500
 
 
 class Server(ABC):
-    """A child of ours that answers on 127.0.0.1:`port`. The kernel ends it when the *thread* that started it
-    dies, so `start` is for the main thread."""
+    """A child process that answers on 127.0.0.1:`port`. The kernel ends it when the *thread* that started it
+    ends, so call `start` from the main thread."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
     orphaned_signal: ClassVar[signal.Signals]
-    """What the kernel sends it when we die."""
+    """The signal that the kernel sends to it when we die."""
 
     def __init__(self, *, cwd: Path, log: Path, port: int, identity: Identity = "self") -> None:
         self.cwd, self.log, self.port, self.identity = cwd, log, port, identity
@@ -39,7 +39,7 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> Sequence[str | Path]:
-        """Program and arguments; no secret among them, since `ps` shows them to everybody."""
+        """Program and arguments. They must contain no secret, because every user can read them."""
 
     @abstractmethod
     def answers(self, pid: int) -> bool:
@@ -50,14 +50,15 @@ class Server(ABC):
         return ""
 
     def start(self, *, may_move: bool) -> None:
-        """Start and wait for an answer, on another port if `may_move` and this one is taken. StackProblem."""
+        """Start and wait until it answers. With `may_move`, on another port if this one is taken. Raises
+        StackProblem."""
         said = ""
         for attempt in range(1, ATTEMPTS + 1):
             mark = self.log.stat().st_size if self.log.exists() else 0
             if self._comes_up():
                 return
             said = self.log.read_bytes()[mark:].decode(errors="replace").strip()
-            if "in use" not in said:  # an address, or the shared memory of a predecessor that is still ending
+            if "in use" not in said:  # an address, or shared memory of a predecessor that is still stopping
                 break
             if may_move and "Address already in use" in said:
                 self.port = free_port()
@@ -68,7 +69,7 @@ class Server(ABC):
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """End it and wait for its end: politely first, then with force. Idempotent."""
+        """Ask it to end and wait; after STOP_TIMEOUT_S kill it. Idempotent."""
         if self._process is not None:
             end(self._process, self.stop_signal, STOP_TIMEOUT_S)
             self._process = None
@@ -104,8 +105,8 @@ def launch(
     stdin: int = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own (a Ctrl-C at the terminal is ours alone), tied to our life;
-    stderr goes where stdout goes."""
+    """Start `command` as a child that ends with us, in a session of its own, so that it does not get a Ctrl-C
+    of the terminal. Its stderr goes to its stdout."""
     launcher: list[str | Path] = [
         sys.executable,
         "-I",
@@ -115,7 +116,7 @@ def launch(
         str(int(orphaned_signal)),
         identity,
     ]
-    # PGDATA and its kin would redirect a PostgreSQL, a locale would translate the words we look for.
+    # Variables like PGDATA would redirect PostgreSQL; a locale would translate messages that we look for.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))
     }
@@ -131,14 +132,14 @@ def launch(
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals, within_s: float) -> None:
-    """Signal a process that leads its group and see to it that it ends within that time."""
+    """Send a signal to a process that leads its group, and make sure that it ends within that time."""
     if process.poll() is None:
         process.send_signal(how)
     await_end(process, within_s)
 
 
 def await_end(process: subprocess.Popen[bytes], within_s: float) -> None:
-    """Wait for a process that was asked to end; kill its group when the time is over."""
+    """Wait for a process that was asked to end. Kill its group after that time."""
     try:
         process.wait(within_s)
     except subprocess.TimeoutExpired:
@@ -147,7 +148,8 @@ def await_end(process: subprocess.Popen[bytes], within_s: float) -> None:
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` if nobody listens there, else one the kernel picks. A hint: somebody may be quicker."""
+    """`wanted` if it is free, else a port that the kernel chooses. Another process may take it before we use
+    it."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey together, in one DATA_DIR."""
+"""The embedded PostgreSQL and Valkey of one DATA_DIR."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +11,7 @@ from app.embedded.valkey import Valkey
 
 
 class Stack:
-    """What was started here. An address that was given is passed on, and nothing is started for it."""
+    """The embedded servers and their addresses. For an address that was given no server is started."""
 
     def __init__(
         self,
@@ -23,8 +23,8 @@ class Stack:
         valkey_bin: Path | None = None,
         durable: bool = True,
     ) -> None:
-        """Starts what is needed and waits until it answers. From the main thread only; the caller holds
-        `home.locked()`. StackProblem."""
+        """Start what is needed and wait until it answers. Call it from the main thread, with `home.locked()`
+        held. Raises StackProblem."""
         self.database_url, self.redis_url = database_url, redis_url
         self._servers: list[Server] = []
         note = home.last()
@@ -48,7 +48,7 @@ class Stack:
         server.start(may_move=True)
 
     def revive(self) -> list[str]:
-        """Start again, where it was, whatever has died; the names of what had to be. StackProblem."""
+        """Start servers that have died again, on the same ports; returns their names. Raises StackProblem."""
         dead = [server for server in self._servers if not server.alive()]
         for server in dead:
             server.start(may_move=False)
@@ -61,5 +61,6 @@ class Stack:
 
 
 def start(data_dir: Path, *, durable: bool = True) -> Stack:
-    """Both, on free ports, for tests and tools; end them with `stop()`. From the main thread only."""
+    """Both servers on free ports, for tests and tools. Call it from the main thread; end them with
+    `stop()`."""
     return Stack(DataDir(data_dir), durable=durable)

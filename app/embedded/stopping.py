@@ -1,4 +1,4 @@
-"""How a command of ours is told to stop: by SIGINT, SIGTERM or SIGHUP, once."""
+"""How a command is stopped by SIGINT, SIGTERM or SIGHUP. Only the first signal counts."""
 
 import asyncio
 import signal
@@ -14,13 +14,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """We were asked to stop; everything unwinds in order."""
+    """A signal has asked us to stop. Raised so that everything is closed in order."""
 
 
 @contextmanager
 def stops_on_signal() -> Iterator[None]:
-    """The first signal raises `Stopped` in the main thread; further ones change nothing, since stopping is
-    bounded. `Stopped` ends here. What is asynchronous runs in `run_until_stopped`."""
+    """Inside the block the first signal raises `Stopped` in the main thread, and this catches it. Further
+    signals are ignored, because stopping takes a limited time. Run asynchronous code in
+    `run_until_stopped`."""
     try:
         with _first_signal(_raise):
             yield
@@ -29,8 +30,8 @@ def stops_on_signal() -> Iterator[None]:
 
 
 def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, but the first signal cancels `work`, and `Stopped` comes out of here. Raised wherever
-    the loop happens to be, an exception may end a callback or a task nobody waits for, and be forgotten."""
+    """Like `asyncio.run`, but the first signal cancels `work`, and `Stopped` is raised here. If the signal
+    raised inside the event loop, the exception could end up in some callback and be lost."""
 
     async def cancellable() -> T:
         task = asyncio.current_task()

@@ -1,6 +1,6 @@
-"""`boardroom up`: everything that one machine runs, started in order, watched, stopped in order.
+"""`boardroom up`: starts everything in order, watches it, and stops it in order.
 
-What it needs from other rooms (migrations, boxes) comes as functions, so that this room stays below them.
+What it needs of packages above this one (migrations, boxes) is passed in as functions.
 """
 
 import http.client
@@ -26,9 +26,9 @@ from app.settings import Settings
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 TICK_S = 0.2
 SLOW_S = 20.0
-"""Longer than a start takes: what is still missing is said then."""
+"""Seconds, longer than a start takes. After them the missing parts are named."""
 ANSWER_S = 5.0
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what they mean to a client here
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client here can reach them
 
 
 class PortTaken(StackProblem):
@@ -37,19 +37,19 @@ class PortTaken(StackProblem):
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What the supervisor asks of other rooms."""
+    """What the supervisor needs of other packages."""
 
     migrate: Callable[[str], None]
     """Bring the database at this address up to date."""
     describe: Callable[[], list[str]]
-    """What runs here and what this machine can do, a line each."""
+    """Lines that say what runs here and what this machine can do."""
     stop_boxes: Callable[[], None]
     say: Callable[[str], None]
 
 
 def supervise(settings: Settings, neighbours: Neighbours) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP, then stop everything: API and workers, boxes, Valkey, PostgreSQL.
-    StackProblem when it cannot start or go on."""
+    Raises StackProblem if it cannot start or go on."""
     with stops_on_signal(), ExitStack() as later:
         began = time.monotonic()
         home = DataDir(settings.data_dir)
@@ -80,7 +80,7 @@ def supervise(settings: Settings, neighbours: Neighbours) -> None:
 
 
 def environment(settings: Settings, home: DataDir, stack: Stack, port: int) -> Mapping[str, str]:
-    """What our processes read: this environment with the facts of this start."""
+    """The environment of our child processes: ours, with the addresses of this start."""
     return {
         **os.environ,
         "DATABASE_URL": stack.database_url,
@@ -93,7 +93,7 @@ def environment(settings: Settings, home: DataDir, stack: Stack, port: int) -> M
 
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """The socket all API processes share; connections wait in it while one of them is started again."""
+    """The socket that all API processes share. Connections wait in it while a process is started again."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -102,7 +102,7 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         raise PortTaken(
             f"Cannot listen on {host}, port {port}: {in_words(error)}. Choose another: {other}"
         ) from error
-    # Inherited by connections; uvicorn takes a descriptor for a Unix socket and does not set it.
+    # Connections inherit it. uvicorn does not set it, because it takes a descriptor for a Unix socket.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
@@ -135,7 +135,8 @@ def _watch(children: Children, stack: Stack, url: str, began: float, say: Callab
 
 
 def what_is_missing(url: str) -> str | None:
-    """Which parts the API at this address misses (a worker is one), and why; None when it does not answer."""
+    """The parts that the API at this address reports as not working, with the reason; None if it does not
+    answer."""
     host, port = url.removeprefix("http://").rsplit(":", 1)
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ANSWER_S)
     try:

@@ -1,4 +1,4 @@
-"""Valkey of this one machine. It keeps nothing on disk: PostgreSQL is the log, Redis only rings bells."""
+"""The embedded Valkey. It stores nothing on disk: Redis only carries hints."""
 
 import signal
 import socket
@@ -41,7 +41,7 @@ class Valkey(Server):
         return "\n".join(lines) + "\n"
 
     def answers(self, pid: int) -> bool:
-        """By the inline form of its protocol; only ours knows the password."""
+        """Asks by the inline form of the protocol. Only our Valkey accepts the password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
                 link.sendall(f"AUTH {self._password}\r\nPING\r\nQUIT\r\n".encode())

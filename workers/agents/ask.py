@@ -1,4 +1,5 @@
-"""How an agent is asked: the answer is stored, then read; a wrong one is asked again, twice at most."""
+"""How an agent is asked. The answer is stored, then validated; after an invalid answer it is asked again, at
+most twice."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,14 +31,15 @@ _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 @dataclass(frozen=True)
 class Spoken(Generic[O]):
-    """A usable answer, and the name of the model that gave it."""
+    """A valid answer, and the name of the model that gave it."""
 
     value: O
     model: str
 
 
 class Unusable(ModelMisbehaved):
-    """`step` is the prefix of the stored answers that a retry must not use again."""
+    """No answer was valid. `step` is the key prefix of the stored answers, which a retry must not use
+    again."""
 
     def __init__(self, step: str, detail: str) -> None:
         super().__init__(detail)
@@ -56,8 +58,8 @@ async def speak(
     strong: bool = False,
     hear: Hear | None = None,
 ) -> Answer:
-    """One answer as durable step `key`, from the role's model or, if `strong`, from the one for hard cases.
-    Raises ModelUnavailable, BudgetSpent."""
+    """One answer, stored as step `key`, from the role's model or, with `strong`, from MODEL_STRONG. Raises
+    ModelUnavailable, BudgetSpent."""
     question = Question(
         agent=role.agent,
         purpose=role.purpose,
@@ -94,7 +96,8 @@ async def ask(
     *,
     hear: Hear | None = None,
 ) -> Spoken[O]:
-    """A typed answer. `check` raises ValueError for what the shape cannot know; the model is told either way.
+    """A typed answer. `check` raises ValueError for rules that `shape` cannot express. Errors are shown to
+    the model.
 
     Raises Unusable after two re-asks, ModelUnavailable.
     """
@@ -126,7 +129,7 @@ def _schema(shape: type[Output]) -> Mapping[str, Any]:
 
 
 def facts(value: BaseModel) -> tuple[Message, ...]:
-    """The first message of a question: what the agent is to know, as JSON."""
+    """The first message of a question: what the agent needs to know, as JSON."""
     return (Message("user", value.model_dump_json()),)
 
 
@@ -134,8 +137,8 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _json_of(text: str) -> str:
-    """The JSON object in an answer that may be wrapped in prose or a code fence, without what cannot be
-    stored once it is read."""
+    """The JSON object of an answer that may have text or a code fence around it, without NUL characters,
+    which cannot be stored."""
     start, end = text.find("{"), text.rfind("}")
     return _NUL.sub(r"\1\\ufffd", text[start : end + 1] if 0 <= start < end else text)
 

@@ -1,4 +1,4 @@
-"""Profiles: read once from their folders. A new one is a folder with `profile.toml` and `scaffold/`."""
+"""Profiles, the kinds of apps. A profile is a folder with `profile.toml` and `scaffold/`."""
 
 import tomllib
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.domain.workspace import MANIFEST_NAME, Manifest
 
 FOLDER = Path(__file__).parent
 HOUSE_STYLE = "python-stdlib"
-"""Every box can serve it, and an app that says nothing else is one."""
+"""The default profile. Every box can run it."""
 
 INSTALLS = (
     "What else is needed, and nothing that is not, the manifest's `install` line may download (such as "
@@ -26,7 +26,7 @@ class _Shape(BaseModel):
 
 
 class ProfileCheck(_Shape):
-    """A shell line that has to succeed on every commit; `promise` says so in a sentence."""
+    """A shell command that must succeed on every commit; `promise` says in a sentence what that means."""
 
     name: str = Field(pattern=r"^[a-z-]+$")
     promise: str
@@ -40,9 +40,10 @@ class ProfileCheck(_Shape):
 
 
 class Profile(_Shape):
-    """`when` tells the executives when to choose it, `notes` the others what the box holds and how such an
-    app is laid out. `needs` is a shell line that succeeds in a box that can serve it; "" if every box can.
-    `scaffold` is what an app begins as, by path relative to /app: it starts, answers and passes `checks`."""
+    """`when` tells the executives when to choose it; `notes` tell the other agents what the box has and how
+    such an app is laid out. `needs` is a shell command that succeeds in a box that can run such an app; "" if
+    every box can. `scaffold` are the first files of an app, by path relative to /app: with them it starts,
+    answers and passes `checks`."""
 
     name: str
     title: str
@@ -55,7 +56,8 @@ class Profile(_Shape):
     scaffold: dict[str, bytes]
 
     def stack(self, *, installs: bool) -> str:
-        """What those who plan and build have to know of it; `installs`: an install step has a network."""
+        """What the Project Manager and the Builder are told about it. `installs`: the install step has a
+        network."""
         lines = [f"- {check.promise}: `{_one_line(check.run)}`" for check in self.checks]
         more = f"\n\n{INSTALLS}" if installs else ""
         return (
@@ -76,7 +78,7 @@ def _read(folder: Path) -> Profile:
     scaffold = {path.relative_to(folder / "scaffold").as_posix(): path.read_bytes() for path in files}
     if told["ignore"]:
         scaffold[".gitignore"] = "".join(f"{line}\n" for line in told["ignore"]).encode()
-    # The manifest is last: where it is, the rest is too.
+    # The manifest is written last: if it is there, everything else is.
     scaffold[MANIFEST_NAME] = f"{manifest.model_dump_json(indent=2)}\n".encode()
     return Profile(name=folder.name, manifest=manifest, scaffold=scaffold, **told)
 
@@ -87,5 +89,5 @@ PROFILES = MappingProxyType(
 
 
 def find(name: str) -> Profile:
-    """The profile of an app; one that is not there any more counts as the house style."""
+    """The profile of that name; the default profile if there is none."""
     return PROFILES.get(name, PROFILES[HOUSE_STYLE])

@@ -1,4 +1,5 @@
-"""What the boxes of this process can serve: profiles, and a browser. Looked up once, in a throw-away box."""
+"""Which profiles the boxes of this process can run, and whether they have a browser. Found out once, in a box
+that is then destroyed."""
 
 import asyncio
 from uuid import uuid4
@@ -16,29 +17,29 @@ BROWSER = "browser"
 
 
 class Served:
-    """All boxes of a process are of one runtime and one image, so what is in one is in all."""
+    """All boxes of a process have the same runtime and image, so one box is enough to find out."""
 
     def __init__(self) -> None:
         self._found: frozenset[str] | None = None
         self._looking: asyncio.Task[None] | None = None
 
     def look_ahead(self, runtime: Runtime) -> None:
-        """Look it up meanwhile, unless it is known."""
+        """Start to find out in the background, unless it is known."""
         if self._found is None and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look(runtime))
 
     async def profiles(self, runtime: Runtime) -> list[Profile]:
-        """Those whose needs are met, by name. Without a box those that need nothing; then the next caller
-        looks again."""
+        """The profiles whose needs are met. If no box could be made, those without needs; the next call tries
+        again."""
         met = await self._known(runtime)
         return [profile for profile in PROFILES.values() if not profile.needs or profile.name in met]
 
     async def browser(self, runtime: Runtime) -> bool:
-        """Whether `page` checks can be done."""
+        """Whether `page` checks can run."""
         return BROWSER in await self._known(runtime)
 
     async def close(self) -> None:
-        """End looking."""
+        """Stop finding out."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -46,7 +47,7 @@ class Served:
     async def _known(self, runtime: Runtime) -> frozenset[str]:
         self.look_ahead(runtime)
         if self._looking is not None:
-            await asyncio.shield(self._looking)  # others wait for it, too
+            await asyncio.shield(self._looking)  # other callers wait for it, too
         return self._found or frozenset()
 
     async def _look(self, runtime: Runtime) -> None:

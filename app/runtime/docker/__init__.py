@@ -1,1 +1,1 @@
-"""Boxes as containers of a Docker engine, wherever that runs; the only room that speaks to one."""
+"""Boxes as containers of a Docker engine, local or remote. No other package talks to an engine."""

@@ -1,4 +1,4 @@
-"""How an attachment to a container ends: one alone on its channel says goodbye, one of many just leaves."""
+"""The two kinds of attachments to a container, which differ in how they are closed."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,8 @@ GOODBYE_S = 5.0
 
 
 class WorkerAttachment(Attachment):
-    """Alone on its channel. The engine passes the end of a stream on when it likes, so we say goodbye."""
+    """A worker's attachment with a channel of its own. It tells the guest that it closes, because the engine
+    may pass on the end of a stream much later."""
 
     async def close(self) -> None:
         with contextlib.suppress(RuntimeProblem, TimeoutError):
@@ -26,21 +27,22 @@ class WorkerAttachment(Attachment):
 
 
 class SharedAttachment(Attachment):
-    """On a channel that others use too. An app that is being started goes on when who asked for it leaves."""
+    """An attachment on the channel that all callers in this process share. Closing it leaves the channel
+    open, and a start of the app continues when its caller is cancelled."""
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
         starting = asyncio.create_task(super().start_app(manifest))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            starting.add_done_callback(_look_at)
+            starting.add_done_callback(_log_failure)
             raise
 
     async def close(self) -> None:
         self._on_close(self)
 
 
-def _look_at(task: "asyncio.Task[AppStatus]") -> None:
-    """Nobody else does any more."""
+def _log_failure(task: "asyncio.Task[AppStatus]") -> None:
+    """Log the error of a start that no caller waits for any more."""
     if not task.cancelled() and (problem := task.exception()) is not None:
         log.info("app.not_started", problem=str(problem))

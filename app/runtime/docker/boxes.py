@@ -1,7 +1,7 @@
-"""One job's box on the engine: a container, two volumes and a mark of the highest fence.
+"""One job's box on the engine: a container, two volumes, and an empty volume that records the highest fence.
 
-Names and labels are all the state there is, and they are the engine's, so any process on any machine finds
-the same. Of two that make a box at once only one gets the container's name.
+All state is in the names and labels that the engine stores, so every process on every machine sees the same
+state. If two processes make a box at the same time, only one of them gets the container's name.
 """
 
 import asyncio
@@ -22,12 +22,13 @@ from app.runtime.workspace import FenceLost, SandboxUnavailable
 
 INSTANCE, JOB, GUEST, FENCE = "boardroom.instance", "boardroom.job", "boardroom.guest", "boardroom.fence"
 POOL = "boardroom.pool"
-"""The name that a box had which was made in advance (see `pool`): its volumes keep it."""
+"""Label of what belongs to a box that was made in advance (see `pool`): the box's first name. Its volumes
+keep that name."""
 UUID_LENGTH = 36
 ROUNDS = 50
 GONE_S = 30.0
 DEATH_S = 0.5
-"""How long the engine may take to notice the end of a container whose streams have ended."""
+"""Seconds that the engine may take to notice that a container has ended, after its streams have ended."""
 
 
 MAKE_IMAGE = "Make it: make workspace-image (or set WORKSPACE_IMAGE, or WORKSPACE_RUNTIME=local)."
@@ -39,7 +40,8 @@ def no_image(recipe: Recipe) -> str:
 
 @dataclass(frozen=True)
 class Company:
-    """Whose boxes these are, on which engine, made how."""
+    """The boxes of one instance of the service: their engine, the instance's name, and how they are made.
+    `marks` are further labels."""
 
     engine: Engine
     instance: str
@@ -52,7 +54,7 @@ class Company:
 
     @property
     def pool(self) -> str:
-        """What the names of containers begin with that are nobody's yet."""
+        """The prefix of the names of spare containers, which belong to no job yet."""
         return f"boardroom-{self.instance}-pool-"
 
     @cached_property
@@ -60,23 +62,25 @@ class Company:
         return Network(self.engine, self.instance, self.labels, self.recipe.network)
 
     def job_of(self, name: str) -> UUID | None:
-        """Whose container that is; a label cannot say it of one that was adopted."""
+        """The job of the container `name`; None for a spare one. Labels cannot tell: an adopted container
+        keeps those it was made with."""
         return None if name.startswith(self.pool) else id_in(name)
 
     async def remove_spare(self, name: str) -> None:
-        """All of a box that was made in advance, its claim last."""
+        """Remove the container and volumes of a box that was made in advance. Its claim is removed last, so
+        that nobody can claim it meanwhile."""
         await self.engine.remove(name)
         for part in ("app", "scratch", "claim"):
             await self.engine.remove_volume(f"{name}-{part}")
 
 
 def id_in(name: str) -> UUID:
-    """A container's name ends in its job's id, or its own."""
+    """The UUID at the end of a container's name: its job's, or its own if it is a spare one."""
     return UUID(name[-UUID_LENGTH:])
 
 
 class DockerBox:
-    """What the engine has of one job's box. Every verb raises SandboxUnavailable, as EngineAway too."""
+    """One job's box on the engine. Every method may raise SandboxUnavailable, or its subclass EngineAway."""
 
     def __init__(self, company: Company, job_id: UUID) -> None:
         self.job_id = job_id
@@ -87,24 +91,26 @@ class DockerBox:
         self._network = company.network
         self._labels = {**company.labels, JOB: str(job_id)}
         self._ends: Stream | None = None
-        """Those of the guest itself, as long as they are ours to take: it was we who made or adopted it."""
+        """The guest's own stdin and stdout. Only the process that made or adopted the container has them, and
+        only until `open` returns them."""
         self._reader: EngineReader | None = None
         self._files = ""
 
     async def exists(self) -> bool:
-        """Whether it has files; the container may have been lost."""
+        """Whether the box has files. Its container may be missing."""
         labels = await self._engine.volume(f"{self.name}-app")
         self._files = (labels or {}).get(POOL, self.name)
         return labels is not None
 
     async def create(self) -> None:
-        """Its files, that is; the rest is made with the container. Harmless when it is there."""
+        """Make the volume for the job's files, if there is none. The rest is made with the container."""
         labels = await self._engine.mark(f"{self.name}-app", self._labels)
         self._files = labels.get(POOL, self.name)
 
     async def adopt(self, spare: str) -> None:
-        """Take a box that is claimed for this job. Its volumes keep their names: one that would be this box's
-        own says where the files are instead, unless somebody has made it already."""
+        """Take over the box `spare`, which this job has claimed. A volume cannot be renamed, so a volume with
+        this box's name is made whose label says where the files are. If another process has made that volume
+        already, `spare` is not needed and is removed."""
         labels = await self._engine.mark(f"{self.name}-app", {**self._labels, POOL: spare})
         self._files = labels.get(POOL, self.name)
         if self._files != spare:
@@ -114,8 +120,9 @@ class DockerBox:
                 self._ends = await self._engine.join(self.name)
 
     async def note_fence(self, fence: int) -> None:
-        """Remember the highest fence beyond the life of a guest, as an empty volume that says so. Of two that
-        do this at once the higher sees no other, the lower sees the higher. Raises FenceLost."""
+        """Record `fence` as an empty volume, because the highest fence has to outlive the guest. Raises
+        FenceLost if a higher one is recorded. If two workers do this at the same time, the lower one sees the
+        higher."""
         mine = f"{self.name}-fence-{fence}"
         await self._engine.create_volume(mine, {**self._labels, FENCE: str(fence)})
         marks = await self._engine.volumes({**self._labels, FENCE: ""})
@@ -131,8 +138,9 @@ class DockerBox:
         return await self._engine.inspect(self.name)
 
     async def awake(self, container: Container | None) -> Container:
-        """The running container, made or woken if need be; `container` is what was seen of it last. One that
-        has ended is replaced: to make another takes no longer than to start it and to send a relay."""
+        """The running container, which is made or woken if necessary. `container` is its last known state.
+        One that has ended is replaced: making another takes no longer than starting it again and attaching
+        through a relay."""
         for _ in range(ROUNDS):
             if container is None:
                 if made := await self._make():
@@ -142,7 +150,7 @@ class DockerBox:
             elif container.state == "paused":
                 await self._engine.unpause(self.name)
             elif container.state == "created" and not self.is_outdated(container):
-                # Somebody is about to start it, or has died before.
+                # Whoever made it is about to start it, or died before doing so.
                 with _gone_meanwhile():
                     await self._start(container)
             else:
@@ -151,19 +159,19 @@ class DockerBox:
         raise SandboxUnavailable("the box does not start")
 
     def is_outdated(self, container: Container) -> bool:
-        """Made by another version of the service, or with other settings."""
+        """Whether it was made by another version of the service, or with other settings."""
         return container.labels.get(GUEST) != self._recipe.version
 
     async def settle(self, container: Container) -> None:
-        """See that it has a network if it should, and none if not."""
+        """Connect the container to the network, or disconnect it, as the settings demand."""
         await self._network.settle(self.name, container)
 
     def connected(self) -> AbstractAsyncContextManager[None]:
-        """Within, the container has a network."""
+        """A context in which the container has a network."""
         return self._network.connected(self.name)
 
     async def _make(self) -> Container | None:
-        """The container, made and started; None when there is one already, or it has gone meanwhile."""
+        """Make and start the container. None if there is one already, or if it was removed meanwhile."""
         if not self._files:
             await self.exists()
         labels = {**self._labels, GUEST: self._recipe.version}
@@ -192,7 +200,8 @@ class DockerBox:
         await self._engine.start(self.name)
 
     async def open(self) -> tuple[EngineReader, EngineWriter]:
-        """A way to the guest of the running container: its own ends for who has made it, else a relay."""
+        """A connection to the guest of the running container: the guest's own stdin and stdout if this object
+        made or adopted the container, otherwise a relay."""
         stream, self._ends = self._ends, None
         if stream is None:
             stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
@@ -200,18 +209,18 @@ class DockerBox:
         return self._reader, EngineWriter(stream, self._reader)
 
     async def leave(self) -> None:
-        """Give the guest's own ends back, if they were not used."""
+        """Close the guest's own stdin and stdout, if `open` did not return them."""
         if self._ends is not None:
             await self._ends.close()
             self._ends = None
 
     @property
     def words(self) -> str:
-        """The last that the guest said on stderr, if we made the container."""
+        """The end of the guest's stderr; empty if this object did not make the container."""
         return "" if self._reader is None else self._reader.words
 
     async def autopsy(self) -> str:
-        """What the container died of; "" when it has not."""
+        """Why the container has ended, as a clause for a log line; empty if it runs."""
         try:
             await self.ended()
             container = await self.inspect()
@@ -222,17 +231,17 @@ class DockerBox:
         return "" if container.state == "running" else f"its container {container.end}"
 
     async def ended(self) -> None:
-        """Give a container whose guest has gone the time to end by itself."""
+        """Wait up to `DEATH_S` for the container to end after its guest has."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEATH_S):
                 await self._engine.wait(self.name)
 
     async def kill(self) -> None:
-        """End the container now, with everything in it."""
+        """End the container and all its processes now. The files stay."""
         await self._engine.kill(self.name)
 
     async def remove(self) -> None:
-        """Until nothing is left of it."""
+        """Remove the container and all volumes, and wait until they are gone."""
         await remove_container(self._engine, self.name)
         volumes = await self._engine.volumes(self._labels)
         for spare in {labels[POOL] for labels in volumes.values() if POOL in labels}:
@@ -242,7 +251,8 @@ class DockerBox:
 
 
 async def remove_container(engine: Engine, name: str) -> None:
-    """And wait until it is gone: as long as it is going, its volumes are in use."""
+    """Remove a container and wait until it is gone, because its volumes are in use until then. Raises
+    SandboxUnavailable after `GONE_S`."""
     try:
         async with asyncio.timeout(GONE_S):
             while await engine.inspect(name) is not None:
@@ -253,6 +263,7 @@ async def remove_container(engine: Engine, name: str) -> None:
 
 @contextlib.contextmanager
 def _gone_meanwhile() -> Iterator[None]:
+    """Ignore that the container does not exist: another process removed it. The block ends there."""
     try:
         yield
     except EngineRefused as refusal:

@@ -1,4 +1,5 @@
-"""The engine's word on containers that died: whoever is attached hears at once, with the cause."""
+"""Watches the engine's events for containers that ended, and tells attached channels at once, with the
+cause."""
 
 import asyncio
 
@@ -11,11 +12,12 @@ from app.runtime.workspace import SandboxUnavailable
 log = structlog.get_logger()
 
 AGAIN_S = 1.0
-"""After how long an engine that broke off is listened to again. Until then a broken stream says it too."""
+"""Seconds before the events are asked for again after they broke off. Meanwhile channels notice a death by
+their broken streams."""
 
 
 class Deathwatch:
-    """Ends the channels of boxes whose container has died, with what it died of."""
+    """Ends the channels of each box whose container has ended, with the cause of its end."""
 
     def __init__(self, company: Company) -> None:
         self._company = company
@@ -23,7 +25,7 @@ class Deathwatch:
         self._listening: asyncio.Task[None] | None = None
 
     def watch(self, box: DockerBox, channel: Channel) -> None:
-        """Until the channel is closed."""
+        """End `channel` if the box's container ends. Closed channels are dropped at the next call."""
         for name, watched in list(self._watched.items()):
             self._watched[name] = [each for each in watched if each[1].open]
             if not self._watched[name]:
@@ -33,7 +35,7 @@ class Deathwatch:
             self._listening = asyncio.create_task(self._listen())
 
     def forget(self, box: DockerBox) -> None:
-        """Its end is our own doing."""
+        """Stop watching a box that this process removes itself."""
         self._watched.pop(box.name, None)
 
     async def close(self) -> None:
@@ -55,7 +57,7 @@ class Deathwatch:
         if not watched:
             return
         cause = await watched[0][0].autopsy()
-        if not cause:  # it runs again: these are attached to its new life
+        if not cause:  # it runs again, and these channels are attached to the new container
             return
         log.warning("box.died", box=name, cause=cause)
         for _, channel in watched:

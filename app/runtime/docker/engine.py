@@ -1,4 +1,4 @@
-"""The engine's calls that we need, with bounded times and its errors in our words."""
+"""The calls of the engine's API that boxes need, each with a time limit, with the engine's errors as ours."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,17 @@ from app.runtime.workspace import EngineAway, SandboxUnavailable
 
 CONNECT_S = 5.0
 CALL_S = 120.0
-"""An engine under load takes its time to make or remove a container."""
+"""Seconds for one call. A busy engine is slow to make or remove a container."""
 
 BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 403, 404, 409
 KILLED = 128 + signal.SIGKILL
 AWAY = (900, 502, 504)
-"""For an engine that cannot be reached: aiodocker's own number, and what a proxy before the engine says."""
+"""Statuses that mean that the engine cannot be reached: aiodocker's own 900, and those of a proxy before the
+engine."""
 
 
 class EngineRefused(SandboxUnavailable):
-    """The engine answers, and its answer is no."""
+    """The engine answered with an error; `status` is its HTTP status."""
 
     def __init__(self, error: aiodocker.DockerError) -> None:
         super().__init__(f"the container engine refuses: {error.message.strip()}")
@@ -38,7 +39,8 @@ class EngineRefused(SandboxUnavailable):
 
 @dataclass(frozen=True)
 class Container:
-    """What the engine says of a container. `state` is its word: created, running, paused, exited, dead, …"""
+    """A container as the engine describes it. `state` is the engine's word: created, running, paused, exited,
+    dead, …"""
 
     id: str
     state: str
@@ -50,21 +52,21 @@ class Container:
 
     @property
     def end(self) -> str:
-        """What it came to, as the end of a sentence."""
+        """How it ended, as a clause without a subject."""
         if self.out_of_memory:
             return "ran out of memory"
         return "was killed" if self.exit_code == KILLED else f"ended with exit code {self.exit_code}"
 
     @property
     def sad_end(self) -> str:
-        """A sentence about an end that nobody wanted; "" for any other state."""
+        """A sentence about how a container failed; empty if it runs or ended with exit code 0."""
         return f"The container {self.end}." if self.state == "exited" and self.exit_code else ""
 
 
 class Engine:
-    """One engine by its address (`unix://…`, `tcp://…`); it is connected to when it is first asked.
+    """A client of the engine at `host` (`unix://…`, `tcp://…`). It connects at the first call.
 
-    Every call raises EngineAway and EngineRefused.
+    Every call may raise EngineAway or EngineRefused.
     """
 
     def __init__(self, host: str) -> None:
@@ -97,7 +99,7 @@ class Engine:
         return None
 
     async def containers(self, labels: Mapping[str, str]) -> dict[str, Container]:
-        """By name, all with these labels, running or not."""
+        """All containers with these labels, running or not, by name. An empty value matches any value."""
         with self._asked() as docker:
             found = await docker.containers.list(all=True, filters=_filters(labels))
         return {
@@ -107,46 +109,47 @@ class Engine:
         }
 
     async def create(self, name: str, config: Mapping[str, Any]) -> bool:
-        """Whether it was made by us: somebody else may have been faster; that is as good."""
+        """Make a container. False if there is one of this name already."""
         with self._asked(CONFLICT) as docker:
             await docker.containers.create(dict(config), name=name)
             return True
         return False
 
     async def start(self, name: str) -> None:
-        """Harmless when it runs."""
+        """Start a container. Does nothing if it runs."""
         with self._asked() as docker:
             await docker.containers.container(name).start()
 
     async def rename(self, name: str, new: str) -> bool:
-        """Not when there is none of that name (any more), or there is one of the new name."""
+        """Rename a container. False if there is none called `name`, or there is one called `new`."""
         with self._asked(BAD_REQUEST, NOT_FOUND, CONFLICT) as docker:
             await docker.containers.container(name).rename(new)
             return True
         return False
 
     async def unpause(self, name: str) -> None:
-        """Harmless when it is not paused."""
+        """Continue a paused container. Does nothing if it is not paused."""
         with self._asked(CONFLICT) as docker:
             await docker.containers.container(name).unpause()
 
     async def pause(self, name: str) -> None:
-        """Harmless when it does not run."""
+        """Freeze a container's processes. Does nothing if it does not run."""
         with self._asked(NOT_FOUND, CONFLICT) as docker:
             await docker.containers.container(name).pause()
 
     async def kill(self, name: str) -> None:
-        """Harmless when it does not run or is not there."""
+        """Send SIGKILL to a container. Does nothing if it does not run or does not exist."""
         with self._asked(NOT_FOUND, CONFLICT) as docker:
             await docker.containers.container(name).kill()
 
     async def wait(self, name: str) -> None:
-        """Until it does not run."""
+        """Return when the container does not run."""
         with self._asked(NOT_FOUND) as docker:
             await docker.containers.container(name).wait()
 
     async def deaths(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
-        """The names of containers with these labels, each when it has died; ends with the stream."""
+        """The name of each container with these labels, at the moment when it ends. The iteration ends when
+        the engine closes the stream of events."""
         of = {"type": ["container"], "event": ["die"], **_filters(labels)}
         with self._asked() as docker:
             heard = docker.events.subscribe(create_task=False)
@@ -160,70 +163,70 @@ class Engine:
                 await asyncio.gather(listening, return_exceptions=True)
 
     async def remove(self, name: str) -> None:
-        """With whatever runs in it; harmless when it is not there or is being removed already."""
+        """Remove a container, running or not. Does nothing if it does not exist or is being removed."""
         with self._asked(NOT_FOUND, CONFLICT) as docker:
             await docker.containers.container(name).delete(force=True, v=True)
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Harmless when it is there."""
+        """Make a volume. Does nothing if there is one of this name: that one keeps its labels."""
         with self._asked() as docker:
             await docker.volumes.create({"Name": name, "Labels": dict(labels)})
 
     async def mark(self, name: str, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """A volume that is there for its labels. Of those who make it at once the first one's stand, and all
-        are told these."""
+        """Make an empty volume that exists for its labels, and return the labels it has. If several processes
+        make it at the same time, the first one's labels stay and all of them get these."""
         await self.create_volume(name, labels)
         return await self.volume(name) or {}
 
     async def volume(self, name: str) -> Mapping[str, str] | None:
-        """Its labels; None when there is no such volume."""
+        """The labels of a volume; None if there is no such volume."""
         with self._asked(NOT_FOUND) as docker:
             labels: Mapping[str, str] = (await DockerVolume(docker, name).show())["Labels"] or {}
             return labels
         return None
 
     async def volumes(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-        """The labels of all volumes that have these, by name."""
+        """The labels of all volumes that have `labels`, by name. An empty value matches any value."""
         with self._asked() as docker:
             found = await docker.volumes.list(filters=_filters(labels))
         volumes = {item["Name"]: item["Labels"] or {} for item in found["Volumes"] or []}
         return {name: its for name, its in volumes.items() if _has_all(its, labels)}
 
     async def remove_volume(self, name: str) -> None:
-        """Refused while a container has it."""
+        """Remove a volume. EngineRefused while a container uses it; does nothing if it does not exist."""
         with self._asked(NOT_FOUND) as docker:
             await DockerVolume(docker, name).delete()
 
     async def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
-        """Harmless when it is there."""
+        """Make a network. Does nothing if there is one of this name."""
         config = {"Name": name, "CheckDuplicate": True, "Labels": dict(labels), "Options": dict(options)}
         with self._asked(CONFLICT) as docker:
             await docker.networks.create(config)
 
     async def remove_network(self, name: str) -> None:
-        """Harmless when it is not there, or a container is on it."""
+        """Remove a network. Does nothing if it does not exist or a container is connected to it."""
         with self._asked(FORBIDDEN, NOT_FOUND) as docker:
             await DockerNetwork(docker, name).delete()
 
     async def connect(self, network: str, name: str) -> None:
-        """Refused when it is connected."""
+        """Connect a container to a network. EngineRefused if it is connected."""
         with self._asked() as docker:
             await DockerNetwork(docker, network).connect({"Container": name})
 
     async def disconnect(self, network: str, name: str) -> None:
-        """Refused when it is not connected."""
+        """Disconnect a container from a network. EngineRefused if it is not connected."""
         with self._asked() as docker:
             await DockerNetwork(docker, network).disconnect({"Container": name, "Force": True})
 
     async def connections(self, network: str) -> dict[str, str]:
-        """The names of the running containers of a network, each by the id of its connection."""
+        """The names of the running containers on a network, by the id of each connection (endpoint)."""
         with self._asked(NOT_FOUND) as docker:
             found = (await DockerNetwork(docker, network).show())["Containers"]
             return {each["EndpointID"]: each["Name"] for each in found.values()}
         return {}
 
     async def run(self, name: str, command: list[str], user: str) -> Stream:
-        """A process in the container, at whose stdin and stdout we are. The caller closes it."""
+        """Start a process in the container. The result is its stdin and stdout; the caller closes it."""
         with self._asked() as docker:
             process = await docker.containers.container(name).exec(
                 command, stdin=True, stderr=False, user=user
@@ -231,8 +234,9 @@ class Engine:
             return await process.start().__aenter__()
 
     async def join(self, name: str) -> Stream:
-        """The container's own stdin, stdout and stderr, whether it runs yet or not: one for whoever asks, so
-        only one may. When the caller closes it, or is gone, the container's stdin ends for good."""
+        """The stdin, stdout and stderr of the container's main process, whether it runs yet or not. Only one
+        caller may use them. When that caller closes the stream or ends, the container's stdin ends for
+        good."""
 
         async def where() -> tuple[URL, None, bool]:
             ends = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
@@ -248,7 +252,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _asked(self, *harmless: int) -> Iterator[aiodocker.Docker]:
-        """The client; answers with these numbers are swallowed and end the block."""
+        """The client. An error whose status is in `harmless` ends the block and is not raised."""
         if self._client is None:
             timeout = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
             self._client = aiodocker.Docker(url=self.host, timeout=timeout)
@@ -270,12 +274,14 @@ def _filters(labels: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _has_all(found: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
-    """Whether all of `labels` are there: Podman finds volumes that have any, and what is found is removed."""
+    """Whether `found` has all of `labels`. Needed because Podman's filter matches volumes that have any of
+    them, and what is found may be removed."""
     its = found or {}
     return all(key in its and its[key] == (value or its[key]) for key, value in labels.items())
 
 
 def _moment(text: str) -> datetime | None:
-    """The engine's time has nanoseconds, which `fromisoformat` cuts; the year 1 means never."""
+    """A timestamp of the engine. Nanoseconds are cut; the engine writes the year 1 for "never", which gives
+    None."""
     moment = datetime.fromisoformat(text)
     return moment if moment.year > 1 else None

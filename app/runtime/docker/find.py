@@ -1,4 +1,4 @@
-"""Where an engine may be."""
+"""Finds the container engine of this machine."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ USUAL_ENGINE = "unix:///var/run/docker.sock"
 
 
 def find_engine(docker_host: str = "") -> str:
-    """The address that was set, else the first of the usual sockets that is ours to use; "" when there is
-    none."""
+    """The address `docker_host` if it is set, otherwise the first of the usual sockets that this user may
+    read and write; empty if there is none."""
     if docker_host:
         return docker_host
     runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")

@@ -1,4 +1,4 @@
-"""What a container may and may not, in one table; each line is proven from inside a box by a test."""
+"""The rights and limits of a container, in one table. Tests verify each line from inside a box."""
 
 import hashlib
 import json
@@ -13,19 +13,20 @@ from app.runtime.guest.box import Config
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
 
 DEFAULT_IMAGE = "boardroom-workspace"
-"""What `make workspace-image` makes."""
+"""The image that `make workspace-image` builds."""
 MIB = 1024 * 1024
 JOB_UID = 1000
 RELAY_UID = 1001
-"""Who brings attachments to the guest; nobody in the box can become it."""
+"""The user of relays, which bring attachments to the guest. No process of the job can become this user."""
 HEADROOM = 0.9
-"""The guest ends the largest command at this part of a limit, before the kernel ends anything."""
+"""At this share of a limit the guest ends the largest command, so that the kernel does not have to choose."""
 
 
 @dataclass(frozen=True)
 class ContainerLimits:
-    """Seconds, bytes, counts, processors. `memory_bytes` is everything, with files in /tmp and /dev/shm, and
-    there is no swap beside it; `disk_bytes` is of /app and /scratch together, counted by the guest."""
+    """Limits in seconds, bytes, counts and processors. `memory_bytes` includes files in /tmp and /dev/shm,
+    and there is no swap beyond it. `disk_bytes` is for /app and /scratch together and is enforced by the
+    guest."""
 
     idle_s: float = 900.0
     memory_bytes: int = 2 * 1024 * MIB
@@ -39,7 +40,8 @@ class ContainerLimits:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What each container is made of. `oci_runtime` is the engine's word (`runsc`); "" for its default."""
+    """How each container is made. `oci_runtime` is the engine's name of a runtime (such as `runsc`); empty
+    for its default."""
 
     image: str
     limits: ContainerLimits = ContainerLimits()
@@ -48,7 +50,8 @@ class Recipe:
 
     @cached_property
     def version(self) -> str:
-        """Changes with the guest and with everything in this file: a container of another one is replaced."""
+        """A digest of the guest, the container's configuration and the network mode. A container with another
+        version is replaced."""
         parts = [guest_source(), guest_boot(), container_config(self, "", {}), self.network]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -81,8 +84,8 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
         "Hostname": "boardroom",
         "WorkingDir": "/app",
         "User": f"{JOB_UID}:{JOB_UID}",
-        "StopSignal": "SIGKILL",  # the guest is deaf to all others
-        "OpenStdin": True,  # for who makes it, see `Engine.join`
+        "StopSignal": "SIGKILL",  # the guest ignores all other signals
+        "OpenStdin": True,  # for the process that makes it, see `Engine.join`
         "StdinOnce": True,
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
@@ -107,11 +110,11 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
             "LogConfig": {
                 "Type": "none",
                 "Config": {},
-            },  # stdout is an attachment, full of the client's files
+            },  # stdout carries calls to the guest, with the client's files
             "NetworkMode": "none",  # see `network.Network`
             "IpcMode": "private",
             "PidMode": "",
-            "Init": False,  # a job's `kill -9 -1` would end an init, and the box with it
+            "Init": False,  # `kill -9 -1` in a job would end an init process, and the box with it
             "RestartPolicy": {"Name": "no"},
             "Runtime": recipe.oci_runtime,
         },
@@ -119,6 +122,6 @@ def container_config(recipe: Recipe, name: str, labels: Mapping[str, str]) -> di
 
 
 def _volume(name: str, target: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Where it has gone meanwhile the engine makes it anew, with labels by which it is found."""
+    """A mount of a volume. The labels are for the engine, which makes the volume if it does not exist."""
     options = {"Labels": dict(labels)}
     return {"Type": "volume", "Source": name, "Target": target, "VolumeOptions": options}

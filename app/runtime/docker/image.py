@@ -1,11 +1,11 @@
-"""How an image comes to carry the guest compiled, which spares each new box the time that takes.
+"""Adds the compiled guest to an image, so that a new box does not have to compile it.
 
     python -m app.runtime.docker.image FOLDER BASE      (scripts/workspace-image)
 
-makes in FOLDER what `docker build` needs to add it to the image BASE: the guest, and what it loads of the
-standard library until its first answer, in one file. That is found by the digest of the guest's source and
-counts only for the Python that compiled it: an image that has none, or another version's, is as good, only
-slower, because the source comes with every container.
+writes into FOLDER what `docker build` needs to add one file to the image BASE: the compiled guest, with the
+modules of the standard library that it loads before its first answer. The file's name contains the digest of
+the guest's source and the Python version. It is an optimization only: every container also gets the source,
+and compiles it if the image has no file that fits.
 """
 
 import sys
@@ -45,6 +45,7 @@ LABEL boardroom.guest={guest_digest()}
 
 
 def lay_out(folder: Path, base: str) -> None:
+    """Write the build context into `folder`; `base` is the image to build on."""
     folder.joinpath("guest").write_text(guest_source())
     folder.joinpath("boot.py").write_text(guest_boot())
     program = COMPILE.replace("FOLDER", CARRIED).replace("DIGEST", guest_digest())

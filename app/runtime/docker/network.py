@@ -1,7 +1,8 @@
-"""The network of this service's boxes: one bridge, on which no box reaches another, and nobody reaches a box.
+"""The network of this service's boxes: one bridge. Boxes cannot reach one another through it, and no port of
+a box is published.
 
-A container is made without a network and given this one: for an install step, or before its start where the
-network is open. One that starts again without being given it has none.
+A container is made without a network. It is connected to this one for the time of an install step, or before
+its start if the network mode is `open`. A container that starts again unconnected has no network.
 """
 
 import asyncio
@@ -17,16 +18,16 @@ from app.runtime.leave import INSTALL_S
 from app.runtime.workspace import SandboxUnavailable
 
 NO_NETWORK = "none"
-"""The engine's name of its network that is none; who is on it can be on no other."""
+"""The engine's name for "no network". A container on it can be on no other."""
 OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
 FORGOTTEN_S = INSTALL_S + 60.0
-"""Longer than this no install step has its network."""
+"""Seconds after which a connection cannot belong to an install step that is still running."""
 
 log = structlog.get_logger()
 
 
 class Network:
-    """Every verb raises SandboxUnavailable."""
+    """The bridge of one instance. Every method may raise SandboxUnavailable."""
 
     def __init__(self, engine: Engine, instance: str, labels: Mapping[str, str], mode: NetworkMode) -> None:
         self.name = f"boardroom-{instance}"
@@ -34,11 +35,11 @@ class Network:
         self._labels = labels
         self._mode = mode
         self._seen: dict[str, float] = {}
-        """Since when each connection of a box to the network is known, by the engine's id of it."""
+        """When each connection was first seen (monotonic seconds), by its endpoint id."""
 
     async def settle(self, box: str, container: Container) -> None:
-        """See that a container which is about to run, or about to be worked in, has a network if it should,
-        and none if not: whoever gave it one for an install step may be dead."""
+        """Connect or disconnect a container, as the network mode demands, before it starts or a worker uses
+        it. A process that died in an install step may have left it connected."""
         connected = self.name in container.networks
         if self._mode == "open" and not connected:
             await self._connect(box)
@@ -47,7 +48,8 @@ class Network:
 
     @contextlib.asynccontextmanager
     async def connected(self, box: str) -> AsyncIterator[None]:
-        """Within, the container has the network. It is taken away whatever happens, before the end."""
+        """A context in which the box has the network. At its end the box is disconnected, also after an error
+        or a cancellation."""
         try:
             await self._connect(box)
             yield
@@ -55,8 +57,8 @@ class Network:
             await _to_its_end(self._disconnect(box))
 
     async def cut_off(self) -> None:
-        """Take the network from boxes that have had it for longer than any install step lasts: whoever gave
-        it is dead."""
+        """Disconnect boxes that have been connected for longer than any install step lasts: the process that
+        connected them has died."""
         if self._mode == "open":
             return
         found = await self._engine.connections(self.name)
@@ -68,7 +70,7 @@ class Network:
                 await self._disconnect(box)
 
     async def remove(self) -> None:
-        """When no box is on it."""
+        """Remove the network, unless a box is connected to it."""
         await self._engine.remove_network(self.name)
 
     async def _connect(self, box: str) -> None:
@@ -88,7 +90,7 @@ class Network:
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await `work`, which goes on when we are cancelled meanwhile."""
+    """Await `work` to its end, even if this task is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

@@ -1,8 +1,9 @@
-"""Boxes made in advance: a job that needs its first one adopts it instead of waiting until one is made.
+"""A pool of spare boxes, made in advance, so that a job does not have to wait for its first box.
 
-A spare box is a running container with two volumes, all named after itself, which is nobody's. Whose it
-becomes is a volume more, its *claim*: of two that make it at once the engine keeps the first one's labels and
-shows them to both. A claim with a job is that job's for good; one without says that the box is to go.
+A spare box is a running container with two volumes; their names contain a UUID of its own instead of a job's.
+It is claimed by making one more volume, its *claim*. If two processes make the claim at the same time, the
+engine keeps the labels of the first and shows them to both. A claim that names a job gives the box to that
+job for good. A claim that names none marks the box for removal.
 """
 
 from collections import defaultdict
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Found:
-    """What the engine has of one box that was made in advance."""
+    """What the engine has of one box that was made in advance; `job` is the job that claimed it, if any."""
 
     container: Container | None = None
     claimed: bool = False
@@ -30,14 +31,15 @@ class Found:
 
 @dataclass
 class Pool:
-    """Every verb raises SandboxUnavailable."""
+    """The spare boxes of one instance. Every method may raise SandboxUnavailable."""
 
     company: Company
     _suspects: frozenset[str] = field(default_factory=frozenset)
-    """What the round before found unfinished: somebody may have been at it."""
+    """Boxes that the last round found incomplete. They are removed only if they still are in the next round:
+    another process may have been making them."""
 
     async def claim(self, job_id: UUID) -> str | None:
-        """The name of a spare box that is this job's from now on; None when there is none."""
+        """Claim a spare box for the job and return its name; None if there is none."""
         for name in await self.spare():
             labels = {**self.company.labels, POOL: name, JOB: str(job_id)}
             said = await self.company.engine.mark(f"{name}-claim", labels)
@@ -46,11 +48,12 @@ class Pool:
         return None
 
     async def spare(self) -> list[str]:
-        """The names of those that run and are as we would make them; some of them may be claimed already."""
+        """The names of the spare boxes that run and are of the present version. Some may just have been
+        claimed."""
         return sorted(name for name, each in (await self._containers()).items() if self._is_good(each))
 
     async def tend(self, wanted: int) -> None:
-        """See that so many are spare, and that nothing is left of any that are not."""
+        """Make or remove boxes until `wanted` are spare, and remove what is left of incomplete ones."""
         found = await self._look()
         unfinished = set()
         good = []
@@ -68,7 +71,7 @@ class Pool:
             await self._make(wanted)
 
     async def discard(self, name: str) -> bool:
-        """Whether it is gone; it is not when a job has claimed it."""
+        """Remove a spare box. False if a job has claimed it."""
         labels = {**self.company.labels, POOL: name}
         if JOB in await self.company.engine.mark(f"{name}-claim", labels):
             return False
@@ -76,7 +79,7 @@ class Pool:
         return True
 
     async def end(self) -> None:
-        """Nothing is left of what nobody has claimed."""
+        """Remove all boxes of the pool that no job has claimed."""
         for name, each in (await self._look()).items():
             await self._clear(name, each)
 
@@ -84,12 +87,13 @@ class Pool:
         if not found.job:
             await self.discard(name)
         elif found.container is not None:
-            # Its job did without. The volumes may be the job's, and go with it.
+            # The job that claimed it made another container. The volumes may hold its files: they stay until
+            # the job is deleted.
             await self.company.engine.remove(name)
 
     async def _make(self, wanted: int) -> None:
-        """One more, unless others do so too: a container is counted before it is started, so that there is
-        sooner one too few, until the next round, than one too many."""
+        """Make one more box, unless other processes do so at the same time. Containers are counted before
+        this one is started, so there may be one too few until the next round, but never one too many."""
         company, name = self.company, f"{self.company.pool}{uuid4()}"
         labels = {**company.labels, POOL: name, GUEST: company.recipe.version}
         try:
@@ -106,11 +110,11 @@ class Pool:
         return container.state == "running" and container.labels[GUEST] == self.company.recipe.version
 
     def _is_in_use(self, found: Found) -> bool:
-        """By the job that claimed it: its container has the job's name then."""
+        """Whether the job that claimed it uses it: its container has then been renamed to the job's."""
         return bool(found.job) and found.container is None
 
     async def _containers(self) -> dict[str, Container]:
-        """Those that have not become a job's."""
+        """The containers of the pool, without those that a job has adopted."""
         found = await self.company.engine.containers({**self.company.labels, POOL: ""})
         return {name: each for name, each in found.items() if name.startswith(self.company.pool)}
 
@@ -126,5 +130,5 @@ class Pool:
 
 
 def _awake(containers: Mapping[str, Container]) -> int:
-    """How many have a place, or are about to; of whatever version."""
+    """How many run or are about to, of any version."""
     return sum(each.state in ("created", "running") for each in containers.values())

@@ -1,9 +1,9 @@
-"""The way to a guest in a container: streams of the engine's, which need no port, no mount and no network, on
-whatever machine it is.
+"""How a process reaches the guest in a container: through streams of the engine's API. That needs no port, no
+mount and no network, and works with a remote engine.
 
-Whoever makes the container has the guest's own stdin and stdout. All others start a tiny process there, which
-hands its two pipes to the guest and waits. This relay copies nothing: what we write into its stdin the guest
-reads.
+The process that makes the container has the guest's own stdin and stdout. Every other one starts a small
+program in the container, the relay, which passes its own stdin and stdout to the guest as file descriptors
+and waits. The relay copies no data: the guest reads the relay's stdin itself.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from aiodocker.stream import Stream
 
 MAX_UNSENT = 256 * 1024
 CLOSE_S = 5.0
-"""How long what was written last may take to be read before the connection is cut."""
+"""Seconds in which the last bytes have to be sent before the connection is cut."""
 STDOUT = 1
 WORDS = 2000
-"""How much is kept of what a guest says on stderr."""
+"""How many bytes of the guest's stderr are kept, from its end."""
 
-# 1, 1: AF_UNIX and SOCK_STREAM, then SOL_SOCKET and SCM_RIGHTS; 16: SO_PASSCRED, so that the kernel says who
-# sends. `_socket` loads in half the time of `socket`.
+# 1, 1: AF_UNIX and SOCK_STREAM, then SOL_SOCKET and SCM_RIGHTS; 16: SO_PASSCRED, so that the kernel tells the
+# guest the sender's user. `_socket` loads in half the time of `socket`.
 RELAY = """\
 import _socket as s,struct,time
 for _ in range(1000):
@@ -33,12 +33,12 @@ c.sendmsg([b'.'],[(1,1,struct.pack('2i',0,1))]);c.recv(1)
 COMMAND = ["python3", "-I", "-S", "-c", RELAY]
 
 Autopsy = Callable[[], Awaitable[str]]
-"""Why the other end may have gone; "" when nothing is known."""
+"""Finds out why the other end has gone; the result is empty if that is not known."""
 
 
 class EngineReader:
-    """What the guest says (`guest.ends.Source`). At an end that is not our doing the autopsy is held, and its
-    finding is raised as a ConnectionError."""
+    """The stream from the guest (`guest.ends.Source`). If it ends although we did not close it, `autopsy` is
+    asked for the cause, which is raised as a ConnectionResetError."""
 
     def __init__(self, stream: Stream, autopsy: Autopsy) -> None:
         self._stream = stream
@@ -49,7 +49,7 @@ class EngineReader:
 
     @property
     def words(self) -> str:
-        """The last that was said on stderr."""
+        """The end of the guest's stderr."""
         return self._words.decode(errors="replace").strip()
 
     async def read(self, n: int) -> bytes:
@@ -84,7 +84,8 @@ class EngineReader:
 
 
 class EngineWriter:
-    """What we say (`guest.ends.Sink`): written at once, sent in the background."""
+    """The stream to the guest (`guest.ends.Sink`). `write` returns at once; a task sends in the
+    background."""
 
     def __init__(self, stream: Stream, reader: EngineReader) -> None:
         self._stream = stream
@@ -125,7 +126,7 @@ class EngineWriter:
                 if data:
                     await self._stream.write_in(data)
                 self._room.set()
-        # The last is aiodocker's way to say that the connection has gone.
+        # aiodocker raises AssertionError when the connection has gone.
         except (aiohttp.ClientError, OSError, RuntimeError, AssertionError):
             self._lost = self._closing = True
         finally:

@@ -1,8 +1,8 @@
-"""The Docker runtime: a container per job, and one attachment of each of our processes that all calls share.
+"""The Docker runtime: one container per job.
 
-A relay costs a tenth of a second (see `relay`; whoever makes a container needs none), so the attachment
-without a fence is kept as long as the box lives; it does not keep the box awake, calls do. A worker's
-attachment is its own.
+Starting a relay takes a tenth of a second (see `relay`; the process that makes a container needs none). So
+each process keeps one channel without a fence to each box as long as the box lives, and shares it between its
+calls. An open channel does not keep the box awake; calls do. Each worker has a channel of its own.
 """
 
 import asyncio
@@ -40,8 +40,9 @@ STOP_S = 15.0
 
 
 class DockerRuntime:
-    """See `workspace.Runtime`. `instance` names this service among others on the same engine; only boxes that
-    carry its name are ever touched."""
+    """See `workspace.Runtime`. `instance` returns the name of this service, which tells its boxes from those
+    of other services on the same engine. Boxes of other services are never touched. `rest_s` is the idle time
+    in seconds after which a box is frozen."""
 
     kind = "docker"
 
@@ -120,7 +121,7 @@ class DockerRuntime:
             async with asyncio.timeout(STOP_S):
                 await channel.closed()
                 await box.ended()
-        # A guest that cannot: the box is over when its container is.
+        # If the guest could not end by itself.
         await box.kill()
 
     async def destroy(self, job_id: UUID) -> None:
@@ -130,7 +131,7 @@ class DockerRuntime:
         await box.remove()
 
     async def has_image(self) -> bool:
-        """Whether the engine answers and has what boxes are made of."""
+        """Whether the engine answers and has the image of the boxes."""
         try:
             return await self._engine.has_image(self._recipe.image)
         except SandboxUnavailable:
@@ -144,8 +145,9 @@ class DockerRuntime:
         return frozenset(UUID(each[JOB]) for each in labels)
 
     async def rest(self) -> None:
-        """Freeze boxes that were idle for `rest_s`: they wake in an instant and keep their app. They keep
-        their memory too, so of those beyond `max_boxes` the ones that were made first are ended."""
+        """Freeze boxes that were idle for `rest_s` seconds: a frozen box wakes in an instant and its app goes
+        on. It also keeps its memory, so if more than `max_boxes` are frozen, the oldest ones are removed.
+        Then tend the network, old trials and the pool."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         frozen = [name for name, each in found.items() if each.state == "paused"]
@@ -168,7 +170,7 @@ class DockerRuntime:
         return await examine(self._engine, self._recipe, self._patience)
 
     async def stop_all(self) -> None:
-        """End every box of this instance, whoever is attached."""
+        """End every box of this instance, even if a worker is attached, and keep the files."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         await asyncio.gather(*(self._engine.remove(name) for name in found))
@@ -198,8 +200,7 @@ class DockerRuntime:
         return self._pool
 
     async def _adopt(self, box: DockerBox, create: bool) -> None:
-        """Give a job that has no box one that was made in advance, if there is one. No more boxes are awake
-        afterwards than before."""
+        """Give a job without a box a spare one, if there is one. That does not change how many are awake."""
         if self._spare_boxes and create and not await box.exists():
             spare = await self._spares(await self._ours()).claim(box.job_id)
             if spare is not None:
@@ -212,7 +213,7 @@ class DockerRuntime:
             raise WorkspaceMissing("this job has no workspace yet")
 
     async def _wake(self, box: DockerBox, fence: int | None) -> Channel:
-        """A channel to the guest, its box made or woken if need be."""
+        """A channel to the guest; its box is made or woken if necessary."""
         problem: RuntimeProblem = SandboxUnavailable("the box did not start")
         for _ in range(ATTEMPTS):
             container = await box.inspect()
@@ -226,7 +227,7 @@ class DockerRuntime:
             try:
                 return await self._greet(box, fence)
             except BoxDied as error:
-                # It was about to end, or never came up.
+                # The guest was about to end, or did not start.
                 problem = SandboxUnavailable(f"{error}: {box.words}" if box.words else str(error))
         raise problem
 
@@ -234,7 +235,7 @@ class DockerRuntime:
         try:
             reader, writer = await box.open()
         except EngineRefused as refusal:
-            raise BoxDied(str(refusal)) from refusal  # it has ended since we saw it run
+            raise BoxDied(str(refusal)) from refusal  # it ended after it was seen running
         channel = await attach(
             reader,
             writer,
@@ -248,13 +249,13 @@ class DockerRuntime:
         return channel
 
     async def _awake(self, box: DockerBox) -> Channel | None:
-        """The channel that this process has, with its box thawed if it was frozen."""
+        """The channel that this process has to the box, or None. A frozen box is woken."""
         channel = self._known(box.job_id)
         if channel is None:
             return None
         container = await box.inspect()
         if container is None or container.state not in ("running", "paused"):
-            # Its end is on its way to us.
+            # The box has ended, only the channel does not know yet.
             self._shared.pop(box.job_id, None)
             await channel.close()
             return None
@@ -271,7 +272,8 @@ class DockerRuntime:
         return channel
 
     async def _share(self, box: DockerBox, get: Callable[[DockerBox], Awaitable[Channel]]) -> Channel:
-        """This process's one channel without a fence; of many who want it at once the first gets it."""
+        """This process's channel without a fence. If there is none, one caller opens it with `get` and all
+        others wait for it."""
         lock = self._sharing.setdefault(box.job_id, asyncio.Lock())
         try:
             async with lock:
@@ -284,14 +286,15 @@ class DockerRuntime:
                 self._sharing.pop(box.job_id, None)
 
     async def _get(self, create: bool, box: DockerBox) -> Channel:
-        """Whatever that takes."""
+        """A channel without a fence, for which the box is made or woken."""
         await self._adopt(box, create)
         async with self._places.taken(box.job_id):
             await self._prepare(box, create)
             return await self._wake(box, None)
 
     async def _look(self, box: DockerBox) -> Channel:
-        """Only if it runs: whoever asks how a box is neither wakes it nor keeps it awake. BoxDied."""
+        """A channel to a box that runs, which it does not keep awake: used to ask for its status. Raises
+        BoxDied."""
         return await self._greet(box, None, "peek")
 
     def _keep(self, kind: type[Attachment], box: DockerBox, channel: Channel) -> Attachment:
@@ -301,19 +304,20 @@ class DockerRuntime:
         return attachment
 
     async def _running(self) -> list[UUID]:
-        """Jobs, and boxes that were made in advance."""
+        """The ids of all running boxes: a job's id, or a spare box's own."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         return [id_in(name) for name, each in found.items() if each.state == "running"]
 
     async def _longest_idle(self, ids: Sequence[UUID]) -> list[UUID]:
-        """Those in which no worker is; a box of no job, and a guest that does not answer, has been idle for
-        ever."""
+        """The boxes without an attached worker, the longest idle first. A spare box, and a box whose guest
+        does not answer, counts as idle for ever."""
         uses = await asyncio.gather(*(self._use(each) for each in ids))
         idle = {each: idle_s for each, (busy, idle_s) in zip(ids, uses, strict=True) if not busy}
         return sorted(idle, key=lambda each: idle[each], reverse=True)
 
     async def _make_way(self, box: UUID) -> None:
+        """Stop the box of this id, or remove it if it is a spare one. Raises WorkspaceBusy."""
         company = await self._ours()
         spare = f"{company.pool}{box}"
         if await self._engine.inspect(spare) is None:
@@ -322,7 +326,7 @@ class DockerRuntime:
             raise WorkspaceBusy("a job has just adopted it")
 
     async def _use(self, job_id: UUID) -> tuple[bool, float]:
-        """Whether a worker is in the box, and for how many seconds it has been idle."""
+        """Whether a worker is attached to the box, and for how many seconds it has been idle."""
         try:
             channel = await self._share(DockerBox(await self._ours(), job_id), self._look)
             usage, _ = await channel.ask(answers.Usage, "status")
@@ -331,7 +335,7 @@ class DockerRuntime:
         return usage.busy, usage.idle_s
 
     def _bury(self, box: DockerBox) -> None:
-        """A guest that cannot be believed is a dead box."""
+        """Kill a box whose guest broke the protocol: nothing that it says can be trusted any more."""
         chore = asyncio.create_task(self._kill(box))
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
@@ -339,10 +343,10 @@ class DockerRuntime:
     async def _kill(self, box: DockerBox) -> None:
         with contextlib.suppress(SandboxUnavailable):
             container = await box.inspect()
-            # One that was frozen under a call has not lied.
+            # A guest that was frozen during a call could not answer, which is no fault of its own.
             if container is not None and container.state != "paused":
                 await box.kill()
 
 
 def _nothing() -> None:
-    """A guest notices its use itself."""
+    """The `on_use` of attachments: a guest in a container knows itself when it was used."""

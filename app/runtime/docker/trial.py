@@ -1,4 +1,4 @@
-"""A throw-away box, to see whether boxes can be made; and the end of those whose maker was killed."""
+"""Makes a throw-away box to find out whether boxes can be made, and removes those that were left over."""
 
 import time
 import uuid
@@ -14,18 +14,21 @@ from app.runtime.workspace import Diagnosis, RuntimeProblem
 BEGAN = "boardroom.trial"
 """A label with the second (Unix time) in which the trial began."""
 TRIAL_S = 600
-"""No trial lives so long, whoever began it and however the clocks of two machines differ."""
+"""Seconds after which a trial is left over. Far longer than a trial lasts, so that clocks of two machines may
+differ."""
 LOOK = (
     "python3 --version && git --version && "
     "{ grep -qs '^[0-9]' /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max || "
     "echo 'no limit of memory and processes to be seen inside'; }"
 )
-"""The last for an engine without cgroups, which leaves such limits out and says nothing."""
+"""What is run in the box. The last part is for an engine without cgroups, which ignores such limits
+silently."""
 NOT_WELL = "Look at the engine (docker info), its log, and WORKSPACE_IMAGE; or set WORKSPACE_RUNTIME=local."
 
 
 async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnosis:
-    """With a box of nobody's instance: this may be asked before there is a database."""
+    """Make a box, run a command in it and remove it. The box belongs to an instance of its own, because this
+    may be called before there is a database, which holds the instance's name."""
     try:
         version = await engine.version()
         if not await engine.has_image(recipe.image):
@@ -56,7 +59,7 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
 
 
 async def remove_old_trials(engine: Engine) -> None:
-    """Those that were never ended, of any process of any instance."""
+    """Remove trial boxes that were not removed because their process was killed, of any instance."""
     limit = time.time() - TRIAL_S
     for name, container in (await engine.containers({BEGAN: ""})).items():
         if float(container.labels[BEGAN]) < limit:

@@ -1,1 +1,2 @@
-"""The program that runs inside a box as its main process: standard library only, nothing of ours."""
+"""The guest: the program that runs in a box as its main process. It uses the standard library only and
+imports nothing of the service outside this package."""

@@ -1,4 +1,4 @@
-"""The app in the workspace: started, kept running within reason, and looked after."""
+"""The app in the workspace: installs and starts it, starts it again when it crashes, and knows its state."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,19 @@ LOG_BYTES = 8192
 START_WAIT_S = 20.0
 MAX_RESTARTS = 3
 STEADY_S = 60.0
-"""An app that ran this long has earned its restarts back."""
+"""An app that ran for so many seconds gets all its restarts back."""
 
 Starter = Callable[[str, Mapping[str, str], Callable[[bytes], None]], Command]
-"""Starts (shell line, extra environment, sink) in the workspace."""
+"""Starts a command in the workspace, given its shell line, extra environment and output sink."""
 
 Installer = Callable[[str, Gate], Awaitable[tuple[int | None, bytes]]]
-"""Does an install step in the workspace, if anything changed since it was last done: (exit code, output)."""
+"""Runs an install step in the workspace, unless nothing has changed since its last run: (exit code,
+output)."""
 
 
 class Recipe(Record):
+    """How the app is installed and started: the manifest's shell lines, the wished port, the health path."""
+
     install: str
     start: str
     port: int
@@ -34,7 +37,7 @@ class Recipe(Record):
 
 
 class Application:
-    """One app per box. Its process belongs to the box, not to who started it."""
+    """The one app of a box. It goes on when the process that had it started detaches."""
 
     def __init__(self, start: Starter, install: Installer) -> None:
         self._start = start
@@ -51,7 +54,8 @@ class Application:
         self._exit_code: int | None = None
 
     async def start(self, recipe: Recipe, gate: Gate) -> None:
-        """Until it answers, has died for good, or 20 s are over since it was installed."""
+        """Start the app, unless it runs by this recipe already. Returns when it answers, when it has died for
+        good, or 20 s after its install step, whichever is first."""
         if self._recipe != recipe or self._keeper is None or self._keeper.done():
             await self.stop()
             self._recipe = recipe
@@ -84,11 +88,12 @@ class Application:
 
     @property
     def answers_since(self) -> float | None:
-        """When the app that answers now was started; None while none answers."""
+        """When the app was started (Unix time), if it answers now; otherwise None."""
         return self._began if self._answered else None
 
     def status(self) -> dict[str, Any]:
-        """`began` is when somebody had it started; starting it again after a crash does not change it."""
+        """The answer of the call `app_status`. `began` is when `start` was called (Unix time); a restart
+        after a crash does not change it."""
         state = "none"
         if self._keeper is not None:
             state = "died" if self._keeper.done() else "answering" if self._answered else "starting"

@@ -1,4 +1,4 @@
-"""A .zip of a folder, made piece by piece as it is read."""
+"""Makes a .zip of a folder as a stream, without a temporary file."""
 
 import asyncio
 import io
@@ -13,11 +13,11 @@ from .paths import Place, Refused
 MAX_FILES = 100_000
 PIECE = 65_536
 YEARS = (315_532_800, 4_354_819_198)
-"""What a .zip can say, in seconds: from 1980 to 2107."""
+"""The range of times in a .zip, 1980 to 2107, as Unix times."""
 
 
 class _Pipe(io.RawIOBase):
-    """What zipfile writes into: a sink without a position to go back to."""
+    """The file that `zipfile` writes into. It cannot seek, so `zipfile` writes a stream."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
@@ -36,7 +36,8 @@ class _Pipe(io.RawIOBase):
 
 
 async def zip_pieces(root: str, closed: frozenset[str]) -> AsyncIterator[bytes]:
-    """Regular files only; links, and folders named in `closed`, are left out."""
+    """The .zip of the regular files below `root`, in pieces. Links and folders named in `closed` are left
+    out."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in _files(root, closed):
@@ -54,7 +55,7 @@ async def zip_pieces(root: str, closed: frozenset[str]) -> AsyncIterator[bytes]:
                             if waiting := pipe.take():
                                 yield waiting
                             await asyncio.sleep(0)
-            except Refused:  # it went away meanwhile
+            except Refused:  # the file was removed meanwhile
                 continue
     yield pipe.take()
 

@@ -1,7 +1,8 @@
-"""What the guest's Python gets to run (see `packing`): it makes the other modules importable and starts.
+"""The first code that Python runs in a box (see `packing`): it makes the guest's modules importable and
+starts the guest.
 
-How long this takes is most of what a new box costs beside the engine's own time (docs/decisions/0021). So the
-collector waits, and nothing is loaded before somebody needs it.
+Apart from the engine's own work, the time for this is most of what a new box costs (docs/decisions/0021).
+Therefore garbage collection is off meanwhile, and no module is loaded before it is needed.
 """
 
 import gc
@@ -12,7 +13,8 @@ from _frozen_importlib import ModuleSpec
 from types import CodeType, ModuleType
 
 CARRIED = "/usr/local/lib/boardroom"
-"""Where an image may have all that the guest loads until its first answer, compiled (see `docker.image`)."""
+"""Where an image may have the compiled modules that the guest loads before its first answer (see
+`docker.image`)."""
 
 LATE = (
     "asyncio.log", "asyncio.sslproto", "asyncio.staggered", "concurrent.futures", "hashlib", "inspect",
@@ -20,15 +22,15 @@ LATE = (
     "guest.application", "guest.archive", "guest.bundle", "guest.checking", "guest.installing",
     "guest.repository", "guest.web",
 )  # fmt: skip
-"""What the guest, or asyncio, imports and does not need for the first answer."""
+"""Modules that the guest or asyncio imports but does not need for the first answer."""
 
 
 class Late(ModuleType):
-    """Stands for a module until something of it is used. (`importlib.util.LazyLoader` costs what it saves,
-    and before Python 3.13 it loads at the import already.)"""
+    """A placeholder that loads a module when an attribute of it is first used. (`importlib.util.LazyLoader`
+    takes as much time as it saves, and before Python 3.13 it loads the module at once.)"""
 
     def __getattr__(self, name: str) -> object:
-        if name == "__path__":  # asked of whatever something is imported from
+        if name == "__path__":  # `import` asks for it and must not load the module
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -37,10 +39,10 @@ class Late(ModuleType):
 
 
 class Logger:
-    """asyncio's, which it makes when it is imported, until it has something to say that is heard."""
+    """Stands for asyncio's logger, so that `logging` is loaded only when a message is to be logged."""
 
     def debug(self, *_: object) -> None:
-        """Not unless `logging` is told otherwise."""
+        """Nothing: debug messages are not logged."""
 
     def __getattr__(self, name: str) -> object:
         from logging import getLogger
@@ -59,11 +61,11 @@ STAND_INS: dict[str, dict[str, object]] = {
         "dataclass_transform": lambda: lambda of: of, "final": lambda of: of,
     },
 }  # fmt: skip
-"""What asyncio and the guest take from some of these while they are imported themselves."""
+"""The attributes of such modules that asyncio and the guest use while they are being imported."""
 
 
 class Finder:
-    """Finds and loads the modules of the package `guest`, and what else the image carries with it."""
+    """Finds and loads the modules of the package `guest`, and further modules that the image has compiled."""
 
     def __init__(self, packed: str) -> None:
         digest, _, source = packed.partition(" ")
@@ -78,13 +80,14 @@ class Finder:
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """As usual."""
+        """None: Python makes the module object itself."""
 
     def exec_module(self, module: ModuleType) -> None:
         exec(self._code(module.__name__), module.__dict__)
 
     def _folders(self, name: str) -> list[str] | None:
-        """Of a package, where those of its modules are that are not carried; None for what is none."""
+        """The folders of a package, in which Python finds modules that the image has not compiled; None for a
+        module that is no package."""
         if self._compiled:
             return self._compiled[name][0]
         return [] if name == "guest" else None
@@ -96,8 +99,8 @@ class Finder:
 
 
 def _carried(digest: str) -> dict[str, tuple[list[str] | None, CodeType]]:
-    """By name a module's folders, if it is a package, and its code: exactly this guest's, for exactly this
-    Python; nothing where the image does not carry that."""
+    """The compiled modules of the image, by name: the folders of a package (else None) and the code. Empty
+    unless they were compiled from exactly this source by exactly this Python."""
     try:
         with open(f"{CARRIED}/{digest}.{sys.implementation.cache_tag}", "rb") as file:
             version, modules = marshal.loads(file.read())
@@ -116,7 +119,7 @@ def _unpacked(source: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     gc.disable()
-    # asyncio does without ssl when there is none, and starts in half the time.
+    # Without ssl asyncio loads in half the time.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     sys.modules.update((name, Late(name)) for name in LATE)
     for name, taken in STAND_INS.items():
@@ -126,7 +129,8 @@ if __name__ == "__main__":
 
     from guest.main import main  # type: ignore[import-not-found]
 
-    # What is there by now stays, so the collector need not look through it; nor do our children copy it.
+    # These objects live as long as the process. The collector need not look through them, and as it does not
+    # write to them, forked children share their memory.
     gc.freeze()
     gc.enable()
     main()

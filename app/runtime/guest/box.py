@@ -1,4 +1,4 @@
-"""What the guest has at hand: the folders, the repository, the app, the commands that run."""
+"""The box as the guest sees it: its folders, its repository, its app and the commands that run."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ GIT_OUTPUT = 1 << 20
 REMOVE_S = 60.0
 REMOVE = ("sh", "-c", 'chmod -R u+rwX "$@"; rm -rf "$@"', "sh")
 SHARED = ("/tmp", "/dev/shm")  # noqa: S108
-"""Where everybody may write, beside `Config.scratch`."""
+"""Folders that every process may write to, beside `Config.scratch`."""
 
 
 class Config(Record):
-    """What the host decided when it made the box. `listener` is an inherited descriptor, or None where relays
-    of user `relay_uid` bring the attachments; `uid`, if given, is what the guest becomes before it does
-    anything."""
+    """The settings of the box. `listener` is the inherited descriptor of a listening Unix socket; None in a
+    container, where relays of user `relay_uid` bring the attachments. If `uid` is given, the guest first
+    changes to this user."""
 
     listener: int | None
     idle_s: float
@@ -41,6 +41,8 @@ class Config(Record):
 
 
 class Box:
+    """Starts commands, and keeps what all calls share. `env` is the environment of every command."""
+
     def __init__(self, config: Config, env: Mapping[str, str]) -> None:
         self.config = config
         self.env = env
@@ -48,17 +50,19 @@ class Box:
         self.used = time.monotonic()
         self.commands = set[process.Command]()
         self.ours = set[process.Command]()
-        """Those of the commands that are the service's own: what empties a full disk is not ended by it."""
+        """Commands that the service itself runs, such as git and `rm`. A full disk does not end them: they
+        may be what makes room."""
         self.checking = set[int]()
         contained = self.config.listener is None
-        # Only where no cgroup has a limit: the kernel counts our user's processes in all containers together.
+        # RLIMIT_NPROC counts a user's processes in all containers together, so it is used only if no cgroup
+        # limits them.
         processes = resource.RLIM_INFINITY if bounds_processes() else self.config.processes
         self.limits = process.Limits(processes=processes)
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
         self.watch = Watch(folders, quota, lambda: self.commands, lambda: self.commands - self.ours)
 
-    # These are made when they are first needed, which is after the first answer (see `boot.LATE`).
+    # Made when they are first used, so that their modules load after the first answer (see `boot.LATE`).
 
     @cached_property
     def repository(self) -> "git.Repository":
@@ -83,6 +87,8 @@ class Box:
         stderr: int = -1,
         ours: bool = False,
     ) -> process.Command:
+        """Start a command, by default in /app. `sink` gets its output; see `process.start`. Raises
+        OSError."""
         kills = memory_kills()
         command = process.start(
             argv,
@@ -111,7 +117,8 @@ class Box:
         stderr: int = -1,
         ours: bool = False,
     ) -> tuple[int | None, bytes]:
-        """Run something to its end: (exit code, output)."""
+        """Run a command to its end: (exit code, or None if a deadline or limit ended it; output). `limit` is
+        in bytes."""
         output = Output(limit)
         ended = await self._end_of(
             self.start(argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=stderr, ours=ours)
@@ -144,7 +151,7 @@ class Box:
                     argv, output.add, cwd=cwd, env=env, deadline_s=deadline_s, stderr=complaints, ours=True
                 )
             )
-            if ended.limit:  # it did not say no, it could not speak
+            if ended.limit:  # this is no answer of git: it was killed
                 raise Refused("git", f"git reached the {ended.limit} limit of the box")
             return ended.exit_code, output.text, os.pread(complaints, GIT_OUTPUT, 0)
         finally:
@@ -167,7 +174,8 @@ class Box:
         return self.start(["/bin/sh", "-c", line], sink, env=env)
 
     async def forget(self) -> None:
-        """Remove what the job's code has left outside of its folder: an app lives by what is in there."""
+        """Remove all files that the job's code has left outside of /app, so that a check sees only what is in
+        the repository."""
         scratch, home, kept = self.config.scratch, f"{self.config.scratch}/home", self.installations.folder
         ours = {path for path in (home, kept) if _is_folder(path)} | self.installations.archives
         places = [folder for folder in (*SHARED, scratch, home, kept) if _is_folder(folder)]
@@ -175,14 +183,15 @@ class Box:
         if not left:
             return
         if any(path.startswith(home) for path in left):
-            installing.Mark(self.config.root, "").clear()  # what was installed there has to be so again
+            installing.Mark(self.config.root, "").clear()  # the install step may have put files there
         but = [word for path in sorted(ours) for word in ("!", "-path", path)]
         find = ["find", *places, "-mindepth", "1", "-maxdepth", "1", *but, "-exec", *REMOVE, "{}", "+"]
         await self.run(find, {}, "/", REMOVE_S, ours=True)
         os.makedirs(home, exist_ok=True)
 
     def end_orphans(self) -> None:
-        """A child of PID 1 that is no supervisor has lost its own, killed by the job's code: it goes too."""
+        """Kill commands whose supervisor was killed by the job's code. They have become children of PID 1
+        without being supervisors."""
         known = {command.pid for command in self.commands}
         for pid, parent in process.parents().items():
             if parent == os.getpid() and pid not in known:
@@ -194,7 +203,7 @@ def _is_folder(path: str) -> bool:
 
 
 def reap(*_: object) -> None:
-    """As PID 1: take in what has ended."""
+    """Handler of SIGCHLD: collect ended children. As PID 1 the guest inherits all orphans."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

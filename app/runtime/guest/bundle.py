@@ -1,7 +1,7 @@
-"""A repository as one piece of bytes, and back: what outlives a lost box.
+"""Packs a repository into bytes and unpacks it, so that it can be stored outside of the box.
 
-`git bundle` would leave out the recorded trees, which no commit holds. So: a line `<sha> <ref>` for each ref,
-an empty line, and a pack of everything they reach.
+`git bundle` would leave out recorded trees that belong to no commit. So the format is: a line `<sha> <ref>`
+for each ref, an empty line, and a git pack of everything that the refs reach.
 """
 
 import os
@@ -11,13 +11,14 @@ from .repository import Repository
 
 
 async def pack(repository: Repository, limit: int) -> bytes:
-    """Nothing for a repository without a commit. Refused `too_large` beyond `limit` bytes."""
+    """The bundle; empty for a repository without a commit. Raises Refused `too_large` beyond `limit`
+    bytes."""
     refs = await repository.refs()
     return b"" if not refs else refs.encode() + b"\n\n" + _taken(await repository.pack(), limit)
 
 
 async def unpack(repository: Repository, scratch: str, content: bytes) -> None:
-    """Fill a repository that has no commit yet; leave another as it is."""
+    """Fill a repository from a bundle. One that has a commit is left as it is. Raises Refused."""
     refs, gap, packed = content.partition(b"\n\n")
     if not gap or not packed.startswith(b"PACK"):
         raise Refused("failed", "this is no bundle")

@@ -1,4 +1,5 @@
-"""What a process of ours may ask of the guest: one function per call, by name."""
+"""The calls that a process of the service can make to the guest, one function for each; `CALLS` has their
+names."""
 
 import asyncio
 import contextlib
@@ -19,7 +20,9 @@ APP_ANSWER_S = 30.0
 
 
 class Call:
-    """`save_as` is the author under which a change is committed at once; "" when the caller does that."""
+    """One call: the box, its stream and its arguments. `may_change` says whether files may be changed now. A
+    change is committed at once with the author `save_as`, by `record(message, author)`; if `save_as` is
+    empty, the caller commits itself."""
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Call:
 async def list_folder(call: Call) -> Json:
     args = call.args
     found = files.list_folder(call.box.config.root, args["path"], args["limit"], frozenset(args["closed"]))
-    # As data: a thousand long names do not fit in one frame.
+    # Sent as data, because a thousand long names do not fit into the one frame of a result.
     await call.stream.send(json.dumps(found["entries"]).encode())
     return {"truncated": found["truncated"]}
 
@@ -201,7 +204,7 @@ async def dial(call: Call) -> Json:
     connection = await web.connect(call.args["port"])
     if connection is None:
         raise Refused("not_listening")
-    # One empty line of data tells the caller that the connection stands.
+    # An empty line tells the caller that the connection is established.
     await call.stream.send(b"\n")
     reader, writer = await asyncio.open_connection(sock=connection)
     up = asyncio.create_task(_upward(call.stream, writer))
@@ -227,7 +230,7 @@ async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
 
 
 async def status(call: Call) -> Json:
-    """`busy`: a worker is attached, so clients may only look."""
+    """`busy` says that a worker is attached, so that clients may only read."""
     return {**call.box.status(), "busy": not call.may_change()}
 
 

@@ -1,4 +1,5 @@
-"""One check on one commit: in a clean checkout, with a port and a home of its own, leaving nothing."""
+"""Runs checks on a commit: each in a clean checkout with its own port and home, which is removed
+afterwards."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,8 @@ REMOVE_S = 60.0
 
 
 class Checkout(Record):
-    """`problem` is what the install step said when it failed."""
+    """`folder` has the files of the commit, `env` is for commands in it. `problem` is the output of an
+    install step that failed, otherwise None."""
 
     folder: str
     env: Mapping[str, str]
@@ -33,8 +35,9 @@ class Checkout(Record):
 
 @asynccontextmanager
 async def clean_checkout(box: Box, commit: str, install: str, gate: Gate) -> AsyncIterator[Checkout]:
-    """`commit`, with `install` done. Checks one after the other find themselves in the same place, so that
-    what an install step made for one fits the next. Nothing that lies beside the repository is there."""
+    """A checkout of `commit` in which `install` has run. Checks that run one after the other get the same
+    path, because installed programs contain the path at which they were installed. What the job's code left
+    outside of /app is removed first, unless another check is running."""
     if not box.checking:
         await box.forget()
     number = next(number for number in count(1) if number not in box.checking)
@@ -56,7 +59,7 @@ async def clean_checkout(box: Box, commit: str, install: str, gate: Gate) -> Asy
 async def _fill(
     box: Box, place: str, env: Mapping[str, str], commit: str, install: str, gate: Gate
 ) -> bytes | None:
-    """None when it went well, else what the install step said."""
+    """Fill the checkout. Returns the output of the install step if that failed, otherwise None."""
     made = box.installations
     if install and await made.lay_out(place, commit, install):
         return None

@@ -1,7 +1,7 @@
-"""A commit's files, written by ourselves from objects that are what their names say.
+"""Writes a commit's files, and verifies the hash of each object on the way.
 
-The job's code may edit `.git` like everything else in its box: git would follow its filters and replacements,
-and believe an object that was overwritten.
+The job's code can edit `.git` like everything else in its box. `git checkout` would apply filters and
+replacements that it set up there, and would use an object that it has overwritten.
 """
 
 import hashlib
@@ -16,14 +16,16 @@ PIECE = 1 << 20
 
 
 class Entry(NamedTuple):
+    """A file or link in a commit; `path` is relative to the top."""
+
     mode: str
     sha: str
     path: str
 
 
 def write(commit: str, folder: str) -> None:
-    """Write the files of `commit` into the empty `folder`; git's words (`repository.SHOW`) are in files
-    beside, which are removed. Raises Refused."""
+    """Write the files of `commit` into the empty `folder`. The output of git (`repository.SHOW`) is read from
+    files beside the folder, which are removed. Raises Refused."""
     entries = _entries(commit, _taken(f"{folder}.commit"), _taken(f"{folder}.listed"))
     with open(f"{folder}.shown", "rb") as objects:
         for entry in entries:
@@ -55,7 +57,7 @@ def _entries(commit: str, said: bytes, listed: bytes) -> list[Entry]:
 
 
 def _write_one(path: str, mode: str, objects: BinaryIO, size: int) -> str:
-    """The name of what was written."""
+    """Write one file or link of `size` bytes from `objects`, and return its git hash."""
     if mode == LINK:
         target = objects.read(size)
         os.symlink(target, path)
@@ -73,7 +75,7 @@ def _write_one(path: str, mode: str, objects: BinaryIO, size: int) -> str:
 
 
 def _tree(entries: Sequence[Entry]) -> bytes:
-    """The name of the tree of these, in git's own order and form."""
+    """The hash of git's tree object for these entries, 20 bytes."""
     here: dict[str, tuple[str, bytes]] = {}
     below: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -87,6 +89,8 @@ def _tree(entries: Sequence[Entry]) -> bytes:
 
 
 def _lines(here: Mapping[str, tuple[str, bytes]]) -> list[bytes]:
+    """The entries of one tree object, in git's order: a folder is sorted as if its name ended in `/`."""
+
     def place(name: str) -> bytes:
         return os.fsencode(name) + (b"/" if here[name][0] == "40000" else b"")
 
@@ -97,6 +101,7 @@ def _lines(here: Mapping[str, tuple[str, bytes]]) -> list[bytes]:
 
 
 def _named(kind: bytes, content: bytes, size: int | None = None) -> "hashlib._Hash":
-    """The hash that names an object of git's, of which `content` is all or the beginning."""
+    """A hash like git's for an object of this kind. `content` is all of the object, or its beginning if
+    `size` (bytes of the whole) is given; the caller then adds the rest."""
     head = b"%s %d\0" % (kind, len(content) if size is None else size)
     return hashlib.sha1(head + content, usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""Giving up what the guest was started with, for itself and for everything it will ever start."""
+"""Gives up privileges, for the guest and for every process that it starts."""
 
 import ctypes
 import errno
@@ -18,31 +18,33 @@ ALLOW, FAIL, SECCOMP_MODE_FILTER = 0x7FFF0000, 0x00050000, 2
 CLONE3 = 435
 X32 = 0x40000000
 CALLS = {"x86_64": (0xC000003E, 272, 56), "aarch64": (0xC00000B7, 97, 220)}
-"""Of each architecture its audit number, `unshare` and `clone`; from linux/audit.h and asm/unistd.h."""
+"""For each architecture: its audit number, and the numbers of `unshare` and `clone`; from linux/audit.h and
+asm/unistd.h."""
 
 
 def confine(uid: int | None) -> None:
-    """Become the job's user, if one is given: without a capability, without a way to one, without further
-    user namespaces. Raises OSError when the kernel does not do it."""
+    """Change to user `uid`, if one is given, without any capability; then make sure that no process can gain
+    one, by a set-user-ID program or in a new user namespace. Raises OSError if the kernel refuses."""
     if uid is not None:
         for capability in range(CAPABILITIES):
             LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        # The inheritable set stays when the others are cleared.
+        # Changing the user clears all sets of capabilities except the inheritable one.
         header = (ctypes.c_uint32 * 2)(CAPSET_VERSION_3, 0)
         _must(LIBC.capset(header, (ctypes.c_uint32 * 6)()))
     _must(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    # Closes /proc/1/mem, fd and environ to the job, which has the same uid.
+    # The job runs as the same user. This denies it /proc/1/mem, fd and environ.
     _must(LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     if os.uname().machine in CALLS:
         _forbid_user_namespaces(*CALLS[os.uname().machine])
 
 
 def _forbid_user_namespaces(architecture: int, unshare: int, clone: int) -> None:
-    """In one of its own a process has every capability, and with them most of the kernel's surface. `clone3`
-    hides its flags from a filter, so it is said not to exist; C libraries then use `clone`."""
+    """Install a seccomp filter against new user namespaces, in which a process would have every capability
+    and so could reach much more of the kernel. A filter cannot see the flags of `clone3`, so that call fails
+    with ENOSYS; C libraries then use `clone`."""
     refuse, missing = FAIL | errno.EPERM, FAIL | errno.ENOSYS
     program = [
         (LOAD, 0, 0, ARCHITECTURE_AT),

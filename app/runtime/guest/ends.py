@@ -1,10 +1,10 @@
-"""What a link reads from and writes to: a socket, or the pipes of a relay."""
+"""The interfaces that a link reads from and writes to: a socket, or the pipes of a relay."""
 
 from typing import Protocol
 
 
 class Source(Protocol):
-    """Where a link reads: a part of what `asyncio.StreamReader` can."""
+    """What a link reads from; `asyncio.StreamReader` is one."""
 
     async def read(self, n: int) -> bytes: ...
 
@@ -12,7 +12,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where a link writes: a part of what `asyncio.StreamWriter` can."""
+    """What a link writes to; `asyncio.StreamWriter` is one."""
 
     def write(self, data: bytes) -> None: ...
 

@@ -1,4 +1,6 @@
-"""Listing, reading, saving and deleting below a root, through descriptors only (see `paths`)."""
+"""Lists, reads, saves and deletes files below a root, through descriptors only (see `paths`).
+
+All functions raise `Refused`."""
 
 import asyncio
 import contextlib
@@ -13,7 +15,8 @@ from typing import Any
 from .paths import FOLDER, Place, Refused, refusal_of
 
 MAX_NAMES = 20_000
-"""Names read of one folder before it counts as truncated: a folder of millions must not stop the guest."""
+"""How many names of one folder are read; then its listing counts as truncated. A folder with millions of
+files must not block the guest."""
 
 
 def etag_of(content: bytes) -> str:
@@ -21,9 +24,10 @@ def etag_of(content: bytes) -> str:
 
 
 def list_folder(root: str, path: str, limit: int, closed: frozenset[str]) -> dict[str, Any]:
-    """The entries of a folder and of the folders in it, breadth first, at most `limit`; folders named in
-    `closed` are shown and not entered. Each entry is `[parent, name, is_folder, size, modified]`, where
-    `parent` is the index of its folder's entry, or -1."""
+    """`entries` of a folder and of the folders in it, breadth first, at most `limit`, and whether the list is
+    `truncated`. Folders named in `closed` are listed without their content. Each entry is `[parent, name,
+    is_folder, size in bytes, modified (Unix time)]`, where `parent` is the index of its folder's entry, or
+    -1."""
     entries: list[list[Any]] = []
     truncated = False
     with Place(root, path) as place:
@@ -50,10 +54,10 @@ def list_folder(root: str, path: str, limit: int, closed: frozenset[str]) -> dic
 
 
 def _entries(top: int, below: str, room: int) -> tuple[list[tuple[str, os.stat_result]], bool]:
-    """Folders first, then by name; and whether there is more than fits."""
+    """The first `room` entries, folders first, then by name; and whether there are more."""
     try:
         folder = _descend(top, below)
-    except OSError:  # it went away, or became a link: no longer a folder to look into
+    except OSError:  # it was removed meanwhile, or replaced by a link
         return [], False
     try:
         with os.scandir(folder) as entries:
@@ -83,7 +87,7 @@ def _descend(top: int, below: str) -> int:
 
 
 def _shown(name: str) -> str:
-    """A name that is no UTF-8 has its odd bytes escaped."""
+    """The name as text. Bytes that are not UTF-8 are escaped."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
@@ -92,6 +96,7 @@ def describe(status: os.stat_result) -> dict[str, Any]:
 
 
 def read_file(root: str, path: str, limit: int) -> tuple[bytes, dict[str, Any]]:
+    """A file's content and its size, time and etag. Refused `too_large` beyond `limit` bytes."""
     with Place(root, path) as place, os.fdopen(place.open_file(), "rb") as file:
         if os.fstat(file.fileno()).st_size > limit:
             raise Refused("too_large")
@@ -102,7 +107,7 @@ def read_file(root: str, path: str, limit: int) -> tuple[bytes, dict[str, Any]]:
 
 
 async def read_pieces(root: str, path: str) -> AsyncIterator[bytes]:
-    """A file of any size. Refusals come with the first piece."""
+    """The content of a file of any size, in pieces. `Refused` is raised at the first piece."""
     with Place(root, path) as place:
         descriptor = place.open_file()
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -112,15 +117,15 @@ async def read_pieces(root: str, path: str) -> AsyncIterator[bytes]:
 
 
 def save_file(root: str, path: str, content: bytes, etag: str | None) -> dict[str, Any]:
-    """Write a temporary file beside it and rename: a reader sees the old content or the new. Folders on the
-    way are made. With `etag`, only if that is the content there is."""
+    """Write a temporary file beside `path` and rename it, so that a reader sees the old content or the new
+    content. Missing folders are made. With `etag`, Refused `stale` if the present content has another one."""
     try:
         with Place(root, path, make=True) as place:
             return _replace(place, content, etag)
     except OSError as error:
         raise refusal_of(error) from error
     except Refused as error:
-        # Every folder was made, so what is missing is a folder that is a file.
+        # Missing folders were made, so a component that is "missing" here is a file where a folder should be.
         raise Refused("not_folder") if error.code == "missing" else error from error
 
 
@@ -139,7 +144,8 @@ def _replace(place: Place, content: bytes, etag: str | None) -> dict[str, Any]:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            # No fsync, which costs more than all the rest: by the rename it is whole whatever process dies.
+            # No fsync, which would take longer than all the rest. The rename alone protects the file from the
+            # death of any process.
             status = os.fstat(file.fileno())
         os.rename(temporary, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a frame is, and the JSON in one."""
+"""The format of frames (see `link`), and of the JSON in them."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Violation(Exception):
-    """The peer broke the protocol; nothing it says is worth anything any more."""
+    """The peer broke the protocol, so nothing more from it can be trusted."""
 
 
 def _no_constant(name: str) -> Any:
@@ -22,7 +22,8 @@ def _no_constant(name: str) -> Any:
 
 
 def parse_object(payload: bytes) -> Json:
-    """A JSON object of at most one frame, or Violation: no NaN, no list, nothing too deep or too long."""
+    """The JSON object in a frame. Raises Violation for anything else, for NaN and Infinity, and for JSON that
+    is nested too deeply."""
     try:
         value = json.loads(payload, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -33,6 +34,7 @@ def parse_object(payload: bytes) -> Json:
 
 
 def encode_object(value: Json) -> bytes:
+    """The payload of a frame. Raises ValueError if it is longer than `MAX_FRAME`."""
     payload = json.dumps(value, separators=(",", ":")).encode()
     if len(payload) > MAX_FRAME:
         raise ValueError("this does not fit in one frame")

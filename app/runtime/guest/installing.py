@@ -1,7 +1,7 @@
-"""The manifest's install step: run with the host's leave, and not again where nothing has changed.
+"""The manifest's install step. It runs when the host allows it, and only if something has changed.
 
-What it made of a commit is kept as one archive beside the digest of it, which only the guest's own memory
-holds: each check gets a copy, and what a check does to its copy, or to the archive, reaches no other.
+The result for a commit is kept as an archive, of which each check gets a copy. The archive's digest is only
+in the guest's memory, so a check can change neither another's copy nor, unnoticed, the archive.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ KEPT_BYTES = 512 * 1024 * 1024
 MARK = "boardroom.installed"
 
 Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes]]]
-"""Runs (argv, extra environment, folder, deadline): (exit code, output)."""
+"""Runs a command, given argv, extra environment, folder and deadline in seconds: (exit code, output)."""
 
 PACK = 'tar -cf "$1" -C "$2" . && sha256sum < "$1" | cut -c -64'
 UNPACK = 'test "$(sha256sum < "$1" | cut -c -64)" = "$3" && tar -xf "$1" -C "$2"'
 
 
 class Gate:
-    """Around an install step: the host says when it may begin, having given the box a network, and when the
-    call may go on, having taken it away. Without a stream nobody is asked."""
+    """A context around an install step. Before it the guest waits until the host has connected the box to a
+    network, and after it until the host has disconnected the box. Without a stream it waits for nothing."""
 
     def __init__(self, stream: Stream | None) -> None:
         self._stream = stream
@@ -44,12 +44,13 @@ class Gate:
         await self._ask(BEGINS)
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        # A call that was given up is not answered any more.
+        # After an error or a cancellation the host does not answer on this stream any more.
         if kind is None:
             await self.leave()
 
     async def leave(self) -> None:
-        """Nothing is installed from here on; harmless when that was said."""
+        """Tell the host that nothing more will be installed, and wait for its answer. Does nothing the second
+        time."""
         await self._ask(IS_OVER)
         self._stream, self.within = None, False
 
@@ -65,13 +66,15 @@ def gate_of(stream: Stream, args: Json) -> Gate:
 
 
 class _Kept(Record):
+    """An archive; `size` is in bytes, unpacked."""
+
     path: str
     digest: str
     size: float
 
 
 class Installations:
-    """Of one box; one step runs at a time, since they share the box's network."""
+    """The install steps of one box. One runs at a time, because they share the box's network."""
 
     def __init__(self, scratch: str, run: Runner) -> None:
         self.folder = f"{scratch}/kept"
@@ -82,20 +85,20 @@ class Installations:
 
     @property
     def archives(self) -> set[str]:
-        """The paths of what is kept."""
+        """The paths of all archives that are kept."""
         return {kept.path for kept in self._kept.values()}
 
     async def install(
         self, line: str, env: Mapping[str, str], folder: str, gate: Gate
     ) -> tuple[int | None, bytes]:
-        """Run the step: (exit code, the end of its output)."""
+        """Run an install step: (exit code, the end of its output)."""
         async with self._one_at_a_time, gate:
             code, output = await self._run(["/bin/sh", "-c", line], env, folder, INSTALL_S)
             return code, output[-TOLD_BYTES:]
 
     async def lay_out(self, place: str, *key: str) -> bool:
-        """Fill the empty folder with what is kept under `key` and `place`; whether there is such a thing.
-        (Programs write down where they were installed.)"""
+        """Fill the empty folder `place` from the archive for `key`; False if there is none. An archive is
+        only used at the place it was made at, because installed programs contain their path."""
         kept = self._kept.get((place, *key))
         if kept is None:
             return False
@@ -106,7 +109,8 @@ class Installations:
         return False
 
     async def keep(self, place: str, *key: str) -> None:
-        """Keep what is in the folder, if it is not too large, instead of what was kept first."""
+        """Keep the folder's content as an archive for `key`, unless it is too large. Beyond `KEPT_BYTES` the
+        oldest archives are removed."""
         size = await folder_bytes(place)
         if size > KEPT_BYTES // 2:
             return
@@ -130,14 +134,14 @@ class Installations:
             os.unlink(self._kept.pop(key).path)
 
     async def _shell(self, script: str, *args: str) -> str | None:
-        """What it said; None when it failed."""
+        """The output of a script; None if it failed."""
         code, output = await self._run(["/bin/sh", "-c", script, "sh", *args], {}, "/", PACK_S)
         return output.decode(errors="replace").strip() if code == 0 else None
 
 
 class Mark:
-    """In the workspace's repository, what was there when its own install step was last done. The job may
-    write there too, so it is read and written as carefully as any other file."""
+    """A file in `.git` that records for which files and which install line the workspace's install step last
+    succeeded. The job can write there, too, so this file is handled like any other untrusted one."""
 
     def __init__(self, root: str, line: str) -> None:
         self._root = f"{root}/.git"

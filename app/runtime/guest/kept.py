@@ -1,4 +1,6 @@
-"""What steers a test run is put back as it was; what the app by now depends on stays."""
+"""Restores the parts of project files that configure tests, and keeps the parts that name dependencies.
+
+It serves `Repository.with_tests`: an earlier commit's tests are run against the present app."""
 
 import json
 import re
@@ -9,22 +11,23 @@ NEEDED = (
     "dependencies", "devDependencies", "peerDependencies", "optionalDependencies", "overrides", "workspaces",
     "type", "main", "exports", "imports", "engines",
 )  # fmt: skip
-"""Keys of a package.json that say what the app is made of, not how it is tested."""
+"""Keys of a package.json that describe what the app is made of, not how it is tested."""
 
 MIXED = ("package.json", "pyproject.toml")
-"""Files that say both."""
+"""Files that contain both kinds of parts."""
 
 NOT_ASKED_FOR = ("pre", "post", "test", "install")
-"""Scripts whose names begin so run by themselves, or are tests."""
+"""Prefixes of scripts that npm runs by itself, or that are tests. New ones of these are not taken over."""
 
 NEEDED_TABLES = ("project", "dependency-groups", "build-system")
-"""The same of a pyproject.toml."""
+"""The tables of a pyproject.toml that correspond to `NEEDED`."""
 
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([\w.\"' -]+?)\s*\]{1,2}\s*(?:#.*)?$")
 
 
 def put_back(path: str, then: bytes, now: bytes) -> bytes:
-    """What stands in place of `now` in a file that was `then`: `now` itself where no test can tell."""
+    """The content to use instead of `now`, where the file was `then`: `then` with the dependencies of `now`,
+    or exactly `now` if they differ in nothing that tests depend on."""
     name = path.rpartition("/")[2]
     try:
         if name == "package.json":
@@ -66,7 +69,8 @@ def _pyproject(then: str, now: str) -> str:
 
 
 def _tables(text: str) -> Iterator[tuple[bool, str]]:
-    """Each table with its header, and whether it is one of `NEEDED_TABLES`; first what stands before them."""
+    """Each table's text with its header, and whether it is one of `NEEDED_TABLES`. The first item is the text
+    before the first table."""
     needed, lines = False, list[str]()
     for line in f"{text.rstrip()}\n".splitlines(keepends=True):
         if found := _HEADER.match(line):

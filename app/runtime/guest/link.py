@@ -1,9 +1,10 @@
-"""Streams and credit: one byte stream that carries many calls at once, the same on both ends.
+"""The protocol between the service and a guest: many calls at once over one connection, with flow control.
+Both ends use this module.
 
-A frame is `length: u32, kind: u8, stream: u32` (network order) and `length` bytes. The *opening* end (a
-process of ours) numbers its calls 1, 2, 3, … and the *serving* end (the guest) answers each with one RESULT.
-Either end may send DATA on an open stream as long as it has credit for it; the reader gives credit back as it
-consumes. Every rule is checked where a frame is read, because the opening end must not trust the serving one.
+A frame is `length: u32, kind: u8, stream: u32` in network order, then `length` bytes. The *opening* end (a
+process of the service) numbers its calls 1, 2, 3, …; the *serving* end (the guest) answers each with one
+RESULT. Each end may send DATA on an open stream as long as it has credit; the reader returns credit as it
+consumes. Every rule is checked when a frame is read, because the opening end must not trust the serving end.
 """
 
 import asyncio
@@ -33,14 +34,14 @@ from .frames import (
 WINDOW = 262_144
 RETURN_STEP = 65_536
 OVERHEAD = 64
-"""What a DATA frame costs beside its bytes: a flood of one-byte frames uses its credit up at once."""
+"""Credit that a DATA frame costs in addition to its bytes, so that a flood of tiny frames is limited, too."""
 
 BREATH = 500
-"""Frames handled before other tasks of the loop get a turn."""
+"""Frames that are handled before other tasks of the event loop get a turn."""
 
 
 class LinkLost(Exception):
-    """The link ended in the middle of something. `bye` is the peer's own reason, if it gave one."""
+    """The link ended before a call was complete. `bye` is the reason that the peer gave, if any."""
 
     def __init__(self, reason: str, bye: str = "") -> None:
         super().__init__(reason)
@@ -48,7 +49,7 @@ class LinkLost(Exception):
 
 
 class Stream:
-    """One call. `read` and `send` are for its bytes, `result` waits for its answer."""
+    """One call: `read` and `send` transfer its data, `result` waits for its answer."""
 
     def __init__(self, link: "Link", ident: int) -> None:
         self.ident = ident
@@ -64,7 +65,7 @@ class Stream:
         self.draining = False
 
     async def read(self) -> bytes:
-        """The next piece; empty at the end. Raises LinkLost."""
+        """The next piece of data; empty at the end. Raises LinkLost."""
         while not self._inbox:
             if self._ended or self._result is not None:
                 return b""
@@ -75,7 +76,8 @@ class Stream:
         return piece
 
     async def read_all(self, limit: int, on_data: Callable[[bytes], None] | None = None) -> bytes:
-        """Everything to the end; `on_data` hears each piece. Raises Violation beyond `limit` bytes."""
+        """All data to the end; `on_data` is called with each piece. Raises LinkLost, and Violation beyond
+        `limit` bytes."""
         whole = bytearray()
         while piece := await self.read():
             whole += piece
@@ -86,7 +88,7 @@ class Stream:
         return bytes(whole)
 
     async def send(self, data: bytes) -> None:
-        """Send all of `data` as credit allows; quietly drops it once the call is over."""
+        """Send all of `data`, waiting for credit. Data is dropped silently when the call is over."""
         view = memoryview(data)
         while view and self._result is None and not self.draining:
             room = min(PIECE, self._may_send - OVERHEAD, len(view))
@@ -119,7 +121,7 @@ class Stream:
             self.link.send(CREDIT, self.ident, self._owed.to_bytes(4, "big"))
             self._owed = 0
 
-    # What the link tells us.
+    # Called by the link.
 
     def on_data(self, payload: bytes) -> None:
         cost = len(payload) + OVERHEAD
@@ -154,7 +156,7 @@ class Stream:
 
 
 class Link:
-    """One end of a framed connection. With `on_open` it is the serving end, without it the opening one."""
+    """One end of a connection: the serving end if `on_open` is given, otherwise the opening end."""
 
     def __init__(
         self,
@@ -185,7 +187,7 @@ class Link:
         await self._writer.drain()
 
     async def greeting(self) -> Json:
-        """The peer's HELLO, which is the first frame of a connection."""
+        """The peer's HELLO, which is the first frame of a connection. Raises LinkLost, Violation."""
         try:
             length, kind, ident = HEADER.unpack(await self._reader.readexactly(HEADER.size))
             if kind != HELLO or ident != 0 or length > MAX_FRAME:
@@ -197,8 +199,8 @@ class Link:
         return hello
 
     async def run(self) -> None:
-        """Handle frames until the peer closes or `close` is called. Raises Violation, after which the link is
-        closed too; every open stream learns of the end."""
+        """Handle frames until the peer closes or `close` is called. Raises Violation. In every case the link
+        is closed then, and all open streams get LinkLost."""
         reason = "the connection closed"
         try:
             await self._read_frames()
@@ -232,7 +234,7 @@ class Link:
             del buffer[:at]
 
     def open(self, request: Json) -> Stream:
-        """Begin a call. Raises LinkLost, and ValueError when `request` does not fit in one frame."""
+        """Begin a call. Raises LinkLost, and ValueError if `request` does not fit into one frame."""
         if self.lost is not None:
             raise self.lost
         payload = encode_object(request)
@@ -242,13 +244,13 @@ class Link:
         return stream
 
     def reset(self, stream: Stream) -> None:
-        """Give a call up. Its id stays known until the peer has confirmed."""
+        """Cancel a call. Its id stays in use until the peer has confirmed."""
         if stream.ident in self._streams and not stream.draining:
             stream.draining = True
             self.send(RESET, stream.ident)
 
     def finish(self, stream: Stream, result: Json | None) -> None:
-        """Answer a call: None confirms a reset."""
+        """Answer a call. A `result` of None confirms a reset."""
         if self._streams.pop(stream.ident, None) is None:
             return
         stream.on_result(result or {})
@@ -262,17 +264,17 @@ class Link:
         self.send(PING, 0)
 
     def bye(self, reason: str) -> None:
-        """The serving end's last word. Where the connection is a container's own output it is the only sign
-        of the end, for the engine does not pass that on."""
+        """Tell the peer that the serving end closes the connection. If the connection is the container's own
+        stdout, this is the only sign, because the engine does not pass on the end of that stream."""
         self.send(BYE, 0, encode_object({"reason": reason}))
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
-        """Queue one frame, ahead of data that waits for its turn."""
+        """Queue one frame, before data that waits in `send_data`."""
         if not self._writer.is_closing():
             self._writer.write(HEADER.pack(len(payload), kind, ident) + payload)
 
     async def send_data(self, ident: int, piece: memoryview) -> None:
-        """Send one piece. The lock is first come, first served, so that streams take turns."""
+        """Send one piece of data. The lock is fair, so that streams take turns."""
         async with self._turn:
             self.send(DATA, ident, bytes(piece))
             try:
@@ -318,7 +320,7 @@ class Link:
     def _on_stream_frame(self, kind: int, ident: int, payload: bytes) -> None:
         stream = self._streams.get(ident)
         if stream is None:
-            # A call that was answered may still hear from its caller, which did not know yet.
+            # The caller may have sent this before it got the answer of the call.
             if self._on_open is not None and ident <= self._last:
                 return
             raise Violation("a frame for an unknown stream")

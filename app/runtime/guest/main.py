@@ -1,4 +1,4 @@
-"""The guest: who is attached, what they have asked for, and when it is over."""
+"""The guest's main program: it admits attachments, runs their calls, and decides when the box ends."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ MAX_CALLS = 256
 
 
 class Attachment:
-    """One process of ours: a worker with its fence, or the API without."""
+    """An attached process of the service: a worker, with its fence, or the API, without one."""
 
     def __init__(self, link: Link, fence: int | None) -> None:
         self.link = link
@@ -36,12 +36,12 @@ class Attachment:
         self.calls: dict[Stream, asyncio.Task[None]] = {}
 
     async def given_up(self) -> None:
-        """Until calls that were given up are over: none may still act while the next one does."""
+        """Wait for the end of cancelled calls, so that none of them still acts while the next call does."""
         ending = [task for stream, task in self.calls.items() if stream.draining]
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def end_calls(self) -> None:
-        """Until nothing is left of them."""
+        """Cancel all calls and wait until nothing is left of them."""
         running = list(self.calls.values())
         for task in running:
             cancel(task)
@@ -49,13 +49,16 @@ class Attachment:
 
 
 def cancel(call: asyncio.Task[None]) -> None:
-    """Once: a second time would end the waiting for what it started to be gone. A newer fence, the end of a
-    link and a reset may all come together."""
+    """Cancel a call, but only once: a second cancellation would end its waiting for its processes to end. A
+    newer fence, the end of a link and a reset may come at the same time."""
     if not call.cancelling():
         call.cancel()
 
 
 class Guest:
+    """Serves the attachments of one box. `fence` is the highest one seen; `recording` are the commits of
+    clients' changes that are running, `leaving` the calls of `detach`."""
+
     def __init__(self, box: Box) -> None:
         self.box = box
         self.attachments: set[Attachment] = set()
@@ -65,8 +68,8 @@ class Guest:
         self.leaving: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        """Until the box is over. It is over, too, when what keeps its limits has failed, and that is raised
-        then: a box without limits must not go on."""
+        """Serve until the box ends. It also ends when a task that enforces its limits fails, because a box
+        without limits must not go on; the task's error is raised then."""
         server = await self._listen()
         keepers = [asyncio.create_task(self.box.watch.run()), asyncio.create_task(self._tick())]
         for keeper in keepers:
@@ -114,7 +117,7 @@ class Guest:
                 self.over.set()
 
     def _pass_over(self, lost_s: float) -> None:
-        """A box that was frozen has not aged."""
+        """Do not count the time in which the box was frozen (paused) as idle or as silence."""
         if lost_s > FROZEN_S:
             self.box.used += lost_s
             for attachment in self.attachments:
@@ -127,7 +130,7 @@ class Guest:
                 hello = await link.greeting()
                 attachment = await self._admit(link, hello)
         except (LinkLost, Violation, TimeoutError, ConnectionError):
-            # Who went before it was greeted is not at work here, and keeps nothing awake.
+            # A process that left before it was greeted must not keep the box awake.
             self.attachments = {each for each in self.attachments if each.link is not link}
             link.close()
             return
@@ -145,8 +148,8 @@ class Guest:
                 self.box.used = time.monotonic()
 
     async def _admit(self, link: Link, hello: Json) -> Attachment | None:
-        """`fence` of a worker, nothing for the API; `call` is `stop` to end the box, `peek` not to keep it
-        awake."""
+        """Greet an attachment; None if it is refused. `hello` has the `fence` of a worker, and none for the
+        API. Its `call` may be `stop`, which ends the box, or `peek`, which does not keep it awake."""
         fence, call = hello.get("fence"), hello.get("call")
         refusal = ""
         if len(self.attachments) >= MAX_ATTACHMENTS:
@@ -192,7 +195,8 @@ class Guest:
         attachment.calls[stream] = asyncio.create_task(self._answer(attachment, stream, request))
 
     async def _detach(self, attachment: Attachment, stream: Stream) -> None:
-        """For who wants to know that nothing of it is left, which the end of a relay does not tell."""
+        """End an attachment's calls and answer when nothing of them is left. Without this a caller could not
+        know, because the end of a relay does not say so."""
         await attachment.end_calls()
         self.attachments.discard(attachment)
         stream.link.finish(stream, {})
@@ -235,7 +239,7 @@ class Guest:
         return Call(self.box, stream, request, CLIENT, lambda: not self.busy, self._record)
 
     def _record(self, message: str, author: str) -> None:
-        """Commit behind the answer: whatever git is asked next waits its turn and sees it."""
+        """Commit after the answer was given. The repository's lock makes the next call of git wait for it."""
         task = asyncio.create_task(self._commit(message, author))
         self.recording.add(task)
         task.add_done_callback(self.recording.discard)
@@ -248,17 +252,17 @@ class Guest:
 
 
 def complain(what: str) -> None:
-    """Into the box's log, which the host keeps."""
+    """Write to stderr, the end of which the host keeps."""
     sys.stderr.write(f"{what}\n")
 
 
 async def live(config: Config, env: dict[str, str]) -> None:
-    signal.signal(signal.SIGCHLD, reap)  # the loop's own way to be told would load `inspect`
+    signal.signal(signal.SIGCHLD, reap)  # `loop.add_signal_handler` would load `inspect`
     await Guest(Box(config, env)).serve()
 
 
 def _clear(folder: str) -> None:
-    """Remove what an earlier guest left there, where the folder outlives the box. We are alone yet."""
+    """Empty a folder of what an earlier guest left, before anything else runs in the box."""
     for parent, folders, _ in os.walk(folder):
         for path in (f"{parent}/{name}" for name in folders):
             if not os.path.islink(path):

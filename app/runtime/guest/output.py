@@ -1,4 +1,4 @@
-"""What a command prints, bounded: its head and its tail."""
+"""The output of a command, limited to its head and its tail."""
 
 import asyncio
 
@@ -8,7 +8,8 @@ from .process import Command, Ended
 
 
 class Output:
-    """Keeps the first half and the last half of `limit` bytes. `add` is a command's sink."""
+    """Keeps at most `limit` bytes: half of them from the beginning, half from the end. `total` counts all.
+    `add` is the sink of a command."""
 
     def __init__(self, limit: int) -> None:
         self._head_limit = limit // 2
@@ -37,7 +38,7 @@ class Output:
 
 
 async def pass_on(command: Command, output: Output, stream: Stream) -> Ended:
-    """Send the head as it comes and the tail at the end."""
+    """Send the head while the command runs, and the tail when it has ended."""
     command.over.add_done_callback(lambda _: output.changed.set())
     sent = 0
     while True:

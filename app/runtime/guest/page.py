@@ -1,8 +1,8 @@
-"""A page check: a program of its own, run in a clean checkout, that uses the app in a headless browser.
+"""A page check: a separate program that runs in a clean checkout and uses the app in a headless browser.
 
 Its argument is JSON: `start` and `health` of the manifest, `path`, `steps`, `expect_text`, `expect_selector`.
-Exit code 0: it holds; 1: it does not; 69 (EX_UNAVAILABLE): there is no browser in this box that starts.
-It is driven over a pipe by the DevTools protocol (chromedevtools.github.io/devtools-protocol).
+Exit code 0: the check passed; 1: it failed; 69 (EX_UNAVAILABLE): this box has no browser that starts.
+The browser is controlled by the DevTools protocol over a pipe (chromedevtools.github.io/devtools-protocol).
 """
 
 import fcntl
@@ -19,10 +19,11 @@ from typing import Any
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WHERE = "/usr/lib/chromium:/usr/local/bin:/usr/bin:/bin"
-"""Debian's own is a script that a box with little in /etc cannot run; the program itself it can."""
+"""The first folder has Debian's program itself. Its script in /usr/bin needs files in /etc that a box may
+lack."""
 FLAGS = (
     "--headless",
-    "--no-sandbox",  # the box is one; it lets nobody make another
+    "--no-sandbox",  # the box is a sandbox, and does not allow to make another
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -36,7 +37,7 @@ NO_BROWSER = 69
 START_S, STEP_S, CALL_S = 20.0, 5.0, 20.0
 POLL_S = 0.05
 ABOVE = 10
-"""Descriptors below are for the browser and for what led to them."""
+"""The pipes' own descriptors are moved to this number or above, because 3 and 4 are the browser's."""
 SHOWN_CHARS = 1500
 
 DO = """
@@ -72,7 +73,8 @@ HOLDS = """
 
 
 class Browser:
-    """One tab. What is asked and answered is JSON, each ended by a zero byte, on its descriptors 3 and 4."""
+    """A browser with one tab. It reads commands on its descriptor 3 and writes answers on 4, as JSON that
+    ends in a zero byte. Raises OSError if it does not start."""
 
     def __init__(self, program: str) -> None:
         ends = (fcntl.fcntl(end, fcntl.F_DUPFD, ABOVE) for end in (*os.pipe(), *os.pipe()))
@@ -80,7 +82,7 @@ class Browser:
         os.dup2(theirs_in, 3)
         os.dup2(theirs_out, 4)
         folder = f"--user-data-dir={os.environ['HOME']}/browser"
-        subprocess.Popen(  # ended with everything in the checkout
+        subprocess.Popen(  # the guest ends it with all processes of the check
             [program, *FLAGS, folder, "about:blank"],
             pass_fds=(3, 4),
             stdin=subprocess.DEVNULL,
@@ -97,7 +99,8 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """The result; empty where the browser answers with an error. OSError when it does not answer."""
+        """The result of a DevTools command; empty if it failed. Raises OSError if the browser does not
+        answer."""
         self._number += 1
         asked: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -121,11 +124,12 @@ class Browser:
         return answer
 
     def value(self, script: str) -> Any:
-        """What an expression gives in the page; None while there is no page, or where it fails."""
+        """The value of a JavaScript expression in the page; None if it fails or there is no page yet."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         return None if "exceptionDetails" in answer else answer.get("result", {}).get("value")
 
     def until(self, script: str) -> bool:
+        """Whether an expression becomes true within `STEP_S`."""
         end = time.monotonic() + STEP_S
         while self.value(script) is not True:
             if time.monotonic() > end:
@@ -188,7 +192,7 @@ def answers(app: "subprocess.Popen[bytes]", address: str) -> bool:
 
 
 def told(words: str, code: int, browser: "Browser | None" = None) -> int:
-    """Print it, with what the page showed."""
+    """Print `words` and the page's text, and return `code`."""
     shown = browser.value("document.body.innerText") if browser else ""
     sys.stdout.write(f"{words}\n{str(shown or '')[:SHOWN_CHARS]}\n")
     return code

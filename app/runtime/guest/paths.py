@@ -1,8 +1,8 @@
-"""From a path of a client to a descriptor, without ever leaving the root.
+"""Opens a client's path without leaving the root.
 
-One name at a time, each opened below the descriptor of the one before and never through a link: what a link
-says is read and walked the same way, `..` goes back to the descriptor that was held before, and an absolute
-link is refused. There is no moment at which something checked could be swapped for something else.
+Names are opened one at a time, each relative to the descriptor of the one before, and never through a link.
+The target of a link is read and walked in the same way, `..` returns to the descriptor before, and an
+absolute link is refused. So nothing can be replaced between a check and its use (no TOCTOU race).
 """
 
 import contextlib
@@ -17,7 +17,8 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Refused(Exception):
-    """The guest's no. `code` is one of the host's table."""
+    """A call failed for a reason that the caller is told. The host knows the codes
+    (`app.runtime.answers`)."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
@@ -26,7 +27,7 @@ class Refused(Exception):
 
 
 def refusal_of(error: OSError) -> Refused:
-    """What an operating system's error means to a client."""
+    """The refusal for an error of the operating system."""
     code = {
         errno.ENOENT: "missing",
         errno.ENOTDIR: "missing",
@@ -44,12 +45,12 @@ def refusal_of(error: OSError) -> Refused:
 
 
 class Place:
-    """Where a path leads: the descriptor of its real folder and the name in it, which is no link; `name` is
-    `"."` for the root itself. Use as a context manager."""
+    """Where a path leads: the descriptor `folder` and a `name` in it, which was no link when it was read.
+    `name` is `"."` for the root itself. A context manager; raises Refused."""
 
     def __init__(self, root: str, path: str, *, make: bool = False) -> None:
-        """`path` is relative to `root`. With `make`, to save there: missing folders on the way are made, and
-        the root's own repository is out of bounds."""
+        """`path` is relative to `root`. With `make`, missing folders are made and the root's `.git` is
+        refused: for saving."""
         self._folders = [os.open(root, FOLDER)]
         self.name = "."
         try:
@@ -74,7 +75,7 @@ class Place:
         return self._folders[-1]
 
     def stat(self) -> os.stat_result | None:
-        """Of the thing itself; None when there is nothing."""
+        """The status of `name` itself, not followed if it is a link; None if it does not exist."""
         with contextlib.suppress(FileNotFoundError):
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         return None
@@ -134,7 +135,7 @@ class Place:
         os.close(self._folders.pop())
 
     def _link(self, name: str) -> str | None:
-        """Where a link points; None for what is no link or not there."""
+        """The target of a link; None if `name` is no link or does not exist."""
         try:
             return os.readlink(name, dir_fd=self.folder)
         except OSError as error:
@@ -150,5 +151,5 @@ class Place:
 
 
 def _parts(path: str) -> list[str]:
-    """Names of a path, the first one last."""
+    """The names of a path in reverse order, so that `pop` gives the next one."""
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]

@@ -1,9 +1,8 @@
-"""Commands: each under a small supervisor process that leaves nothing of it behind.
+"""Runs commands, each under a small supervisor process that leaves no process of it behind.
 
-The guest is a single thread and forks: the child becomes a *child subreaper*, starts the command in a
-session of its own, and waits for the first of three things: the command's end, the guest's word, the
-deadline. Then it kills whatever descends from it, however often that has forked away, until the kernel says
-that no child is left, and only then reports.
+The guest has a single thread and forks a supervisor, which becomes a *child subreaper*, starts the command in
+a session of its own and waits for the command's end, the guest's request to end it, or the deadline. Then it
+kills all its descendants, including daemons, until it has no child left, and only then reports to the guest.
 """
 
 import asyncio
@@ -25,13 +24,15 @@ REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
 KILLED = 128 + signal.SIGKILL
 LOOK_S = 0.01
-"""How often a supervisor looks that the kernel does not wake."""
+"""Seconds between two looks of a supervisor that the kernel does not wake (without `pidfd_open`)."""
 PATIENCE_S = 10.0
-"""How long a supervisor may take to clear its tree before everything in the box is killed."""
+"""Seconds in which a supervisor has to end its descendants. After that all processes in the box are
+killed."""
 
 
 class Ended(Record):
-    """`exit_code` is None unless the command ended by itself; `limit` names what ended it, if a limit did."""
+    """How a command ended. `exit_code` is None unless it ended by itself; `limit` is the limit that ended it,
+    if one did."""
 
     exit_code: int | None
     timed_out: bool = False
@@ -39,7 +40,8 @@ class Ended(Record):
 
 
 class Limits(Record):
-    """Per process (`file_bytes`, `cpu_s`, `files`) and per user of the box (`processes`)."""
+    """Resource limits of each process (`file_bytes`, `cpu_s`, `files`) and of the box's user
+    (`processes`)."""
 
     file_bytes: int = 1 << 30
     cpu_s: int = 3600
@@ -63,7 +65,7 @@ class Limits(Record):
 
 
 class Pipes(Record):
-    """The supervisor's ends."""
+    """The supervisor's ends of its pipes."""
 
     output: int
     stderr: int
@@ -72,8 +74,8 @@ class Pipes(Record):
 
 
 class Command:
-    """A running command, seen from the guest. `sink` gets its output as it comes; `hit` names the limit of
-    the kernel's that a command may have died of."""
+    """A running command, as the guest sees it. `sink` gets its output; `over` is its end. `hit` is asked for
+    the kernel's limit that may have killed it, or an empty string."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class Command:
         self.over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
 
     def end(self, limit: str = "") -> None:
-        """Ask the supervisor to end everything; `over` tells when it has."""
+        """Ask the supervisor to end the command; `over` is set when it has ended."""
         if self.control >= 0:
             self.limit = self.limit or limit
             os.close(self.control)
@@ -133,7 +135,7 @@ class Command:
         for descriptor in {self.output, self.control, self.report} - {-1}:
             os.close(descriptor)
         self.control = -1
-        # No report: the job's own code killed the supervisor. What that leaves is for `Box.end_orphans`.
+        # Without a report the job's code has killed the supervisor; `Box.end_orphans` ends what is left.
         how, code = REPORT.unpack(report) if len(report) == REPORT.size else (ENDED, 0)
         limit = self.limit or (self.hit() if how == EXITED and code == KILLED else "")
         self.over.set_result(
@@ -154,13 +156,12 @@ def start(
     stderr: int = -1,
     hit: Callable[[], str] = lambda: "",
 ) -> Command:
-    """Start `argv` with a closed stdin, its output into `sink`: stdout, and stderr too unless that is a
-    descriptor of its own. Raises OSError when the box
-    has no room for another process."""
+    """Start `argv` with an empty stdin. `sink` gets stdout, and stderr unless that is a descriptor to write
+    to. `deadline_s` is in seconds. Raises OSError if the box can have no more processes."""
     output, output_in = os.pipe()
     control_out, control = os.pipe()
     report, report_in = os.pipe()
-    # No signal may run the guest's handlers in the child before it has taken them off.
+    # Signals are blocked so that the guest's handlers do not run in the child before it has removed them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = -1
     try:
@@ -231,7 +232,8 @@ def _become_command(
 
 
 def _offer_to_the_kernel() -> None:
-    """When memory runs out, this goes before the guest. (Who is not dumpable may not write there.)"""
+    """Make the kernel kill this process before the guest when memory runs out. A process has to be dumpable
+    to write to this file."""
     LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
@@ -240,20 +242,20 @@ def _offer_to_the_kernel() -> None:
 def _close_all_but(keep: set[int]) -> None:
     low = 0
     for descriptor in [*sorted(keep), 1 << 20]:
-        if low < descriptor:  # the kernel takes an empty range for all there are
+        if low < descriptor:  # the kernel takes an empty range for all descriptors
             os.closerange(low, descriptor)
         low = descriptor + 1
 
 
 def _wait(child: int, control: int, deadline_s: float | None) -> tuple[int, int]:
-    """How the command came to its end, and its exit code in a shell's manner (128 + signal)."""
+    """How the command ended, and its exit code as a shell gives it (128 + signal)."""
     end = None if deadline_s is None else time.monotonic() + deadline_s
     poll = select.poll()
     poll.register(control, select.POLLIN | select.POLLHUP)
     pause = 1.0
     try:
         poll.register(os.pidfd_open(child), select.POLLIN)
-    except OSError:  # a gVisor that has no such call
+    except OSError:  # gVisor may lack this system call
         pause = LOOK_S
     while True:
         left = pause if end is None else min(pause, end - time.monotonic())
@@ -273,7 +275,7 @@ def _wait(child: int, control: int, deadline_s: float | None) -> tuple[int, int]
 
 
 def _clear() -> None:
-    """Kill all descendants of this process until there is none."""
+    """Kill the descendants of this process until there are none."""
     while True:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -286,7 +288,7 @@ def _clear() -> None:
 
 
 async def ending(command: Command) -> None:
-    """End a command, if it has not ended, and wait until nothing is left of it."""
+    """End a command, if it still runs, and wait until nothing is left of it."""
     command.end()
     if not command.over.done():
         await asyncio.wait([command.over])
@@ -298,7 +300,7 @@ def kill(pid: int) -> None:
 
 
 def parents() -> dict[int, int]:
-    """Each process of the box with its parent."""
+    """The parent of each process in the box, by process id."""
     tree = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -308,8 +310,9 @@ def parents() -> dict[int, int]:
 
 
 def descendants(ancestor: int, tree: Mapping[int, int]) -> list[int]:
-    """Parents before their children: a shell whose command is killed first goes on with its next one."""
+    """All descendants, parents before children: if a child were killed first, its shell would go on with the
+    next command."""
     found = [ancestor]
-    for pid in found:  # what is read of many processes one by one may even be a circle
+    for pid in found:  # processes are read one after the other, so `tree` may even contain a cycle
         found.extend(child for child, parent in tree.items() if parent == pid and child not in found)
     return found[1:]

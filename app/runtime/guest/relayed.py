@@ -1,10 +1,11 @@
-"""How attachments come into a container: one is our own stdin and stdout, for whoever made the container; all
-others come through a relay, a process of another user, which the engine starts in our box.
+"""How attachments reach the guest of a container. The process that made the container uses the guest's own
+stdin and stdout. All others use a relay: a process of another user, which the engine starts in the box.
 
-The relay hands over its stdin and stdout and waits until they are done with; it copies nothing. Our address
-is abstract, so no file of the job can stand in for it, and it is taken as long as the box lives. Who calls is
-the kernel's word: the job cannot become the relay's user. gVisor's kernel names ourselves as whoever has
-connected, so it is the sender of the message that counts; elsewhere a stranger goes before saying anything.
+A relay passes its stdin and stdout to the guest as file descriptors and waits until they are closed; it
+copies no data. The guest listens on an abstract Unix socket, which the job cannot replace by a file and which
+is taken as long as the box lives. The kernel tells the user of the caller, and the job cannot become the
+relay's user. gVisor's kernel names the guest itself as the peer of every connection, so the sender of the
+message is checked, too; other kernels allow to refuse a stranger before it has sent anything.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ ADDRESS = "\0boardroom"
 BACKLOG = 64
 PATIENCE_S = 10.0
 MAX_WAITING = 32
-"""Connections that have not said yet whose they are."""
+"""How many connections may be waiting that have not yet passed their descriptors."""
 _CREDENTIALS = struct.Struct("3i")
 _ENDS = struct.Struct("2i")
 
@@ -26,7 +27,7 @@ OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 
 
 class RelayServer:
-    """Serves until it is closed; connections that stand go on."""
+    """Accepts attachments until it is closed. Connections that exist then go on."""
 
     def __init__(self, relay_uid: int, on_connection: OnConnection) -> None:
         self._uid = relay_uid
@@ -52,7 +53,7 @@ class RelayServer:
             serving.add_done_callback(self._serving.discard)
 
     async def _serve_our_own(self, stdin: int, stdout: int) -> None:
-        """As soon as somebody speaks, whenever that is."""
+        """Serve the guest's own stdin and stdout, as soon as the first byte comes."""
         await _readable(stdin)
         reader, writer = await _streams(stdin, stdout)
         await self._on_connection(reader, writer)
@@ -75,7 +76,7 @@ class RelayServer:
 
 
 class PipeWriter(asyncio.StreamWriter):
-    """The relay's stdout. Closing it closes the stdin beside it too, as it would with a socket."""
+    """Writes to the relay's stdout. Closing it also closes the relay's stdin, as with a socket."""
 
     stdin: asyncio.ReadTransport
 
@@ -84,7 +85,7 @@ class PipeWriter(asyncio.StreamWriter):
         self.stdin.close()
 
     async def flushed(self) -> None:
-        """Until what was written has been taken, or nobody will."""
+        """Wait up to `PATIENCE_S` until all data was read."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self.wait_closed()
@@ -97,7 +98,8 @@ def _is_stranger(relay: socket.socket, uid: int) -> bool:
 
 
 async def _handed_over(relay: socket.socket, uid: int) -> tuple[int, int]:
-    """The stdin and stdout of a relay that is this user's. Raises OSError, ValueError."""
+    """The stdin and stdout of a relay, as descriptors. Raises ValueError if the sender is not user `uid`, and
+    OSError."""
     relay.setblocking(False)
     relay.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     await _readable(relay.fileno())
@@ -115,7 +117,8 @@ async def _handed_over(relay: socket.socket, uid: int) -> tuple[int, int]:
 
 
 def _own_ends() -> tuple[int, int]:
-    """Our stdin and stdout, taken from where those whom we start would inherit them."""
+    """Copies of the guest's own stdin and stdout. The originals are replaced by /dev/null and stderr, because
+    commands would inherit them."""
     ends = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,7 +1,7 @@
-"""Git, as the service uses it: trees and commits of /app, made with an index of its own.
+"""The git repository of /app, as the service uses it: it records trees and commits with an index of its own.
 
-The job's code may edit `.git` like everything else in its box; hooks and file-system monitors are switched
-off here, so that what is recorded is what is there.
+The job's code can edit `.git` like everything else in its box. So hooks, file-system monitors and the job's
+settings are switched off, and what is recorded is what the files contain.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ venv/
 *.saving
 .DS_Store
 """
-"""Never recorded and never removed by a restore: what is installed, cached, or the app's own data."""
+"""Files that are never recorded, and never removed by a restore: installed, cached, or the app's data."""
 
 UNSHOWN = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "*.lock", "*.min.js")
-"""Written by machines for machines: in a diff they hide what people and agents did."""
+"""Generated files, left out of diffs, where they would hide what people and agents wrote."""
 
 SETTINGS = {
     "safe.directory": "*",
@@ -68,18 +68,20 @@ SHOW = (
     'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed" && '
     'git ls-tree -r --full-tree "$0" | cut -f 1 | cut -d " " -f 3 | git cat-file --batch > "$1.shown"'
 )
-"""All that git says of a commit, in files beside the folder: what it is, what it holds, the objects' contents
-in that order. In one go, since a command costs more than all three."""
+"""A script that writes the commit object, the list of its files, and their contents in that order into three
+files beside the folder. It is one command, because starting a command costs more than all three."""
 
 RESTORE_ROUNDS = 3
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
 Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes, bytes]]]
-"""Runs (argv, extra environment, folder, deadline): (exit code, stdout, stderr)."""
+"""Runs a command, given argv, extra environment, folder and deadline in seconds: (exit code, stdout,
+stderr)."""
 
 
 class Repository:
-    """The repository of `root`. Every verb holds the one lock, so that they never meet."""
+    """The repository of `root`. Each method holds one lock, so that they run one after the other. A failure
+    of git raises Refused."""
 
     def __init__(self, root: str, run: Runner) -> None:
         self._root = root
@@ -87,18 +89,20 @@ class Repository:
         self._lock = asyncio.Lock()
 
     async def checkpoint(self, run: str, step: str) -> str:
+        """Record the present files under `refs/boardroom/<run>/<step>`, and return the tree."""
         async with self._lock:
             tree = await self._record()
             await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
             return tree
 
     async def tree(self) -> str:
-        """What git would record now."""
+        """The tree of the present files, as git would record it now."""
         async with self._lock:
             return await self._record()
 
     async def restore(self, tree: str) -> None:
-        """Once more as long as another `.gitignore` in the restored tree uncovers further files."""
+        """Make the files what `tree` says. That is repeated a few times, because a restored `.gitignore` may
+        ignore fewer files than before. Refused `no_tree` if the tree is unknown."""
         async with self._lock:
             await self._ensure()
             if (await self._try("cat-file", "-e", f"{tree}^{{tree}}"))[0] != 0:
@@ -109,6 +113,7 @@ class Repository:
                 await self._git("read-tree", "--reset", "-u", tree)
 
     async def commit(self, message: str, author: str) -> tuple[str, str]:
+        """Commit the present files: (commit, tree). Without a change, the last commit."""
         async with self._lock:
             tree = await self._record()
             head = await self._head()
@@ -119,24 +124,25 @@ class Repository:
             parent = ["-p", head[0]] if head else []
             sha = await self._git("commit-tree", tree, *parent, "-m", message, env=who)
             await self._git("update-ref", "HEAD", sha)
-            # What the job's own `git status` compares with.
+            # The job's own `git status` uses this index.
             with contextlib.suppress(OSError):
                 shutil.copyfile(self._index, f"{self._root}/.git/index")
             return sha, tree
 
     async def head(self) -> tuple[str, str] | None:
+        """The last commit and its tree, or None."""
         async with self._lock:
             await self._ensure()
             return await self._head()
 
     async def show(self, commit: str, path: str) -> bytes | None:
-        """A file of a commit, or None."""
+        """The content of a file of a commit; None if it has no such file."""
         async with self._lock:
             code, output, _ = await self._try("cat-file", "blob", f"{commit}:{path}")
             return output if code == 0 else None
 
     async def check_out(self, commit: str, folder: str) -> None:
-        """The files of a commit, and nothing else, in an empty folder; see `checkout`."""
+        """Write the files of a commit into the empty folder; see `checkout`."""
         async with self._lock:
             code, _, complaints = await self._try(argv=("sh", "-c", SHOW, commit, folder))
         if code != 0:
@@ -144,9 +150,10 @@ class Repository:
         checkout.write(commit, folder)
 
     async def with_tests(self, commit: str, kept: str, tests: str, steering: str) -> tuple[str, str] | None:
-        """A commit like `commit` with the files of `kept` that match one of the patterns, and no others that
-        do; None where nothing of those was changed, deleted or, if it matches `steering`, added. Of what
-        steers tests the new dependencies stay (`kept`). The same two always make the same commit."""
+        """A commit like `commit`, in which all files that match one of the two patterns are those of the
+        commit `kept`; dependencies in project files stay those of `commit` (see the module `kept`). None if
+        `commit` has changed or deleted no such file and has added none that matches `steering`. The same two
+        commits always give the same result."""
         async with self._lock:
             raw = await self._raw("diff-tree", "-r", "-z", "--no-renames", kept, commit)
             fields = os.fsdecode(raw).split("\0")
@@ -169,7 +176,7 @@ class Repository:
             return made, tree
 
     async def _blob_then(self, meta: list[str], path: str) -> str:
-        """What the file was, as far as tests can tell; `meta` is its line of a raw diff."""
+        """The blob to put back for a changed file; `meta` are the fields of its line in a raw diff."""
         _, _, then, now, how = meta
         if how != "M" or not path.endswith(MIXED):
             return then
@@ -180,21 +187,21 @@ class Repository:
         return await self._git("hash-object", "-w", "--no-filters", self._beside(merged))
 
     def _beside(self, content: bytes) -> str:
-        """The path of a file of ours with this content."""
+        """Write `content` to a file beside the index, and return its path."""
         path = f"{self._index}.kept"
         with open(path, "wb") as file:
             file.write(content)
         return path
 
     async def diff(self, old: str, new: str) -> bytes:
-        """What changed between two trees or commits, without `UNSHOWN` files."""
+        """The diff of two trees or commits, without `UNSHOWN` files."""
         left_out = [f":(exclude,glob)**/{name}" for name in UNSHOWN]
         plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
         async with self._lock:
             return await self._raw("diff", *plain, old, new, "--", ".", *left_out)
 
     async def refs(self) -> str:
-        """A line `<sha> <ref>` for each, HEAD first; "" without a commit."""
+        """A line `<sha> <ref>` for each ref, HEAD first; empty without a commit."""
         async with self._lock:
             await self._ensure()
             head = await self._head()
@@ -204,7 +211,8 @@ class Repository:
             return f"{head[0]} HEAD\n{others}"
 
     async def pack(self) -> str:
-        """A pack of all that is reachable; the path of its file, which is the caller's to remove."""
+        """Write a pack of everything that the refs reach, and return the path of its file, which the caller
+        removes."""
         base = f"{self._root}/.git/bundle"
         async with self._lock:
             name = await self._git("pack-objects", "--revs", "--all", "--quiet", base)
@@ -214,7 +222,7 @@ class Repository:
         return f"{base}-{name}.pack"
 
     async def fill(self, pack: str, refs: Iterable[tuple[str, str]]) -> None:
-        """Take over a pack and its refs, unless there is a commit already, and check out HEAD."""
+        """Add a pack and its refs, and check out HEAD. Does nothing if there is a commit."""
         async with self._lock:
             await self._ensure()
             if await self._head() is not None:
@@ -245,7 +253,8 @@ class Repository:
         return os.path.exists(f"{self._root}/.git/HEAD")
 
     def _settle(self) -> None:
-        """No settings but ours: others could have files recorded and restored as what they are not."""
+        """Replace the repository's settings by ours: others could make git record or restore other contents
+        than those of the files."""
         path = f"{self._root}/.git/config"
         with open(path, "r+") as file:
             if file.read() != CONFIG:
@@ -261,7 +270,7 @@ class Repository:
                 file.write(EXCLUDED)
 
     async def _record(self) -> str:
-        """The tree of everything git does not ignore."""
+        """Record all files that git does not ignore, and return the tree."""
         await self._ensure()
         for leftover in (f"{self._index}.lock", f"{self._root}/.git/HEAD.lock"):
             with contextlib.suppress(FileNotFoundError):
@@ -276,7 +285,8 @@ class Repository:
         return await self._git("write-tree")
 
     def _absorb_inner_repositories(self) -> None:
-        """The workspace is one repository: one inside it would be recorded as a mere reference."""
+        """Remove repositories inside the workspace, because git would record only a reference to their commit
+        instead of their files."""
         for folder, folders, files in os.walk(self._root):
             if folder == self._root:
                 folders.remove(".git")

@@ -1,7 +1,7 @@
-"""What the box uses, and the ends of it where the kernel sets none: memory, processes, disk.
+"""Measures what the box uses and enforces its limits on memory, processes and disk.
 
-Without cgroups nothing bounds the sum of a box's memory, so the guest adds up what is resident twice a second
-and ends the largest command when that is too much.
+Without cgroups the kernel does not limit the memory of all processes together. So twice a second the guest
+adds up their resident memory, and ends the largest command if that is too much.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 EVERY_S = 0.5
 DISK_EVERY_S = 5.0
 SLICE = 500
-"""Entries looked at before other tasks get a turn."""
+"""Files that are counted before other tasks get a turn."""
 
 
 class Quota(Record):
@@ -48,7 +48,8 @@ def _processes() -> dict[int, _Process]:
 
 
 def memory_kills() -> int:
-    """How often the kernel has killed in our cgroup because its memory ran out; 0 where that is not told."""
+    """How many processes of this cgroup the kernel has killed because memory ran out; 0 if that is
+    unknown."""
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         with contextlib.suppress(OSError), open(path) as file:
             for line in file:
@@ -67,8 +68,8 @@ def bounds_processes() -> bool:
 
 
 async def folder_bytes(root: str) -> float:
-    """What the files below `root` occupy, counted in slices; hard links count each time. A closed folder is
-    opened for it. Without end where something is deeper than a path may be long: it could be anything."""
+    """The bytes on disk of all files below `root`. Each hard link counts. Folders without permission are made
+    readable. Infinity if a path is too long to be opened: any amount could be hidden below it."""
     total = looked = 0
     waiting = [root]
     while waiting:
@@ -97,7 +98,8 @@ def _opened(folder: str) -> Any:
 
 
 class Watch:
-    """`memory_bytes` and `cpu_percent` are of the last look; `cpu_percent` is None before the second."""
+    """The watch of one box. `memory_bytes` and `cpu_percent` are those of the last `look`; `cpu_percent` is
+    None before the second one."""
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class Watch:
         commands: Callable[[], Iterable[Command]],
         filling: Callable[[], Iterable[Command]],
     ) -> None:
-        """`filling` are those of the commands that a full disk ends."""
+        """`commands` gives all that run, `filling` those that are ended when the disk is full."""
         self._folders = tuple(folders)
         self._quota = quota
         self._commands = commands
@@ -133,7 +135,7 @@ class Watch:
         if self._cpu is not None and now > self._cpu[0]:
             self.cpu_percent = round(max(0.0, cpu - self._cpu[1]) / (now - self._cpu[0]) * 100, 1)
         self._cpu = (now, cpu)
-        # A supervisor shares its pages with the guest it was forked from.
+        # A supervisor was forked from the guest and shares its pages.
         supervisors = {command.pid for command in self._commands()}
         self.memory_bytes = sum(
             process.resident for pid, process in processes.items() if pid not in supervisors

@@ -1,4 +1,4 @@
-"""Talking to servers inside the box: one request at a time, over the loopback."""
+"""A small HTTP client for servers inside the box, over the loopback."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ POLL_S = 0.05
 
 
 async def connect(port: int) -> socket.socket | None:
-    """A connection to whatever listens on the loopback, of either family; None if nothing does."""
+    """A connection to 127.0.0.1 or ::1 at `port`; None if nothing listens there."""
     loop = asyncio.get_running_loop()
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
@@ -33,7 +33,7 @@ async def connect(port: int) -> socket.socket | None:
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` if nobody has it, else any."""
+    """`wanted` if it is free, otherwise any free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -47,7 +47,8 @@ def free_port(wanted: int = 0) -> int:
 async def request(
     port: int, method: str, path: str, body: bytes | None, timeout_s: float
 ) -> tuple[int, bytes]:
-    """One HTTP request: (status, the body's first 64 KiB); status 0 when nothing sensible answered."""
+    """Make one HTTP request: (status, the first 64 KiB of the body). Status 0 if there is no valid answer
+    within `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
             return await _request(port, method, path, body)
@@ -92,7 +93,8 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 
 
 async def answers(command: Command, port: int, health: str, timeout_s: float) -> bool:
-    """Wait until the server of `command` answers below 500 on `health`; False if it ends or is too slow."""
+    """Wait until the server that `command` started answers `health` with a status below 500. False if it
+    ends, or after `timeout_s`."""
     end = time.monotonic() + timeout_s
     while not command.over.done() and (left := end - time.monotonic()) > 0:
         status, _ = await request(port, "GET", health, None, min(5.0, left))

@@ -1,1 +1,1 @@
-"""The box with a job's files: how it is made, how a process attaches, and what the guest in it can do."""
+"""The box of a job: how it is made, how a process attaches to it, and what the guest in it can do."""

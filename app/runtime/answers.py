@@ -1,4 +1,4 @@
-"""What a guest's answers must look like, and what they mean: shapes, refusals, verdicts."""
+"""Validates the answers of a guest, which is not trusted, and turns them into values, errors and verdicts."""
 
 import codecs
 import json
@@ -17,17 +17,19 @@ from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeM
 Size = Annotated[int, Field(ge=0, le=2**62)]
 CALENDAR = (datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 Moment = Annotated[float, Field(ge=-(2**63), le=2**63)]
-"""Seconds, as far as a file system takes them; `moment` cuts them to the calendar."""
+"""A Unix time in the range of a file system's 64 bits; `moment` limits it to the calendar of `datetime`."""
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Etag = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Shape(BaseModel):
+    """Base of all answers. Types are strict; unknown fields are ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class Done(Shape):
-    """Nothing to say."""
+    """An answer without content."""
 
 
 class About(Shape):
@@ -53,7 +55,7 @@ class Tree(Shape):
 
 
 class Committed(Shape):
-    """Empty where there is no commit yet."""
+    """A commit; both fields are None if there is none."""
 
     sha: Sha | None = None
     tree: Sha | None = None
@@ -114,7 +116,8 @@ S = TypeVar("S", bound=Shape)
 
 
 def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
-    """A guest's answer. Raises the refusal that it is, with `shown` as the path, or Violation."""
+    """The answer as a `shape`. If it is a refusal, that is raised as an error that names the path `shown`.
+    Raises Violation if the answer has another shape."""
     code = answer.get("refused")
     if code is not None:
         raise _refusal(str(code), clean(str(answer.get("detail", "")))[:1000], shown)
@@ -125,7 +128,7 @@ def answer_of(shape: type[S], answer: Json, shown: str = "") -> S:
 
 
 def as_text(hear: Callable[[str], None]) -> Callable[[bytes], None]:
-    """Take bytes as they come, and pass them on as text that can be stored."""
+    """A function that decodes pieces of bytes and passes them to `hear` as text that can be stored."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def take(piece: bytes) -> None:
@@ -136,6 +139,7 @@ def as_text(hear: Callable[[str], None]) -> Callable[[bytes], None]:
 
 
 def moment(seconds: float) -> datetime:
+    """A Unix time as a UTC datetime. Times that `datetime` cannot hold become its first or last one."""
     return datetime.fromtimestamp(min(max(seconds, CALENDAR[0]), CALENDAR[1]), UTC)
 
 
@@ -144,7 +148,8 @@ def moment_or_none(seconds: float | None) -> datetime | None:
 
 
 def nodes_of(path: str, data: bytes) -> list[Node]:
-    """The tree of a listing's entries: `[index of the parent or -1, name, is a folder, bytes, modified]`."""
+    """The tree of a listing, whose entries are `[index of the parent or -1, name, is a folder, size in bytes,
+    modified (Unix time)]`. Raises Violation."""
     try:
         entries = _ENTRIES.validate_json(data)
     except ValidationError as error:
@@ -164,7 +169,8 @@ def nodes_of(path: str, data: bytes) -> list[Node]:
 
 
 def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
-    """The refusal for a guest's no; `detail` is the guest's word, for what is nobody's fault but its own."""
+    """The error for a guest's refusal `code`. Only for unknown codes `detail`, the guest's own text, is
+    shown."""
     match code:
         case "missing":
             return NotFound(f"File not found: {path}.", code="file_not_found")
@@ -215,7 +221,8 @@ LIMITS = {
 
 
 def output_text(output: bytes, ran: Ran) -> str:
-    """Head and tail with what was left out named between them, and at the end the limit that ended it."""
+    """The output of a command as text. Between its head and tail a line says how much was left out; the last
+    line names the limit that ended the command, if one did."""
     head, tail = output[: ran.head], output[ran.head :]
     text = head.decode(errors="replace")
     if (left_out := ran.total - len(output)) > 0:
@@ -231,7 +238,7 @@ def command_passed(check: CommandCheck, exit_code: int | None, output: str) -> b
 
 
 def http_passed(check: HttpCheck, status: int, body: str) -> bool:
-    """`expect_json` is a part of the answer: see `holds`."""
+    """Whether an answer is as the check expects. `expect_json` has to be contained in it (see `holds`)."""
     if status != check.expect_status:
         return False
     if check.expect_text is not None and check.expect_text not in body:
@@ -245,8 +252,9 @@ def http_passed(check: HttpCheck, status: int, body: str) -> bool:
 
 
 def holds(value: Any, part: JsonValue) -> bool:
-    """Whether JSON `value` contains `part`: every key of an object with a value that holds its part, for each
-    item of a list some item that holds it, else equality (True is not 1)."""
+    """Whether the JSON `value` contains `part`. An object must have every key of `part`, each with a value
+    that contains that of `part`. A list must have, for each item of `part`, some item that contains it. All
+    other values must be equal; true and 1 are not."""
     if isinstance(part, dict):
         return isinstance(value, dict) and all(
             key in value and holds(value[key], inner) for key, inner in part.items()

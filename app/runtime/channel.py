@@ -1,7 +1,7 @@
-"""The host's end of an attachment: calls with deadlines over frames from a guest that is not trusted.
+"""The host's end of an attachment: calls with deadlines to a guest that is not trusted.
 
-What a guest sends is checked frame by frame in `guest.link`; here silence and lateness are, and the words for
-what went wrong: `FenceLost` when a newer worker attached, else `BoxDied`.
+Each frame of the guest is checked in `guest.link`. This module detects silence and late answers, and raises
+the errors: `FenceLost` if a newer worker has attached, otherwise `BoxDied`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceB
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds. `answer_s` is for calls that say nothing of their own."""
+    """Time limits in seconds. `answer_s` is for calls without a deadline of their own."""
 
     greeting_s: float = 10.0
     ping_s: float = 10.0
@@ -28,7 +28,8 @@ class Patience:
 
 
 class Channel:
-    """One attachment's calls. `on_broken` hears once that the guest can no longer be believed."""
+    """The calls of one attachment. `on_broken` is called once if the guest breaks the protocol or a
+    deadline."""
 
     def __init__(self, link: Link, patience: Patience, on_broken: Callable[[], None]) -> None:
         self._link = link
@@ -43,7 +44,7 @@ class Channel:
         return self._link.lost is None
 
     def begin(self, call: str, **args: Any) -> "Exchange":
-        """Raises BoxDied, FenceLost."""
+        """Begin a call. Raises BoxDied, FenceLost, and RuntimeProblem if it does not fit into one frame."""
         try:
             return Exchange(self, self._link, self._link.open({"call": call, **args}))
         except LinkLost as lost:
@@ -64,9 +65,10 @@ class Channel:
         on_data: Callable[[bytes], None] | None = None,
         **args: Any,
     ) -> tuple[S, bytes]:
-        """A whole call: its answer and its bytes; `first` is what has to be talked over before. The guest's
-        no is raised as a refusal with `shown` as the path in its sentence. After `deadline_s` the box counts
-        as dead."""
+        """Make a call: its answer and its data. `body` is sent first, then `first` may exchange data with the
+        guest before the answer is read. `bytes_limit` bounds the data; `on_data` is called with each piece.
+        If the guest refuses the call, an error is raised that names the path `shown`. After `deadline_s`
+        seconds the box counts as dead: BoxDied."""
         async with self.begin(call, **args) as exchange:
             with self.believing():
                 try:
@@ -83,7 +85,8 @@ class Channel:
 
     @contextlib.contextmanager
     def believing(self) -> Iterator[None]:
-        """Within, a guest that breaks the protocol is given up, and a lost link is said in our words."""
+        """A context that turns the errors of a link into BoxDied or FenceLost, and gives a guest up that
+        breaks the protocol."""
         try:
             yield
         except LinkLost as lost:
@@ -92,12 +95,13 @@ class Channel:
             raise self.broken(f"the guest broke the protocol: {error}") from error
 
     def problem(self, lost: LinkLost) -> RuntimeProblem:
+        """The error to raise for a lost link."""
         if lost.bye == "fence":
             return FenceLost("a newer worker has taken this workspace over")
         return BoxDied(self._broken or str(lost))
 
     def broken(self, reason: str) -> BoxDied:
-        """Give the guest up."""
+        """Give the guest up: close the channel, call `on_broken`, and return the error to raise."""
         if not self._broken:
             self._broken = reason
             self._on_broken()
@@ -105,12 +109,12 @@ class Channel:
         return BoxDied(reason)
 
     def end(self, reason: str) -> None:
-        """The guest is known to be gone."""
+        """Close the channel because the guest is known to have ended, for `reason`."""
         self._broken = self._broken or f"the guest went away: {reason}"
         self._link.close()
 
     async def closed(self) -> None:
-        """Until the guest has gone."""
+        """Wait until the guest has closed the connection."""
         await asyncio.wait([self._reading])
 
     async def close(self) -> None:
@@ -130,7 +134,7 @@ class Channel:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._patience.ping_s)
-            # With nothing asked, silence may be that of a box that was put to sleep.
+            # Without a call, the guest may be silent because its box was frozen.
             if self._link.busy() and loop.time() - self._link.heard > self._patience.silence_s:
                 self.broken("the guest fell silent")
                 return
@@ -138,7 +142,8 @@ class Channel:
 
 
 class Exchange:
-    """One call that is under way. Leaving it early, by an error or a cancellation, gives the call up."""
+    """One running call, a context manager. Leaving it early, by an error or a cancellation, cancels the
+    call."""
 
     def __init__(self, channel: Channel, link: Link, stream: Stream) -> None:
         self._channel = channel
@@ -157,7 +162,7 @@ class Exchange:
             return await self._stream.read()
 
     async def read_all(self, limit: int, on_data: Callable[[bytes], None] | None = None) -> bytes:
-        """Everything to the end; `on_data` hears each piece as it comes."""
+        """All data to the end, at most `limit` bytes; `on_data` is called with each piece."""
         with self._channel.believing():
             return await self._stream.read_all(limit, on_data)
 
@@ -169,12 +174,12 @@ class Exchange:
         self._stream.send_eof()
 
     async def answer(self, shape: type[S], shown: str = "") -> S:
-        """Raises the refusal that the guest answered with."""
+        """The guest's answer. If the guest refused the call, the error for that is raised."""
         with self._channel.believing():
             return answer_of(shape, await self._stream.result(), shown)
 
     def give_up(self) -> None:
-        """Whatever still runs for this call ends; harmless when it is over."""
+        """Cancel the call, with all that the guest runs for it. Does nothing if it is over."""
         self._link.reset(self._stream)
 
 
@@ -187,7 +192,9 @@ async def attach(
     patience: Patience | None = None,
     on_broken: Callable[[], None] = lambda: None,
 ) -> Channel:
-    """Greet the guest at the other end. FenceLost, WorkspaceBusy (`call="stop"`), BoxDied."""
+    """Greet the guest at the other end of a connection. A worker gives its `fence`; `call` is that of
+    `guest.main`'s greeting: `stop`, `peek` or nothing. Raises FenceLost, WorkspaceBusy (for `stop`),
+    BoxDied."""
     patience = patience or Patience()
     link = Link(reader, writer)
     try:

@@ -1,4 +1,5 @@
-"""Checks: the guest does what a check says on a clean checkout; what it means is decided here."""
+"""Runs checks: the guest does what a check says in a clean checkout, and this module decides whether it
+passed."""
 
 import json
 import shlex
@@ -24,8 +25,8 @@ MAX_FILE_BYTES = 2 * 1024 * 1024
 MAX_HTTP_BYTES = 256 * 1024
 TAIL_BYTES = 4096
 AROUND_S = 600.0
-"""Checking out, installing (with a network that is given and taken), keeping what was installed, starting and
-clearing away, beside the check's own time."""
+"""Seconds beyond a check's own time: for the checkout, the install step, its archive, the start of the app
+and the clean-up."""
 PAGE_S = 180
 _PROGRAM = Path(page.__file__).read_text("utf-8")
 _END = "END_OF_PAGE_CHECK"
@@ -38,8 +39,9 @@ async def run_check(
     leave: Leave | None,
     on_output: Callable[[str], None] | None,
 ) -> CheckResult:
-    """`leave` gives the box a network for its install step. Raises BoxDied, FenceLost, SandboxUnavailable,
-    and RuntimeProblem when the commit cannot be checked out."""
+    """Run one check on `commit`. `leave` gives the box a network for its install step; `on_output` is called
+    with a command's output as it comes. Raises BoxDied, FenceLost, SandboxUnavailable, and RuntimeProblem if
+    the commit cannot be checked out."""
     began = time.monotonic()
     checked = True
     if isinstance(check, CommandCheck):
@@ -76,7 +78,7 @@ async def _command(
 async def _page(
     channel: Channel, commit: str, check: PageCheck, leave: Leave | None
 ) -> tuple[bool, int | None, str]:
-    """By a program of ours in the checkout: the browser that opens the page is in the box with it."""
+    """Run `guest/page.py` as a command in the checkout; it starts the app and a browser in the box."""
     manifest, problem = await _manifest(channel, commit)
     if manifest is None:
         return False, None, problem
@@ -96,7 +98,7 @@ async def _line(
     leave: Leave | None,
     on_output: Callable[[str], None] | None,
 ) -> tuple[answers.CheckedCommand, str]:
-    """Run a shell line in a clean checkout: how it ended, and what it said."""
+    """Run a shell line in a clean checkout: how it ended, and its output."""
     gate = leave if install else None
     done, data = await channel.ask(
         answers.CheckedCommand,
@@ -172,7 +174,7 @@ async def _file(channel: Channel, commit: str, check: FileCheck) -> tuple[bool, 
 
 
 async def _manifest(channel: Channel, commit: str) -> tuple[Manifest | None, str]:
-    """The commit's own manifest, or why there is none."""
+    """The manifest in the commit; None with the reason if there is no valid one."""
     shown, data = await channel.ask(
         answers.Shown,
         "show",

@@ -1,4 +1,4 @@
-"""Why no box can be made here, and what to do about it, exactly."""
+"""Finds out why no local box can be made on this machine, and what the operator has to do about it."""
 
 import os
 import subprocess
@@ -34,15 +34,15 @@ KERNEL = (
 
 @dataclass(frozen=True)
 class Search:
-    """What was set explicitly: the binary's path, the interpreter of the boxes."""
+    """Settings: the path of bubblewrap, and the Python of the boxes. Empty means: to be found."""
 
     bwrap: str = ""
     python: Path | None = None
 
 
 def find_tools(search: Search) -> Tools | Diagnosis:
-    """Blocks: tries an empty box, without the flag that older bubblewraps and some containers refuse if need
-    be."""
+    """The programs for boxes, or why there can be none. It tries to make an empty box; if that fails, once
+    more without `hardened`, which older versions of bubblewrap and some containers refuse. Blocks."""
     bwrap, git = find_bwrap(search.bwrap), find_git()
     if bwrap is None:
         return Diagnosis(KIND, False, "There is no bubblewrap here.", NO_BWRAP)
@@ -57,6 +57,7 @@ def find_tools(search: Search) -> Tools | Diagnosis:
 
 
 def explain(tools: Tools, problem: str) -> Diagnosis:
+    """The diagnosis for an error message of bubblewrap."""
     detail = f"{tools.bwrap} cannot make a box: {problem.strip() or 'it said nothing'}"
     return Diagnosis(KIND, False, detail, _remedy(tools))
 
@@ -82,7 +83,7 @@ def _read(path: str) -> str:
 
 
 def _try(tools: Tools) -> str:
-    """What bubblewrap says against a box in which nothing happens; "" when it can."""
+    """The error message of bubblewrap for an empty box; empty if it can be made."""
     uid = job_uid(UUID(int=0))
     argv = [
         str(tools.bwrap),

@@ -1,4 +1,4 @@
-"""A port of this machine that leads to a port inside a box."""
+"""Forwards a port of this machine to a port inside a box."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ class AppSilent(RuntimeProblem):
 
 @contextlib.asynccontextmanager
 async def forwarded(dial: Dial, port: int = 0) -> AsyncIterator[int]:
-    """Listen on 127.0.0.1:`port` (0: any) and pass each connection on to a stream of `dial`; yields the port.
-    A connection that cannot be dialled is closed."""
+    """Listen on 127.0.0.1:`port` (0: any free one) and forward each connection to a stream of `dial`; yields
+    the port. If `dial` fails, the connection is closed."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError, RuntimeProblem, Refusal):
@@ -68,7 +68,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
 
 
 class AppOfJob:
-    """The app in a job's box, started from its manifest, and again when its box has died meanwhile."""
+    """The app in a job's box. It is started from its manifest, and again if its box has died meanwhile."""
 
     def __init__(self, runtime: Runtime, job_id: UUID) -> None:
         self._runtime, self._job_id = runtime, job_id
@@ -77,7 +77,8 @@ class AppOfJob:
         self._waking = asyncio.Lock()
 
     async def wake(self) -> None:
-        """Raises WorkspaceMissing, SandboxUnavailable, NotFound (nothing to start yet), AppSilent."""
+        """Attach and start the app, unless that was done. Raises WorkspaceMissing, SandboxUnavailable,
+        NotFound (there is no manifest yet), AppSilent."""
         async with self._waking:
             if self._workspace is not None:
                 return
@@ -93,7 +94,8 @@ class AppOfJob:
             self._workspace, self._port = workspace, status.port
 
     async def dial(self) -> Stream:
-        """A connection to the app. As `wake`, and Conflict when nothing listens."""
+        """A connection to the app, which is woken if necessary. Raises what `wake` raises, BoxDied, and
+        Conflict if nothing listens."""
         for _ in range(2):
             await self.wake()
             assert self._workspace is not None

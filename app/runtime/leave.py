@@ -1,4 +1,4 @@
-"""Giving a box its network for an install step, and taking it away again before anything else goes on."""
+"""Connects a box to a network for an install step, and disconnects it before the guest goes on."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,11 +10,13 @@ from app.runtime.guest.installing import BEGINS, INSTALL_S, IS_OVER
 __all__ = ["INSTALL_S", "Connect", "Leave"]
 
 Connect = Callable[[], AbstractAsyncContextManager[None]]
-"""Within, the box has a network. Raises SandboxUnavailable, also at the end, when it may have it still."""
+"""Makes a context in which the box has a network. Raises SandboxUnavailable; if that happens at the end of
+the context, the box may still have the network."""
 
 
 class Leave:
-    """What a guest waits for before and after its install step (`guest.installing.Gate`)."""
+    """The host's side of `guest.installing.Gate`: the guest waits for its answers before and after an install
+    step."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

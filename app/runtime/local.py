@@ -1,7 +1,7 @@
-"""The local runtime: boxes made with bubblewrap, on this machine, by whoever we are.
+"""The local runtime: boxes made with bubblewrap on this machine, as root or as an ordinary user.
 
-Any process of ours may start a box and any may attach to it; none owns it. A box ends by itself when nobody
-has used it for `idle_s`, and is made anew, on the same files, by the next who attaches.
+Any process of the service may start a box and attach to it; none owns it. A box ends by itself when it was
+idle for `idle_s` seconds. The next attachment starts it again with the same files.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ C = TypeVar("C", bound=socket.socket | None)
 
 
 class LocalRuntime:
-    """See `workspace.Runtime`. `folder` holds one folder per job and is nobody else's."""
+    """See `workspace.Runtime`. `folder` contains one folder per job and nothing else."""
 
     kind = "local"
     network: NetworkMode = "none"
@@ -56,7 +56,8 @@ class LocalRuntime:
         bwrap: str = "",
         python: Path | None = None,
     ) -> None:
-        """`python` is the interpreter of the boxes, by default the one below our own environment."""
+        """`python` is the interpreter in boxes, by default the one that our virtual environment was made
+        from."""
         self._folder = folder.absolute()
         self._places = Places(max_boxes, self._awake, self._longest_idle, self.stop)
         self._limits = limits or BoxLimits(idle_s=idle_s)
@@ -74,7 +75,7 @@ class LocalRuntime:
             try:
                 channel = await self._greet(box, fence)
             except BoxDied as error:
-                # It was about to end, or never came up.
+                # The guest was about to end, or did not start.
                 log = await asyncio.to_thread(box.log_tail)
                 problem = SandboxUnavailable(f"{error}: {log}" if log else str(error))
                 continue
@@ -107,7 +108,7 @@ class LocalRuntime:
                 await channel.closed()
         except (BoxDied, TimeoutError):
             pass
-        # A guest that has said goodbye, or that cannot: the box is over when its process is.
+        # Wait for the end of its process, or end it if the guest could not.
         await asyncio.to_thread(box.kill)
 
     async def destroy(self, job_id: UUID) -> None:
@@ -117,7 +118,7 @@ class LocalRuntime:
         return frozenset(box.job_id for box in await asyncio.to_thread(self._boxes))
 
     async def rest(self) -> None:
-        """Boxes end by themselves."""
+        """Nothing: local boxes end by themselves."""
 
     async def examine(self) -> Diagnosis:
         found = await asyncio.to_thread(diagnosis.find_tools, self._search)
@@ -140,7 +141,7 @@ class LocalRuntime:
         return Diagnosis(self.kind, True, f"{found.bwrap} made a box in {took} ms ({inside})")
 
     async def stop_all(self) -> None:
-        """End every box of the folder, whoever is attached: for the supervisor's own end."""
+        """End every box, even if a worker is attached."""
         await asyncio.to_thread(self._kill_all)
 
     async def close(self) -> None:
@@ -175,7 +176,7 @@ class LocalRuntime:
         )
 
     async def _visit(self, box: LocalBox, call: str) -> Channel | None:
-        """Attach without waking; None when nobody is there."""
+        """Attach to a box that runs; None if it does not."""
         connection = await _brought(box.connect)
         if connection is None:
             return None
@@ -188,7 +189,7 @@ class LocalRuntime:
         return await asyncio.to_thread(lambda: [box.job_id for box in self._boxes() if _running(box)])
 
     async def _longest_idle(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """One in which a worker is will refuse to stop."""
+        """The boxes by their last use. One with an attached worker is among them, but refuses to stop."""
         return await asyncio.to_thread(
             lambda: sorted(job_ids, key=lambda job_id: LocalBox(self._folder, job_id).used)
         )
@@ -206,15 +207,15 @@ class LocalRuntime:
             box.kill()
 
     def _bury(self, box: LocalBox) -> None:
-        """A guest that cannot be believed is a dead box."""
+        """Kill a box whose guest broke the protocol: nothing that it says can be trusted any more."""
         chore = asyncio.create_task(asyncio.to_thread(box.kill))
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
 
 
 async def _brought(bring: Callable[P, C], *args: P.args, **kwargs: P.kwargs) -> C:
-    """A connection that a thread makes. When we are cancelled the thread goes on, and what it brings is
-    closed."""
+    """The connection that `bring` makes in a thread. If this task is cancelled the thread goes on, and its
+    connection is closed."""
     bringing = asyncio.ensure_future(asyncio.to_thread(bring, *args, **kwargs))
     try:
         return await asyncio.shield(bringing)
@@ -229,6 +230,7 @@ def _close_result(bringing: "asyncio.Future[C]") -> None:
 
 
 def _running(box: LocalBox) -> bool:
+    """Whether the box's guest accepts connections. Raises SandboxUnavailable."""
     connection = box.connect()
     if connection is None:
         return False

@@ -1,5 +1,5 @@
-"""The guest's source as one text that fits in an environment variable, so that no image has to hold it; and
-the program that takes it from there."""
+"""Packs the guest's source into an environment variable, so that every image can be used for boxes, and makes
+the program that unpacks it there."""
 
 import ast
 import base64
@@ -13,10 +13,11 @@ from importlib import resources
 VARIABLE = "BOARDROOM_GUEST"
 
 NOT_MODULES = ("__init__.py", "boot.py", "page.py")
-"""Of the guest's folder: the program that loads the others, and one that is sent when it is needed."""
+"""Files of the guest's folder that are not packed: `boot.py` loads the modules, and `page.py` is sent with
+each page check."""
 
 MAX_BYTES = 120_000
-"""The kernel takes 128 KiB in one string of an environment."""
+"""The kernel allows 128 KiB for one environment variable."""
 
 
 @cache
@@ -31,13 +32,13 @@ def guest_modules() -> dict[str, str]:
 
 @cache
 def guest_digest() -> str:
-    """What an image calls exactly this guest by."""
+    """The digest of the guest's source, by which an image names its compiled guest."""
     return hashlib.sha256(json.dumps(guest_modules()).encode()).hexdigest()[:16]
 
 
 @cache
 def guest_source() -> str:
-    """The value of `VARIABLE`: the digest, and the source for where the image does not carry it."""
+    """The value of `VARIABLE`: the digest, and the packed source for images without the compiled guest."""
     packed = pack(guest_modules())
     if len(packed) > MAX_BYTES:
         raise ValueError(f"the guest is {len(packed)} bytes, more than {MAX_BYTES}")
@@ -45,13 +46,13 @@ def guest_source() -> str:
 
 
 def pack(modules: Mapping[str, str]) -> str:
-    """See `boot` for how they are unpacked."""
+    """Modules as compressed text; `guest/boot.py` unpacks it."""
     return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
 
 
 @cache
 def guest_boot() -> str:
-    """What `python3 -c` gets: `guest/boot.py` without what is only there to be read."""
+    """The argument of `python3 -c`: `guest/boot.py` without comments and docstrings."""
     program = ast.parse(_folder().joinpath("boot.py").read_text(encoding="utf-8"))
     for node in ast.walk(program):
         body = getattr(node, "body", None)

@@ -1,4 +1,4 @@
-"""The places for boxes that are awake: at the limit the one that is idle longest goes to sleep."""
+"""Limits how many boxes are awake: at the limit the box that is idle longest is put to sleep."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,11 +9,11 @@ from app.runtime.workspace import NoPlace, WorkspaceBusy
 
 
 class Places:
-    """`most` boxes may be awake; `awake` lists them, `idle` those of them that nobody works in, the longest
-    idle first; `stop` puts one to sleep, or raises WorkspaceBusy.
+    """At most `most` boxes may be awake. `awake` lists them; `idle` returns those of them that may be
+    stopped, the longest idle first; `stop` puts one to sleep, or raises WorkspaceBusy.
 
-    Exact among the boxes that one process starts. Of two processes that start one in the same instant neither
-    sees the other's yet, so as many too many may be awake as there are processes, until one is idle.
+    The limit is exact for boxes that one process starts. Processes that start boxes at the same moment do not
+    see each other's yet, so until some are idle there may be one box too many for each further process.
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class Places:
 
     @asynccontextmanager
     async def taken(self, job_id: UUID) -> AsyncIterator[None]:
-        """A place for this job's box while it is started; nobody else's when it is awake. Raises NoPlace."""
+        """A context in which this job's box may be started. If all places are in use, an idle box is stopped.
+        A box that is awake keeps its own place. Raises NoPlace."""
         while True:
             awake = await self._awake()
             if job_id in awake or len({*awake, *self._starting} - {job_id}) < self._most:

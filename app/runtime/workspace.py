@@ -1,10 +1,10 @@
-"""What a box can do for us, whatever it is made of: the protocol, its values and its errors.
+"""The interface of boxes: its protocols, their values and their errors.
 
-Two things are known to a `Runtime`: how to make the box of a job, and how to attach to it. Everything else
-is a call to the guest through a `Workspace`, which is one attachment. Refusals that a client may see are the
-domain's (`NotFound`, `Forbidden`, `Conflict`, …); the errors here are for our own processes.
+A `Runtime` makes the box of a job and attaches to it. Everything else is a call to the guest through a
+`Workspace`, which is one attachment. Errors that a client may see are those of the domain (`NotFound`,
+`Forbidden`, `Conflict`, …); the errors here are for our own processes.
 
-What comes out of a box is untrusted: implementations bound every size and time.
+Nothing that comes from a box is trusted: implementations limit every size and time.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,39 +18,39 @@ from app.domain.workspace import BoxState, Manifest, NetworkMode
 
 
 class RuntimeProblem(Exception):
-    """Base of what may go wrong with a box; the message is fit for a log and for a failure's detail."""
+    """Base of all errors about boxes. The message can be logged and shown as the detail of a failure."""
 
 
 class SandboxUnavailable(RuntimeProblem):
-    """No box can be made on this machine, or the engine does not answer."""
+    """No box can be made on this machine, or the engine fails."""
 
 
 class EngineAway(SandboxUnavailable):
-    """The engine does not answer, or broke off: it may be back in a moment."""
+    """The engine does not answer, or the connection broke. It may be back soon."""
 
 
 class NoPlace(RuntimeProblem):
-    """As many boxes as may be awake are at work: there will be a place when one of them is done."""
+    """All boxes that may be awake are in use. There is a place again when one of them is idle."""
 
 
 class WorkspaceMissing(RuntimeProblem):
-    """This job has no box and no files yet."""
+    """The job has no box and no files (yet, or any more)."""
 
 
 class BoxDied(RuntimeProblem):
-    """The guest went away, broke the protocol or fell silent in the middle of a call."""
+    """The guest ended, broke the protocol or did not answer in time."""
 
 
 class FenceLost(RuntimeProblem):
-    """A newer worker has attached: this attachment may not do anything any more."""
+    """A worker with a higher fence has attached, so this attachment may do nothing any more."""
 
 
 class TreeMissing(RuntimeProblem):
-    """The box does not know this tree: it was lost and made anew since the tree was recorded."""
+    """The box does not know this tree: the box was lost and made again after the tree was recorded."""
 
 
 class WorkspaceBusy(RuntimeProblem):
-    """A worker is attached, so a client may neither save nor stop."""
+    """A worker is attached, so a client may neither change files nor stop the box."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ class Saved:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """`exit_code` is None when the deadline or a limit ended the command; `output` is stdout and stderr
-    interleaved, cleaned for storage, its middle cut out when it was longer than the limit."""
+    """How a command ended. `exit_code` is None if the deadline or a limit ended it. `output` is stdout and
+    stderr interleaved, without characters that cannot be stored; if it was longer than the limit, its middle
+    is missing (`truncated`)."""
 
     exit_code: int | None
     output: str
@@ -114,8 +115,8 @@ class Commit:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check did on one commit. `output_tail` is at most 4 KiB. `checked` is false where the box
-    lacks what it takes to find out: nothing was seen then, neither good nor bad."""
+    """The result of one check on one commit. `output_tail` has at most 4 KiB. `checked` is false if the box
+    lacks a program that the check needs, such as a browser: then nothing is known about the commit."""
 
     passed: bool
     exit_code: int | None
@@ -126,8 +127,8 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class AppStatus:
-    """The app of the manifest. `answering` is true once its health path answered below 500. `began` is when
-    `start_app` started it; that the guest started it again after a crash does not change it."""
+    """The state of the app. It is `answering` once its health path has answered with a status below 500.
+    `began` is when `start_app` started it; a restart by the guest after a crash does not change it."""
 
     state: Literal["none", "starting", "answering", "died"]
     port: int | None = None
@@ -143,7 +144,7 @@ class AppStatus:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """`status` is 0 when nothing answered; `body` is cut at 64 KiB."""
+    """An answer of the app. `status` is 0 if nothing answered; `body` has at most 64 KiB."""
 
     status: int
     body: str
@@ -151,9 +152,9 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class BoxStatus:
-    """`memory_bytes` and `cpu_percent` of everything in the box; None where they are not known.
-    `app_began` is the `AppStatus.began` of an app that answers; `problem` is a sentence about how a box that
-    sleeps came to an end nobody wanted."""
+    """The state of a box. `memory_bytes` and `cpu_percent` are those of all its processes; None if unknown.
+    `app_began` is `AppStatus.began` if the app answers. `problem` is a sentence that says how the box failed,
+    if that is why it is asleep."""
 
     state: BoxState
     image: str | None = None
@@ -166,7 +167,7 @@ class BoxStatus:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Whether boxes can be made here, in a sentence; `remedy` says exactly what to do if not."""
+    """Whether boxes can be made here. `detail` is a sentence about that; `remedy` says what to do if not."""
 
     kind: str
     ok: bool
@@ -188,32 +189,34 @@ class Stream(Protocol):
 
 
 class Workspace(Protocol):
-    """One attachment to one box: of a worker with its fence, or of the API without one.
+    """One attachment to one box: that of a worker, with its fence, or of the API, without one.
 
-    Every call may raise BoxDied and, on a worker's attachment, FenceLost. Paths are absolute under /app
-    (see `domain.workspace.resolve_path`) and are resolved inside the box, by the kernel.
+    Every call may raise BoxDied and, on a worker's attachment, FenceLost. Paths are absolute, under /app (see
+    `domain.workspace.resolve_path`); the guest resolves them in the box.
     """
 
     async def list(self, path: str, limit: int) -> Listing:
-        """The entries of a folder, breadth first, at most `limit` inspected; folders first, then by name.
-        NotFound, Forbidden (it leads outside /app), Conflict (not a folder)."""
+        """The entries of a folder: folders first, then by name. At most `limit` entries are inspected,
+        breadth first. Raises NotFound, Forbidden (the path leads outside /app), Conflict (not a folder)."""
 
     async def read(self, path: str) -> File:
-        """NotFound, Forbidden, Conflict (not a file), TooLarge (over `MAX_READ_BYTES`)."""
+        """The content of a file. Raises NotFound, Forbidden, Conflict (not a file), TooLarge (over
+        `MAX_READ_BYTES`)."""
 
     def download(self, path: str) -> AsyncIterator[bytes]:
-        """The raw bytes of a file of any size; refusals as `read`, raised at the first piece."""
+        """The content of a file of any size, in pieces. Raises what `read` raises, at the first piece."""
 
     def archive(self) -> AsyncIterator[bytes]:
-        """A .zip of /app without `NOT_ENTERED` folders, as it is made."""
+        """A .zip of /app without `NOT_ENTERED` folders, streamed while it is made."""
 
     async def save(self, path: str, content: bytes, etag: str | None = None) -> Saved:
-        """Atomic, makes parent folders. On the API's attachment refused with WorkspaceBusy while a worker is
-        attached, and committed as "Client": behind the answer, before whatever is asked of git next.
-        Stale (etag), NotFound, Forbidden, Conflict, TooLarge."""
+        """Write a file atomically; parent folders are made. On the API's attachment this raises WorkspaceBusy
+        while a worker is attached, and the change is committed as "Client": after the answer, but before the
+        next call that uses git. Raises Stale (`etag` is not that of the present content), NotFound,
+        Forbidden, Conflict, TooLarge."""
 
     async def delete(self, path: str) -> None:
-        """Remove a file. NotFound, Forbidden, Conflict."""
+        """Remove a file. Raises NotFound, Forbidden, Conflict, and WorkspaceBusy as `save`."""
 
     async def run(
         self,
@@ -224,36 +227,37 @@ class Workspace(Protocol):
         output_limit: int = 64 * 1024,
         on_output: Callable[[str], None] | None = None,
     ) -> CommandResult:
-        """A shell line in /app, in a process group of its own with a closed stdin; everything it started is
-        ended with it, also when this call is cancelled or the attachment closes."""
+        """Run a shell line in /app, in a session of its own, with an empty stdin. `output_limit` is in bytes;
+        `on_output` is called with output as it comes. All processes that the command started end with it,
+        also if this call is cancelled or the attachment is closed."""
 
     async def checkpoint(self, run: str, step: str) -> str:
-        """Record the tree of /app as it is under `refs/boardroom/<run>/<step>`; returns the tree's sha."""
+        """Record the present files of /app under `refs/boardroom/<run>/<step>`, and return the tree's sha."""
 
     async def restore(self, tree: str) -> None:
-        """Make /app what `tree` says; files git ignores stay. TreeMissing."""
+        """Make /app equal to a recorded tree. Files that git ignores stay. Raises TreeMissing."""
 
     async def commit(self, message: str, author: str) -> Commit:
-        """Commit all of /app; with nothing changed, the commit there already is."""
+        """Commit all of /app. If nothing has changed, the last commit is returned."""
 
     async def head(self) -> Commit | None:
         """The last commit, or None in an empty repository."""
 
     async def with_tests(self, commit: Commit, kept: str) -> Commit:
-        """A commit like `commit`, but with exactly the test files of commit `kept` and what steers them
-        (`domain.workspace.TEST_FILE`, `STEERS_TESTS`); `commit` itself where all of those are in it as they
-        were. Dependencies are those of `commit`. On no branch, always the same."""
+        """A commit like `commit`, but with the test files of the commit `kept` and the files that configure
+        tests (`domain.workspace.TEST_FILE`, `STEERS_TESTS`). Dependencies are those of `commit`. It is
+        `commit` itself if that changed none of these files. The result is on no branch, and always the same
+        for the same two commits."""
 
     async def diff(self, old: str, new: str, limit: int) -> str:
-        """What changed from one commit or tree to another, as git shows it, without lock files; its first
-        `limit` bytes."""
+        """The first `limit` bytes of git's diff between two commits or trees, without lock files."""
 
     async def bundle(self) -> bytes:
-        """All that git knows of /app, opaque; empty without a commit. TooLarge over
+        """The git repository of /app as bytes, for `unbundle`; empty without a commit. Raises TooLarge over
         `attachment.MAX_BUNDLE_BYTES`."""
 
     async def unbundle(self, content: bytes) -> None:
-        """Fill an empty /app from a bundle; one that has a commit stays as it is."""
+        """Fill an empty /app from a bundle. Does nothing if there is a commit."""
 
     async def check(
         self,
@@ -261,13 +265,14 @@ class Workspace(Protocol):
         check: AnyCheck,
         on_output: Callable[[str], None] | None = None,
     ) -> CheckResult:
-        """Run one check on `commit` in a clean checkout under /scratch with its own $PORT and HOME, ending
-        every process afterwards. What the job's code left outside of /app is removed before. The checkout's
-        manifest says how to install first, and for `http` how the app is started there. `expect_json` has to
-        be a part of the answer: see `answers.holds`. `on_output` hears a command as it runs."""
+        """Run one check on `commit` in a clean checkout under /scratch, with its own $PORT and HOME, and end
+        all its processes afterwards. Files that the job's code left outside of /app are removed before. The
+        manifest in the commit says how to install and how to start the app. `on_output` is called with a
+        command's output as it comes."""
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
-        """Start the app in /app (again if it died), wait up to 20 s for its answer. Idempotent."""
+        """Start the app in /app, unless it runs, and wait up to 20 s for its answer. One that died is started
+        again."""
 
     async def stop_app(self) -> None: ...
 
@@ -277,12 +282,12 @@ class Workspace(Protocol):
         """One HTTP request to the running app, from inside the box."""
 
     async def dial(self, port: int) -> Stream:
-        """A connection to 127.0.0.1:`port` inside the box. Conflict when nothing listens there."""
+        """A connection to `port` on the loopback inside the box. Raises Conflict if nothing listens there."""
 
     async def status(self) -> BoxStatus: ...
 
     async def close(self) -> None:
-        """Detach: this attachment's commands end, the app goes on."""
+        """Detach. Commands of this attachment end; the app goes on."""
 
 
 class Runtime(Protocol):
@@ -292,34 +297,35 @@ class Runtime(Protocol):
 
     @property
     def network(self) -> NetworkMode:
-        """When the boxes have one."""
+        """When boxes have a network: never, during install steps, or always."""
 
     async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
-        """Attach to the job's box, waking it if it sleeps, making it if `create`. A worker passes its fence:
-        a lower one than the box has seen raises FenceLost, a higher one ends the lower's attachment.
-        WorkspaceMissing without `create`; NoPlace; SandboxUnavailable."""
+        """Attach to the job's box. A box that is asleep is woken; with `create`, a missing one is made. A
+        worker gives its fence: it raises FenceLost if the box has seen a higher one, and ends attachments
+        with a lower one. Raises WorkspaceMissing (without `create`), NoPlace, SandboxUnavailable."""
 
     async def status(self, job_id: UUID) -> BoxStatus:
-        """Without waking anything: `none`, `running` or `asleep`."""
+        """The state of the job's box, which is not woken: `none`, `running` or `asleep`."""
 
     async def stop(self, job_id: UUID) -> None:
-        """Stop the box, keep its files. Idempotent. WorkspaceBusy while a worker is attached."""
+        """Stop the box and keep its files. Idempotent. Raises WorkspaceBusy while a worker is attached."""
 
     async def destroy(self, job_id: UUID) -> None:
-        """Box and files go, whoever is attached. Idempotent; returns when they are gone."""
+        """Remove the box and its files, even if a worker is attached. Idempotent; returns when they are
+        gone."""
 
     async def boxes(self) -> frozenset[UUID]:
-        """The jobs of which there is a box or files here."""
+        """The jobs that have a box or files here."""
 
     async def rest(self) -> None:
-        """Put to sleep what nobody has used for its idle time, where boxes do not do so by themselves, and
-        remove what was left of examinations."""
+        """Put idle boxes to sleep, if they do not do so by themselves, and remove left-over boxes of
+        `examine`. Called regularly."""
 
     async def examine(self) -> Diagnosis:
-        """Make a throw-away box and say how it went."""
+        """Make a throw-away box, and report whether that worked."""
 
     async def stop_all(self) -> None:
-        """End every box, whoever is attached, and keep the files: for the supervisor's own end."""
+        """End every box, even if a worker is attached, and keep the files: for the end of the supervisor."""
 
     async def close(self) -> None:
-        """Close this process's attachments; boxes go on."""
+        """Close the attachments of this process. Boxes go on."""

@@ -1,6 +1,6 @@
-"""The picture of the README, of a real run: `make picture` writes docs/pictures/demo.svg.
+"""Records the README's picture, docs/pictures/demo.svg, from a real run: `make picture`.
 
-What stands in it is what `make demo` prints, but for the password and the folder.
+It shows what `make demo` prints, without the password and the folder.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "demo.svg"
 IDEA = "a reading list for a book club"
 COLUMNS = 100
 WITHOUT_FONTS = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-"""They would be loaded from elsewhere."""
+"""The SVG's template without web fonts, which a viewer would load from another server."""
 
 
 class Still(Screen):
-    """A picture does not move: its bar is drawn once, at the end."""
+    """A screen for a still picture: the progress bar is drawn once, at the end."""
 
     @contextmanager
     def live(self) -> Iterator[None]:

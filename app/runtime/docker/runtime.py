@@ -156,7 +156,8 @@ class DockerRuntime:
         uses = await asyncio.gather(*(self._use(job_id) for job_id in jobs))
         for job_id, (busy, idle_s) in zip(jobs, uses, strict=True):
             if not busy and self._rest_s <= idle_s < math.inf:
-                # An engine without cgroups cannot. Its box ends by itself, somewhat later.
+                # An engine without cgroups cannot freeze. The guest then ends the idle box itself, a little
+                # later.
                 with contextlib.suppress(EngineRefused):
                     await self._engine.pause(DockerBox(company, job_id).name)
         for name in frozen[self._max_boxes :]:

@@ -59,8 +59,8 @@ def memory_kills() -> int:
 
 
 def bounds_processes() -> bool:
-    """Whether our cgroup does. That of a local box does not, nor that of an engine which has none to give (a
-    rootless one, say)."""
+    """Whether a cgroup limits the number of processes in this box. It does in containers, except for engines
+    without cgroups, such as some rootless ones; it does not in local boxes."""
     for path in ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
         with contextlib.suppress(OSError), open(path) as file:
             return file.read(1).isdigit()  # else "max"

@@ -1,4 +1,4 @@
-"""Real parts for every test: PostgreSQL and Valkey of our own, one set per test process."""
+"""Fixtures for all tests: a real PostgreSQL and Valkey, one of each per test process."""
 
 import asyncio
 import os
@@ -21,23 +21,23 @@ from app.store.migrate import migrate
 from tests.house import House, open_house
 from tests.together import Together
 
-# Services under test build in local boxes even where there is an engine: containers have tests of their own.
+# Services under test use local boxes even if there is a container engine: containers have tests of their own.
 os.environ.setdefault("WORKSPACE_RUNTIME", "local")
 
 MAY_BLOCK = (
     ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for files in the home folder
-    ("linecache.py", "checkcache"),  # a fault of ours is being written down
+    ("linecache.py", "checkcache"),  # a traceback is being logged
     ("linecache.py", "updatecache"),
     ("rich/traceback.py", "extract"),
     ("rich/traceback.py", "_render_stack"),
     ("app/runtime/docker/find.py", "find_engine"),  # once, before anything is served
     ("workers/llm/provider.py", "open_openai"),  # reads the certificates, once, before a worker claims a run
     ("workers/llm/claude.py", "open_anthropic"),
-    ("app/runtime/packing.py", "guest_modules"),  # once, some 100 KB of our own
+    ("app/runtime/packing.py", "guest_modules"),  # once, it reads about 100 KB
     ("app/runtime/packing.py", "guest_boot"),
-    ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files; nothing else runs meanwhile
+    ("app/store/migrate.py", "_upgrade"),  # Alembic reads its files, while nothing else runs
 )
-"""Where a blocking call is known and harmless: (end of the file's path, function)."""
+"""Where blocking calls are known and harmless: (end of the file's path, function)."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
@@ -46,7 +46,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Togethe
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the real parts of this test process answer; `template` is a migrated, empty database."""
+    """The addresses of this test process's PostgreSQL and Valkey. `template` is a migrated, empty
+    database."""
 
     database_url: str
     redis_url: str
@@ -61,7 +62,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 @contextmanager
 def open_parts(folder: Path) -> Iterator[Parts]:
-    """A PostgreSQL and a Valkey on free ports, and a migrated database to copy from. Not within a loop."""
+    """Start a PostgreSQL and a Valkey on free ports, with a migrated database to copy from. Must be called
+    outside of an event loop."""
     stack = embedded.start(folder, durable=False)
     try:
         name = "template_boardroom"
@@ -96,7 +98,7 @@ async def fresh_database(parts: Parts) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database_url(parts: Parts) -> AsyncIterator[str]:
-    """A fresh, migrated database of the test's own."""
+    """The address of a new, migrated database for this test."""
     async with fresh_database(parts) as url:
         yield url
 
@@ -117,7 +119,7 @@ def blockbuster() -> BlockBuster:
 
 @pytest.fixture(autouse=True)
 def no_blocking_calls(request: pytest.FixtureRequest, blockbuster: BlockBuster) -> Iterator[None]:
-    """A call of ours that blocks the event loop fails the test, unless the test is marked `may_block`."""
+    """Make a test fail if our code blocks the event loop, unless it is marked `may_block`."""
     if request.node.get_closest_marker("may_block"):
         yield
         return
@@ -133,6 +135,6 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def house(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[House]:
-    """The service without doors, on a database of the test's own."""
+    """The inside of the service, without HTTP, on a database of this test."""
     async with open_house(database_url, redis_url, tmp_path / "boxes") as opened:
         yield opened

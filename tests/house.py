@@ -1,4 +1,4 @@
-"""A service without doors: real rows, bell, bus and boxes, a desk, and a scripted model."""
+"""The inside of the service, without HTTP: real database, Redis, boxes and workers, and a scripted model."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,7 +31,7 @@ TERMS = Terms(slots=4, lease_s=1.0, sweep_s=0.1)
 
 @dataclass
 class House:
-    """The service's inside, for one user."""
+    """The inside of the service, with one user."""
 
     resources: Resources
     user_id: UUID
@@ -84,14 +84,14 @@ class House:
         return UUID(orjson.loads(made)["id"])
 
     async def begin(self) -> UUID:
-        """A job whose client has said all they want to say."""
+        """A job whose requirements are complete, so that its run begins."""
         job_id = await self.create()
         await self.until_answered(job_id, 1)
         assert await chat.say(self.resources, self.user_id, "Ada", job_id, "For everybody.")
         return job_id
 
     async def attempts(self, job_id: UUID) -> list[Any]:
-        """The requests to models that were entered for a job, in order."""
+        """The recorded requests to models of a job, in order."""
         async with self.resources.read() as connection:
             query = text("select * from model_attempts where job_id = :id order by id")
             return list((await connection.execute(query, {"id": job_id})).all())
@@ -106,7 +106,7 @@ class House:
 
 @asynccontextmanager
 async def open_house(database_url: str, redis_url: str, boxes: Path) -> AsyncIterator[House]:
-    """A house on these parts; its boxes are gone afterwards."""
+    """A house on this database, Redis and folder of boxes. Its boxes are removed afterwards."""
     async with open_statements(database_url) as statements:
         engine = open_engine(database_url)
         bus = RedisBus(open_redis(redis_url))

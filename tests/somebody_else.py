@@ -1,4 +1,5 @@
-"""Tests that become another user: root may, unless it is root of a namespace in which nobody else exists."""
+"""A marker for tests that change to another user. Root can, except in a user namespace without other
+users."""
 
 import os
 from pathlib import Path

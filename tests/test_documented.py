@@ -1,4 +1,4 @@
-"""What a person is told exists: every setting, every command."""
+"""The documentation lists exactly the settings and commands that exist."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""Which tests stay in one process: those that share what is dear to make, such as a running service.
+"""Decides which tests run in the same process: those that share an expensive fixture, such as a running
+service.
 
-(The marker `xdist_group`, made for this, is lost between pytest 9.2 and pytest-xdist 3.8.)
+(The marker `xdist_group`, which is meant for this, does not work with pytest 9.2 and pytest-xdist 3.8.)
 """
 
 from xdist.scheduler import LoadScopeScheduling
@@ -14,11 +15,11 @@ SHARING = (
     "tests/rehearsal/test_building.py",
     "tests/sockets/",
 )
-"""Beginnings of tests' names. All other tests go wherever there is room, one by one."""
+"""Prefixes of the names of such tests. All other tests are distributed one by one."""
 
 
 class Together(LoadScopeScheduling):
-    """Hands out what shares something as one piece; the largest pieces first."""
+    """A scheduler that gives all tests with the same prefix to one process, the largest groups first."""
 
     def _split_scope(self, nodeid: str) -> str:
         return next((start for start in SHARING if nodeid.startswith(start)), nodeid)

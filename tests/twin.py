@@ -1,6 +1,7 @@
-"""A twin of the runtime that fails as the world does: slow, never starting, dying half-way, lying.
+"""A test double of the runtime that fails like real ones: its boxes are slow, do not start, die during a
+call, or report wrong results.
 
-It stands on a real runtime, so that what it does not spoil is what a box really does.
+It wraps a real runtime, so that everything else is what a real box does.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ from app.runtime.workspace import (
 
 @dataclass
 class Misfortune:
-    """`slow_s`: before each call. `never`: no box can be made. `dies_at`: the box dies once before the answer
-    to each of these calls. `lie`: what every check is said to have come to."""
+    """What goes wrong. `slow_s`: seconds to wait before each call. `never`: no box can be made. `dies_at`:
+    names of calls; the box dies once before it answers each of them. `lie`: the result that every check
+    reports."""
 
     slow_s: float = 0.0
     never: bool = False
@@ -33,7 +35,7 @@ class Misfortune:
 
 
 class Twin:
-    """`workspace.Runtime`."""
+    """A `workspace.Runtime` with a misfortune."""
 
     kind = "twin"
 
@@ -80,7 +82,7 @@ class Twin:
 
 
 class _Spoiled:
-    """An attachment of the real runtime, each of whose calls may come to grief."""
+    """An attachment of the real runtime whose calls may fail."""
 
     def __init__(self, real: Workspace, misfortune: Misfortune, kill: Callable[[], Awaitable[None]]) -> None:
         self._real = real

@@ -1,4 +1,4 @@
-"""A wire between us and a backing part, for the days when the network fails."""
+"""A TCP proxy between the service and PostgreSQL or Redis, with which tests make the network fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 
 class Wire:
-    """A TCP wire to a backing part, which can be cut, or stall with everything still connected."""
+    """A TCP proxy that can be cut, or stall without closing its connections."""
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
@@ -31,7 +31,7 @@ class Wire:
         await self._server.wait_closed()
 
     def cut(self) -> None:
-        """Connections are reset, new ones too."""
+        """Reset all connections, and new ones, too."""
         self._cut = True
         self._flows.set()
         for writer in self._ends:
@@ -72,7 +72,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the part at `url`, and the address of its near end."""
+    """A wire to the server at `url`, and the address that leads through the wire."""
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port

@@ -1,4 +1,4 @@
-"""The web process on a real uvicorn, and people who use it over HTTP."""
+"""Fixtures for the web process on a real uvicorn, and for people who use it over HTTP."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ from tests.contracts.validating import Validator
 SECRET = "a secret for the tests of the doors, long enough"
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = argon2.using(type="ID", memory_cost=64, time_cost=1, parallelism=1).hash(PASSWORD)
-"""With parameters of its own, in which it says so: verifying costs next to nothing."""
+"""A hash with cheap parameters, which are part of the hash: verifying it takes no time."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn beside a test: the test keeps its signals."""
+    """uvicorn in the process of a test. The test keeps its own signal handlers."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
 @dataclass
 class Service:
-    """One web process. Every answer its clients get is held against the OpenAPI document."""
+    """One web process. Every answer to its clients is validated against the OpenAPI document."""
 
     application: Boardroom
     url: str
@@ -55,12 +55,12 @@ class Service:
             base_url=self.url,
             event_hooks={"response": [self.validator.hook]},
             timeout=20,
-            verify=False,  # there is no TLS here, and reading the machine's certificates takes 30 ms
+            verify=False,  # there is no TLS here, and loading the machine's certificates takes 30 ms
             **options,
         )
 
     async def person(self, name: str = "Ada") -> "Person":
-        """Somebody with an account and a session: the rows of a login, without the price of a password."""
+        """A user with a session, made as rows, without the time that hashing a password takes."""
         user_id, family_id, token_id = uuid7(), uuid7(), uuid7()
         email, now = f"{user_id}@example.org", datetime.now(UTC).replace(microsecond=0)
         until, tokens = now + timedelta(days=14), self.application.state.house.tokens
@@ -87,7 +87,7 @@ class Person:
     jobs: list[str] = field(default_factory=list)
 
     async def job(self, prompt: str = "A reading list") -> str:
-        """The id of a new job."""
+        """Create a job and return its id."""
         answer = await self.client.post("/api/jobs/", json={"prompt": prompt})
         assert answer.status_code == 201, answer.text
         job_id: str = answer.json()["id"]
@@ -96,7 +96,7 @@ class Person:
 
 @asynccontextmanager
 async def serve(parts: Parts, data_dir: Path, **settings: Any) -> AsyncIterator[Service]:
-    """A web process with a database of its own."""
+    """Start a web process with its own database."""
     async with fresh_database(parts) as database_url:
         given = {
             "database_url": database_url,
@@ -122,7 +122,8 @@ async def serve(parts: Parts, data_dir: Path, **settings: Any) -> AsyncIterator[
 
 
 def _validator(application: Boardroom) -> Validator:
-    """Of all web processes here: no setting changes the document, and it takes half a second to make."""
+    """The OpenAPI document of all web processes here. Settings do not change it, and making it takes 0.5
+    s."""
     if not _made:
         _made.append(Validator(json.loads(json.dumps(application.openapi()))))
     return _made[0]
@@ -132,7 +133,7 @@ _made: list[Validator] = []
 
 
 async def until(true: Callable[[], object], within_s: float = 10) -> None:
-    """Wait for a condition that has no event."""
+    """Wait for a condition that no event announces."""
     async with asyncio.timeout(within_s):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -140,7 +141,7 @@ async def until(true: Callable[[], object], within_s: float = 10) -> None:
 
 @pytest.fixture(scope="session")
 async def service(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The web process that these tests share; each brings people of its own."""
+    """The web process that all tests here share. Each test has its own users."""
     async with serve(parts, tmp_path_factory.mktemp("api")) as running:
         yield running
 

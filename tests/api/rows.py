@@ -1,4 +1,4 @@
-"""Rows that only a worker makes, for tests of the doors that show them."""
+"""Writes rows that otherwise only a worker makes, for tests of the routes that show them."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ SPEC = {"requirements": "R1", "summary": "A list", "discussion": []}
 
 
 async def fail_job(resources: Resources, job_id: str, error: str = "It broke. Retry.") -> None:
-    """As if the run had ended in failure."""
+    """Change the job as if its run had failed."""
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
         run = await runs.active(unit.session, job.id)
@@ -26,7 +26,7 @@ async def fail_job(resources: Resources, job_id: str, error: str = "It broke. Re
 
 
 async def advance_job(resources: Resources, job_id: str, *statuses: Status) -> None:
-    """Through these statuses; `build_done` ends the run, too."""
+    """Take the job through these statuses. `build_done` also ends the run."""
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
         for status in statuses:
@@ -48,7 +48,7 @@ TO_BUILDING = (
 
 
 async def add_app(resources: Resources, job_id: str, **spec: Any) -> str:
-    """The app of a job; its id."""
+    """Make the app of a job and return its id."""
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
         moment = unit.moment()
@@ -67,7 +67,7 @@ async def add_app(resources: Resources, job_id: str, **spec: Any) -> str:
 
 
 async def add_ticket(resources: Resources, job_id: str, order: int, **more: Any) -> str:
-    """A ticket of a job; its id."""
+    """Make a ticket of a job and return its id."""
     async with resources.unit() as unit:
         job = await unit.take(UUID(job_id), None)
         moment = unit.moment()

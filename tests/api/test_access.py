@@ -1,6 +1,7 @@
-"""Who gets what: every route of the OpenAPI document, as its owner, a stranger, nobody, and with bad tokens.
+"""Access to every route of the OpenAPI document: by the owner, by another user, without a token, with bad
+tokens.
 
-A route that has no row here fails the test.
+A route without a row in the table here fails the test.
 """
 
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ OPEN = {
     "GET /readyz",
     "GET /metrics",
 }
-"""Routes that ask for no user."""
+"""Routes that need no user."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A request to somebody's own things, what its owner gets, and what a stranger gets."""
+    """A request, the status that the owner gets, and the status that another user gets."""
 
     owner: int
     stranger: int
@@ -102,7 +103,7 @@ def routes() -> list[str]:
 
 @dataclass(frozen=True)
 class Things:
-    """What one person has."""
+    """The ids of what one user has."""
 
     ids: dict[str, str]
 
@@ -161,7 +162,7 @@ async def things_send(service: Service, things: Things, route: str, token: str |
 
 
 def tokens_of(person: Person) -> dict[str, str]:
-    """Access tokens that are none, from one that is."""
+    """Invalid access tokens, made from a valid one."""
     access = person.session["access"]
     claims = jwt.get_unverified_claims(access)
     past = int((datetime.now(UTC) - timedelta(hours=2)).timestamp())

@@ -1,4 +1,4 @@
-"""Registering, logging in, renewing, leaving."""
+"""Register, log in, renew a session, log out."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ async def me(client: httpx.AsyncClient, access: str) -> httpx.Response:
 
 
 async def age_rotations(service: Service, session: dict[str, Any], seconds: int) -> None:
-    """Let the family's rotations have happened longer ago."""
+    """Change the session as if its tokens had been renewed longer ago."""
     async with service.resources.unit() as unit:
         await unit.session.execute(
             text(
@@ -223,7 +223,7 @@ async def test_after_the_window_only_while_the_own_successor_is_unused(
     late = await renew(anybody, first["refresh"])
     assert late.json()["refresh"] == second["refresh"]
     third = (await renew(anybody, second["refresh"])).json()
-    # the window of the first has passed and its successor was used: somebody stole it
+    # The first token's window has passed and the token that replaced it was used: it may have been stolen.
     stolen = await renew(anybody, first["refresh"])
     assert stolen.status_code == 401
     assert stolen.json()["code"] == "session_over"

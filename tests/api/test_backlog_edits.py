@@ -1,4 +1,4 @@
-"""The client edits the backlog, between runs."""
+"""A client edits the backlog between runs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ TICKETS = "/api/tickets/"
 
 @pytest.fixture
 async def job_id(service: Service, ada: Person) -> str:
-    """A job whose run is over."""
+    """The id of a job whose run is over."""
     made = await ada.job()
     await fail_job(service.resources, made)
     return made
@@ -44,7 +44,7 @@ async def backlog(person: Person, job_id: str) -> list[dict[str, Any]]:
 
 
 async def told(person: Person, job_id: str, since: int) -> list[tuple[str, str, str]]:
-    """What tickets' events say since: (event, id, status)."""
+    """The events of tickets after `since`: (event, id, status)."""
     events = (await person.client.get(f"/api/jobs/{job_id}/events/?since={since}")).json()
     updates = [event for event in events if event["kind"] == "ticketUpdate"]
     return [(each["metadata"].get("event", ""), each["ticketId"], each["status"]) for each in updates]

@@ -1,4 +1,4 @@
-"""What a job has used, and how much it may."""
+"""The usage of a job, and its budget."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from tests.api.rows import add_ticket
 
 
 async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, used: Use | None) -> None:
-    """As if a worker had made one request."""
+    """Record a request to a model, as a worker does."""
     async with service.resources.engine.begin() as connection:
         run = await connection.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
         await connection.execute(text("update runs set lease_until = null where id = :id"), {"id": run})

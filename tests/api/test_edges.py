@@ -1,4 +1,5 @@
-"""What holds for every answer: problems, ids, spellings, CORS, limits, and no 500 whatever comes in."""
+"""Properties of all answers: errors, request ids, trailing slashes, CORS, limits, and no 500 for any
+input."""
 
 import asyncio
 import json
@@ -22,7 +23,7 @@ ALLOWED = {"access-control-allow-origin", "access-control-expose-headers"}
 
 
 async def raw(service: Service, request: bytes) -> bytes:
-    """The answer to bytes as they are, read until the connection closes."""
+    """Send raw bytes, and read the answer until the connection closes."""
     port = int(service.url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
@@ -180,7 +181,7 @@ JUNK: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("route", [route for route in ROWS if route.startswith(("POST", "PATCH"))])
 async def test_junk_in_every_field(service: Service, ada: Person, route: str) -> None:
-    """No input whatsoever yields a 500, and no answer is undocumented."""
+    """No input leads to a 500 or to an undocumented answer."""
     method, template = route.split(" ")
     operation = service.application.openapi()["paths"][template][method.lower()]
     if "requestBody" not in operation:
@@ -290,7 +291,7 @@ async def test_listed_origins(parts: Parts, tmp_path: Path) -> None:
                 assert answer.headers["vary"] == "Origin"
 
 
-# An accident, and too much of a good thing
+# Faults of the service, and too many requests
 
 
 async def test_an_accident_of_ours(

@@ -24,7 +24,7 @@ MANIFEST = '{"start": "exec python3 -m http.server $PORT", "port": 8000, "health
 
 @dataclass
 class Built:
-    """A job of Ada's with a workspace in it."""
+    """A job of the user Ada that has a workspace."""
 
     service: Service
     owner: Person
@@ -178,7 +178,7 @@ async def test_save(built: Built) -> None:
 
 async def history(built: Built) -> str:
     box = await built.service.resources.runtime.attach(UUID(built.job_id))
-    await box.head()  # a save is committed behind its answer, before git is asked for anything
+    await box.head()  # a save is committed after its answer, but before this call
     result = await box.run("git log --format='%an %s'", timeout_s=10)
     await box.close()
     return result.output

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request happens once, however often it is sent."""
+"""`Idempotency-Key`: a request takes effect once, however often it is sent."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Jobs: made, listed, looked at, reworded, deleted; their log; what can be asked of their runs."""
+"""Jobs: create, list, read, change, delete; their events; and calls that control their runs."""
 
 import asyncio
 from pathlib import Path
@@ -237,7 +237,7 @@ REFUSALS = {
     "cancel": ({"collecting", "building"}, "job_finished"),
     "retry": ({"failed"}, "not_failed"),
 }
-"""In which of the four kinds of state each call is taken, and the code of the refusal elsewhere."""
+"""In which of the four kinds of state each call is allowed, and the error code in the others."""
 
 
 @pytest.mark.parametrize("state", ["collecting", "building", "build_done", "failed"])

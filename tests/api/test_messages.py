@@ -1,4 +1,4 @@
-"""The chat's history."""
+"""The chat history."""
 
 from typing import Any
 

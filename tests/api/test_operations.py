@@ -1,4 +1,4 @@
-"""Health, readiness with parts away, figures, and the documentation."""
+"""Health, readiness when parts are down, metrics, and the documentation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ def document() -> dict[str, Any]:
 
 @asynccontextmanager
 async def beating(parts: Parts) -> AsyncIterator[None]:
-    """A worker's heart beats."""
+    """Record the heartbeat of a worker."""
     redis = Redis.from_url(parts.redis_url)
     await redis.set(worker_key("test"), "", ex=60)
     yield

@@ -1,4 +1,4 @@
-"""What the requirements came to: requirement, ticket, commit, check, result."""
+"""The trace of a job: requirement, ticket, commit, check, result."""
 
 from typing import Any
 

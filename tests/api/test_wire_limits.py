@@ -1,4 +1,4 @@
-"""What a client may do to a connection without ever completing a request."""
+"""Limits for connections whose client never completes a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def connected(service: Service) -> AsyncIterator[tuple[asyncio.StreamReade
 
 
 async def pour(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
-    """How many bytes of `piece`, again and again, could be sent before the connection was closed."""
+    """Send `piece` again and again; the number of bytes sent when the connection was closed."""
     sent = 0
     try:
         while sent < most:
@@ -37,7 +37,7 @@ async def pour(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the connection is closed, however that is done."""
+    """All data until the connection is closed or reset."""
     said = b""
     try:
         while piece := await reader.read(65536):

@@ -1,4 +1,4 @@
-"""A good model in miniature: what it builds of each profile, at first and then, and how it answers."""
+"""A scripted model that works well: what it builds with each profile in two runs, and its answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from workers.llm.scripted import Line, Script
 
 @dataclass(frozen=True)
 class Step:
-    """One ticket: its check, the files that do it, and what a visitor then sees at `path`."""
+    """One ticket: its check, the files that implement it, and what a visitor then sees at `path`."""
 
     wish: str
     check: dict[str, Any]
@@ -34,7 +34,7 @@ class Step:
 
 
 def good_company() -> Script:
-    """The company that builds any of `APPS`: which one it is asked for is told by the wish."""
+    """A scripted company that builds any of `APPS`; the client's idea says which one."""
     scripts = {profile: _script(profile, *steps) for profile, steps in APPS.items()}
 
     def play(purpose: str) -> Callable[[Question], Line]:
@@ -49,7 +49,7 @@ def good_company() -> Script:
 
 
 def _script(profile: str, first: Step, second: Step) -> dict[str, Callable[[Question], Line]]:
-    """For an app of `profile`: `first`, and `second` on a continuation."""
+    """The scripts for an app of `profile`: `first`, and `second` on a continuation."""
     steps = {"R1": first, "R2": second}
 
     def wanted(continuation: str) -> list[Requirement]:
@@ -276,4 +276,4 @@ APPS: dict[str, tuple[Step, Step]] = {
         ),
     ),
 }
-"""By profile: what is built first, and what is asked for then."""
+"""By profile: what is built first, and what the continuation adds."""

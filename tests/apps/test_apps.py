@@ -1,4 +1,5 @@
-"""A good model behind the wire builds an app of each profile, goes on with it, and it can be looked at."""
+"""A scripted model behind HTTP builds and continues an app of each profile, which is then used in its
+preview."""
 
 import asyncio
 from pathlib import Path
@@ -56,7 +57,7 @@ async def build_and_look(service: Service, person: Person, house: House, first: 
 
 
 async def look(shown: Shown, house: House, step: Step) -> None:
-    """Wait for the build, then see what it brought through the preview."""
+    """Wait for the build, then check the app through its preview."""
 
     async def finished() -> bool:
         return (await house.job(UUID(shown.job_id))).status in FINISHED

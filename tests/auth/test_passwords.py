@@ -1,4 +1,4 @@
-"""Passwords: argon2id with the parameters we chose; an unknown user costs the same."""
+"""Passwords: argon2id with our parameters; a login of an unknown user takes as long."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Tokens: what is signed is read, and nothing else."""
+"""Tokens: signed ones are accepted, and nothing else."""
 
 import base64
 import random
@@ -51,7 +51,7 @@ def test_no_mutation_is_accepted() -> None:
     chance = random.Random(7)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.= \x00ä"
     for _ in range(3000):
-        place = chance.randrange(len(token) - 1)  # the last character has spare bits
+        place = chance.randrange(len(token) - 1)  # the last character has unused bits
         letter = chance.choice(letters)
         mutant = token[:place] + letter + token[place + chance.choice((0, 1, 2)) :]
         if mutant != token:

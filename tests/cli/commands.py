@@ -1,4 +1,4 @@
-"""The command's own code in a process that has loaded it already: each costs a fork instead of a start."""
+"""Runs commands in forks of a process that has loaded their code: faster than starting each."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ _forks.set_forkserver_preload(["app.cli"])
 
 
 def run(words: tuple[str, ...], env: Mapping[str, str], stdin: str) -> "subprocess.CompletedProcess[str]":
-    """`boardroom WORDS` to its end."""
+    """Run `boardroom WORDS` to its end."""
     with tempfile.TemporaryDirectory(prefix="boardroom-said-") as folder:
         (Path(folder) / "0").write_text(stdin)
         process = _forks.Process(target=_become, args=(words, dict(env), folder))

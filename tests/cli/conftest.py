@@ -1,4 +1,4 @@
-"""The command as people run it: a process of its own, and a DATA_DIR where nothing may be left afterwards."""
+"""Fixtures for the command in its own process, with a DATA_DIR that no process may use after the test."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ Popen = subprocess.Popen[str]
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """DATA_DIR of all tests of a file."""
+    """The DATA_DIR of all tests in a file."""
     with tempfile.TemporaryDirectory(prefix="boardroom-") as folder:
         yield Path(folder) / "it's data"
         wait_for(lambda: not processes_of(Path(folder)), 30)
@@ -54,7 +54,7 @@ def boardroom(environment: Mapping[str, str]) -> Boardroom:
 
 @pytest.fixture(scope="module")
 def start(environment: Mapping[str, str]) -> Iterator[Callable[..., Popen]]:
-    """Start one command and leave it running until the end."""
+    """Start one command, which runs until the end of the test."""
     begun: list[Popen] = []
 
     def begin(*words: str, **more: str) -> Popen:

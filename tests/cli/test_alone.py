@@ -1,4 +1,4 @@
-"""Commands for which nothing has to run."""
+"""Commands that need no running service."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""`boardroom demo` and `boardroom open`. That a demo comes to a good end is what `make demo` shows in CI."""
+"""`boardroom demo` and `boardroom open`. A whole demo is run by `make demo` in CI."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""`boardroom open` for a job in a container: its owner is in a database that nobody runs meanwhile."""
+"""`boardroom open` for a job in a container, while the service and its embedded database do not run."""
 
 import asyncio
 import signal
@@ -47,7 +47,7 @@ async def _made(url: str) -> UUID:
 
 
 async def _filled(job: UUID, running_in: DataDir) -> None:
-    """The job's box has an app, as after a build."""
+    """Put an app into the job's box, as after a build."""
     runtime = await open_runtime(
         Settings(
             workspace_runtime="docker",

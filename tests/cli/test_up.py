@@ -1,4 +1,4 @@
-"""`boardroom up` and what people do beside it, all on one running service."""
+"""`boardroom up`, and commands that people run beside it, all on one running service."""
 
 import os
 import signal
@@ -98,11 +98,11 @@ def test_the_figures_of_all_processes_are_one(url: str) -> None:
     for _ in range(4):
         httpx.get(f"{url}/api/auth/me/")
     text = httpx.get(f"{url}/metrics").text
-    assert "boardroom_runs_claimed_total" in text  # counted by the worker alone
+    assert "boardroom_runs_claimed_total" in text  # only the worker counts this
 
 
 def test_killed_or_stopped_it_leaves_nothing(up: Popen, home: Path, start: Callable[..., Popen]) -> None:
-    """Last in this file: it ends the service."""
+    """This test has to be the last in this file, because it ends the service."""
     up.send_signal(signal.SIGTERM)
     assert up.wait(60) == 0
     assert processes_of(home) == []

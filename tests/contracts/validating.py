@@ -1,9 +1,9 @@
-"""Holds every answer of the service against its OpenAPI document.
+"""Validates every answer of the service against its OpenAPI document.
 
     httpx.AsyncClient(event_hooks={"response": [Validator(document).hook]})
 
-A documented status, a documented body, a documented code. Bodies are taken strictly: a key that is not
-documented is a failure, though real clients ignore what they do not know.
+The status, the body and the error code have to be documented. A key of a body that is not documented is an
+error here, although real clients ignore unknown keys.
 """
 
 import re
@@ -15,7 +15,7 @@ from jsonschema.exceptions import best_match
 
 PROBLEM = "application/problem+json"
 UNDOCUMENTED = frozenset({404, 405})
-"""What an address or method that is in no document may answer."""
+"""The statuses that a path or method outside of the document may answer."""
 
 
 class NotAsDocumented(AssertionError):
@@ -103,7 +103,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _closed(schema: Any) -> Any:
-    """The schema with every object closed that names its properties and says nothing of others."""
+    """The schema, in which objects with listed properties allow no others, unless it says so."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Where a ticket stands after the client has moved it, and which checks stay with it."""
+"""The order of tickets after the client has moved one, and which checks a changed ticket keeps."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The table of statuses, walked whole."""
+"""The whole table of a job's statuses."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Rules of tickets: what an epic's status is, and in which order tickets are done."""
+"""Rules of tickets: the status of an epic, and the order in which tickets are built."""
 
 from collections import Counter
 from itertools import product

@@ -1,4 +1,4 @@
-"""The whole service as a person starts it: `boardroom up`, with two API processes and two workers."""
+"""Fixtures for the whole service, started by `boardroom up` with two API processes and two workers."""
 
 import os
 import re
@@ -17,7 +17,7 @@ SAID = re.compile(r"Boardroom: (http://\S+)")
 
 @dataclass(frozen=True)
 class Running:
-    """Where the service answers, over HTTP and over WebSocket."""
+    """The addresses of the service for HTTP and for WebSocket."""
 
     url: str
     data_dir: Path
@@ -53,7 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def _url_once_ready(process: subprocess.Popen[str]) -> str:
-    """Read what it says until it says that it is ready."""
+    """Read the output of `boardroom up` until it says that the service is ready."""
     assert process.stdout
     url, said = "", ""
     for line in process.stdout:

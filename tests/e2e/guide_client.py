@@ -1,4 +1,4 @@
-"""A client that knows the guide and nothing else."""
+"""A client that is written only by the user's guide."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ KINDS = {"stageUpdate", "jobStatus", "agentDialogue", "prdReady", "ticketUpdate"
 
 
 class GuideClient:
-    """One user with a session; `http` sends `Authorization: Bearer`."""
+    """A user with a session; `http` sends `Authorization: Bearer`."""
 
     def __init__(self, url: str, ws_url: str) -> None:
         self.ws_url = ws_url
@@ -31,7 +31,7 @@ class GuideClient:
         self.access = ""
 
     async def enter(self) -> None:
-        """Sections 1: register, then log in."""
+        """Section 1: register, then log in."""
         account = {"email": f"{uuid4().hex}@example.org", "password": "a good password", "name": "Ada"}
         answer = await self.http.post("/api/auth/register/", json=account)
         assert answer.status_code == 201, answer.text
@@ -59,7 +59,7 @@ class GuideClient:
 
 
 class GuideSocket:
-    """The stream of a job; `seen` keeps all that came."""
+    """The socket of a job; `seen` has all events that came."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -71,7 +71,7 @@ class GuideSocket:
         return event
 
     async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Read on to the first event of `kind` with these fields."""
+        """Read up to the first event of `kind` with these fields."""
         while True:
             event = await self.next()
             if event["kind"] == kind and all(event.get(name) == value for name, value in fields.items()):

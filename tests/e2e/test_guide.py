@@ -1,4 +1,4 @@
-"""Each row of the user's guide, in its order, with a client that knows only the guide."""
+"""Each row of the user's guide, in its order, with a client that is written only by the guide."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ async def test_9_sockets_without_a_valid_token_are_closed(
 
 
 async def play(ada: GuideClient, socket: Any) -> None:
-    """Keep the input enabled until the status is beyond `collecting`, and answer what is asked."""
+    """Answer questions as long as the job's status is `collecting`."""
     while True:
         event = await socket.next()
         if event["kind"] == "jobStatus":
@@ -138,7 +138,7 @@ async def test_8_end_to_end(ada: GuideClient) -> None:
 
 
 async def _every_requirement_is_traced(ada: GuideClient, path: str) -> None:
-    """Over both runs: each requirement, by its tickets and their commits, to results that were seen."""
+    """The trace over both runs leads from each requirement to tickets, commits and results of checks."""
     trace = await ada.get(f"{path}/trace/")
     assert all(requirement["proven"] for requirement in trace)
     tickets = [ticket for requirement in trace for ticket in requirement["tickets"]]
@@ -166,7 +166,7 @@ async def _files(ada: GuideClient, path: str) -> None:
 
 
 async def _the_union_is_the_log(ada: GuideClient, job_id: str, seen: list[dict[str, Any]]) -> None:
-    """Stop a client at every event, reconnect with `since`: what both got is the whole log, in order."""
+    """A client that stops at any event and reconnects with `since` gets the whole log in order."""
     whole = [event for event in seen if "seq" in event]
     assert [event["seq"] for event in whole] == list(range(1, len(whole) + 1))
 

@@ -1,4 +1,4 @@
-"""The README's program, run as it stands there, against the whole service."""
+"""The program in the README, run unchanged against the whole service."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Data folders that are checked for leftovers, and ways to look at processes."""
+"""Fixtures for data folders that are checked for left-over processes, and functions to find processes."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Who works in the folder, or names it in its command line or its environment."""
+    """The processes that work in the folder, or have it in their command line or environment."""
     found, name = [], os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -45,8 +45,8 @@ def wait_for(true: Callable[[], object], within_s: float = 10) -> None:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A folder that an ordinary user could be given too (pytest's own are root's); nothing may work there
-    afterwards."""
+    """A folder that other users can be given, too (pytest's own cannot). No process may use it after the
+    test."""
     with tempfile.TemporaryDirectory(prefix="boardroom-") as folder:
         yield Path(folder) / "data"
         wait_for(lambda: not processes_of(Path(folder)))
@@ -57,7 +57,7 @@ Hold = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def hold() -> Iterator[Hold]:
-    """Start a stack in a process of its own (which leads its session, so that it can be killed alone)."""
+    """Start a stack in its own process, in a session of its own, so that it can be killed alone."""
     held: list[subprocess.Popen[str]] = []
 
     def start(folder: Path, *prefix: str, python: str = sys.executable) -> "subprocess.Popen[str]":

@@ -1,4 +1,4 @@
-"""Start a stack, say where, and wait to be killed: `python hold.py DATA_DIR`."""
+"""Start a stack, print its addresses, and wait to be killed: `python hold.py DATA_DIR`."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Run a command as a root that may change its user but make no user namespace, as in most containers."""
+"""Run a command as root that can change its user but not make user namespaces, as in most containers."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ if pid == 0:
     os.read(mapped[0], 1)
     os.setresuid(0, 0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    Path("/proc/sys/user/max_user_namespaces").write_text("0")  # of this namespace alone
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")  # this applies to this namespace only
     os.execvp(sys.argv[1], sys.argv[1:])
 os.read(inside[0], 1)
 for kind in ("uid", "gid"):

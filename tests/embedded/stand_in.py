@@ -1,4 +1,5 @@
-"""A child of the supervisor: says its pid, then does as told: `wait`, `die`, `stubborn`."""
+"""A stand-in for a child of the supervisor: `python stand_in.py FOLDER MANNER`. It makes a file named by its
+pid, then waits, with `die` exits, or with `stubborn` ignores SIGTERM."""
 
 import os
 import signal

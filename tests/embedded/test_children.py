@@ -1,4 +1,4 @@
-"""Our own processes below the supervisor, with real processes."""
+"""The supervisor and its children, with real processes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Who works in a DATA_DIR, and what lies in it."""
+"""The lock of a DATA_DIR, and the files in it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The embedded stack on the real wheels."""
+"""The embedded PostgreSQL and Valkey, with the programs of the real Python packages."""
 
 import asyncio
 import os
@@ -88,7 +88,7 @@ async def test_killed_starter_leaves_nothing_and_the_data_recovers(data_dir: Pat
     assert len(processes_of(data_dir)) > 2
     process.kill()
     process.wait()
-    stack = start(data_dir, durable=False)  # at once: whatever still ends there is waited for
+    stack = start(data_dir, durable=False)  # at once: it has to wait for processes that are still ending
     try:
         assert await ask(stack.database_url, "select answer from kept") == 42
     finally:
@@ -206,7 +206,7 @@ def test_a_server_that_does_not_start_says_why(data_dir: Path) -> None:
 
 
 def _python_of(user: list[str]) -> str:
-    """An interpreter like ours that this user may run; some live in a home folder closed to others."""
+    """A Python like ours that this user may run. Ours may be in a home folder that others cannot read."""
     system = f"/usr/bin/python3.{sys.version_info.minor}"
     for python in (sys.executable, system):
         tried = subprocess.run([*user, python, "-c", ""], capture_output=True, check=False)
@@ -220,7 +220,7 @@ async def test_as_an_ordinary_user(data_dir: Path, hold: Hold) -> None:
     data_dir.mkdir()
     os.chown(data_dir, 65534, 65534)
     data_dir.parent.chmod(0o755)
-    # The shell between, because setpriv itself still has root's rights when it looks for the program.
+    # The shell is needed because setpriv still has root's rights when it looks for the program.
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", 'exec "$0" "$@"']
     process = hold(data_dir, *user, python=_python_of(user))
     assert process.stdout

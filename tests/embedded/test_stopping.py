@@ -1,4 +1,4 @@
-"""A signal stops what a command does, wherever in the loop it comes."""
+"""A signal stops a command, wherever in the event loop it arrives."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ def test_a_signal_in_a_callback_of_the_loop_is_not_lost(number: signal.Signals) 
         try:
             await asyncio.wait_for(asyncio.Event().wait(), 30)
         finally:
-            os.kill(os.getpid(), number)  # a second one does not disturb the end
+            os.kill(os.getpid(), number)  # a second signal does not interrupt the clean-up
             await asyncio.sleep(0)
             ended.append("in order")
 

@@ -1,4 +1,4 @@
-"""What `boardroom up` says of its children while it watches them."""
+"""What `boardroom up` prints about its children while it watches them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def checks() -> Checks:
 
 @pytest.fixture
 def url(checks: Checks) -> Iterator[str]:
-    """Of an API that answers /readyz with `checks`."""
+    """The address of a server that answers /readyz with `checks`."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,7 +36,7 @@ def url(checks: Checks) -> Iterator[str]:
             self.wfile.write(json.dumps({"checks": checks}).encode())
 
         def log_message(self, *_: Any) -> None:
-            """Not here."""
+            """Nothing: requests are not logged."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -50,7 +50,7 @@ class Unneeded:
 
 
 def watched(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All that is said until a child that dies at once has died too often."""
+    """All that is printed until a child that dies at once has died too often."""
     for name in ("TICK_S", "SLOW_S"):
         monkeypatch.setattr(supervisor, name, 0.02)
     monkeypatch.setattr(room, "FIRST_PAUSE_S", 0.1)

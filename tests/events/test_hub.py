@@ -1,7 +1,8 @@
-"""The hub against misfortune: hints lost, late, doubled and swapped, sockets coming and going, a slow log.
+"""The hub under difficult conditions: hints that are lost, late, repeated or out of order, sockets that come
+and go, and a slow log.
 
-The log and the bell are in memory here, so that thousands of schedules can be played; the real ones are in
-`tests/sockets`. Whatever happens, each socket hears every event after its beginning once and in order.
+The log and the bell are in memory here, so that thousands of schedules can be tried; `tests/sockets` uses
+real ones. In all of them each socket gets every event after its start exactly once and in order.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ NEVER_S = 3600.0
 
 @dataclass
 class Memory:
-    """A log that takes its time, and may be away."""
+    """A log in memory that is slow and can be made to fail."""
 
     numbers: dict[UUID, int] = field(default_factory=dict)
     turns: int = 0
@@ -47,7 +48,7 @@ class Memory:
 
 @dataclass
 class Bell:
-    """A bell whose hints are delivered by the test."""
+    """A bell whose hints the test delivers."""
 
     listener: Listener | None = None
     subscribed: set[UUID] = field(default_factory=set)
@@ -65,7 +66,7 @@ class Bell:
 
 
 class Ear:
-    """A socket that remembers what it heard."""
+    """A socket that records what it gets."""
 
     def __init__(self, hub: Hub, job_id: UUID, back: int | None) -> None:
         self.heard: list[int] = []
@@ -118,7 +119,7 @@ async def settle() -> None:
 
 
 class Scene:
-    """One job, one hub, and hints that wait to be delivered, or not."""
+    """One job, one hub, and hints that wait for their delivery, if it comes."""
 
     def __init__(self, turns: int = 0) -> None:
         self.job_id = uuid4()
@@ -147,7 +148,7 @@ class Scene:
             self.hints.append((seq, str(seq) if travels else ""))
 
     def hint(self, at: int, *, keep: bool = False) -> None:
-        """Deliver one of the waiting hints; keep it to be delivered again."""
+        """Deliver one of the waiting hints, and keep it, so that it can be delivered again."""
         if self.hints and self.bell.listener is not None:
             at %= len(self.hints)
             seq, payload = self.hints[at] if keep else self.hints.pop(at)

@@ -1,4 +1,4 @@
-"""The bell on a real Valkey, and on days when it is not there."""
+"""The bus on a real Valkey, and during outages of it."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from tests.wire import wire_to
 
 @dataclass
 class Ear:
-    """Remembers what was heard; None stands for "look"."""
+    """Records what was received; None means "read the log"."""
 
     heard_of: asyncio.Queue[tuple[UUID, int, str] | None] = field(default_factory=asyncio.Queue)
 
@@ -100,7 +100,7 @@ async def test_a_lost_connection_is_made_again_with_all_its_jobs(redis_url: str)
         for job_id in job_ids[25:]:
             await hints.subscribe(job_id)
         wire.heal()
-        assert await ear.next() is None  # to look comes after every subscription is in force
+        assert await ear.next() is None  # "read the log" comes after all subscriptions are active again
         for job_id in job_ids:
             await bus.tell(job_id, [Numbered(1, "1")])
         assert {await ear.next() for _ in job_ids} == {(job_id, 1, "1") for job_id in job_ids}
@@ -152,7 +152,7 @@ async def test_an_outage_is_told_to_the_log_once_and_not_for_every_hint() -> Non
 
 
 async def test_what_is_told_while_redis_hangs_waits_within_bounds(redis_url: str) -> None:
-    """And comes in its order afterwards, or is counted as lost."""
+    """Afterwards it is delivered in order, or counted as lost."""
     job_id = uuid4()
     async with (
         listening(redis_url) as (hints, ear),

@@ -1,4 +1,4 @@
-"""Where containers can be made, and where not: as for the tests of the runtime itself."""
+"""Fixtures of `tests/runtime` that skip tests where no containers can be made."""
 
 from tests.runtime.conftest import docker_boxes, proxy, reasons
 

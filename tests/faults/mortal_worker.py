@@ -1,9 +1,9 @@
-"""Workers that are killed at every boundary, one after the other, until the job is finished.
+"""Plays a job with workers that are killed at every commit, one after the other, until the job is finished.
 
 `python -m tests.faults.mortal_worker DATABASE_URL REDIS_URL BOXES JOB CALLS`. Each worker is a forked process
-with the whole pipeline in it; it kills itself (SIGKILL) at the first commit it comes to: one worker just
-before the commit, the next just after it. So every boundary of the run is met from both sides. Every question
-to the model is noted in the file CALLS. Prints the number of deaths.
+with the whole pipeline, and kills itself (SIGKILL) at its first commit: one worker just before the commit,
+the next just after it. So a worker dies before and after every commit of the run. Every question to the model
+is recorded in the file CALLS. Prints the number of deaths.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ MOST_DEATHS = 400
 
 
 class NotingModel(ScriptedModel):
-    """Notes every question it is asked before it answers."""
+    """Records every question in a file before it answers."""
 
     calls: Path
 
@@ -52,8 +52,8 @@ class NotingModel(ScriptedModel):
 
 
 def die_at_first_commit(*, before: bool) -> None:
-    """Plant the kill in this process: around the end of the first change a stage makes, or around the first
-    step that is stored by itself."""
+    """Make this process kill itself before or after the first commit of a stage, or the first step that is
+    stored in a transaction of its own."""
     original, original_store = Context.change, Context.store
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Containers that die, and engines: the cause is named, no work is lost, and nothing is left behind."""
+"""Containers and engines that die: the cause is shown, no work is lost, and nothing is left behind."""
 
 import asyncio
 import dataclasses
@@ -33,24 +33,25 @@ pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 BUILT_S = 240
-"""Where others use the processors too, deaths and new boxes take their time."""
+"""Seconds. On a busy machine deaths and new boxes are slow."""
 TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
 BOMB = "timeout -s KILL 2 sh -c 'b() { b | b & b; }; b; sleep 30'"
 FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
 FULL = "head -c 300M /dev/zero > /tmp/full"
-"""Files in memory cannot be killed: when they are too much the kernel kills what else is begun."""
+"""Fills the memory with files, which the kernel cannot free, so that it has to kill a process."""
 DEADLY = f"echo 0 > /proc/self/oom_score_adj; {FULL}"
-"""… and from a command that does not offer itself first it takes the largest there is: the guest."""
+"""The same from a command that is not killed first, so that the kernel kills the largest process: the
+guest."""
 
 
 def shown(question: Question) -> tuple[BuildingFacts, int]:
-    """What the Builder sees, and how many turns it has had in this attempt."""
+    """What the Builder is told, and the number of its turns in this attempt."""
     turns = sum(message.role == "assistant" for message in question.messages)
     return BuildingFacts.model_validate_json(question.messages[0].text), turns
 
 
 def attempts(*lines: list[str]) -> Callable[[Question], Line]:
-    """A builder whose first attempts at the first page run these commands instead of working."""
+    """A builder whose first attempts at the first page only run these commands."""
 
     def build(question: Question) -> Line:
         facts, turns = shown(question)
@@ -63,7 +64,7 @@ def attempts(*lines: list[str]) -> Callable[[Question], Line]:
 
 
 class StruckModel(ScriptedModel):
-    """Before the Builder's second turn at the second page `strike` happens, once."""
+    """Calls `strike` once, before the Builder's second turn at the second page."""
 
     def __init__(self, strike: Callable[[], Awaitable[None]]) -> None:
         super().__init__(company(intake=lambda _: DONE))
@@ -80,7 +81,7 @@ class StruckModel(ScriptedModel):
 
 @asynccontextmanager
 async def contained(house: House, host: str = "") -> AsyncIterator[DockerRuntime]:
-    """The house builds in containers of this engine; none is left."""
+    """Let the house build in containers of this engine. All of them are removed afterwards."""
     runtime = docker_runtime(f"test-{uuid4().hex[:12]}", host=host, limits=TIGHT)
     house.resources = dataclasses.replace(house.resources, runtime=runtime)
     try:
@@ -98,7 +99,7 @@ async def containers(house: House, docker_boxes: None) -> AsyncIterator[DockerRu
 
 
 async def _told(house: House, job_id: UUID) -> str:
-    """All that was said of tickets."""
+    """All messages about tickets."""
     return " ".join(e["message"] for e in await house.events(job_id) if e["kind"] == "ticketUpdate")
 
 
@@ -173,7 +174,7 @@ async def test_a_box_that_is_lost_with_its_files_costs_one_attempt(
 
 @pytest.fixture
 async def own_engine(docker_boxes: None) -> AsyncIterator[Path]:
-    """The folder of an engine that may be killed, with the image."""
+    """The folder of an engine that the test may kill. The engine has the image."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         unavailable("an engine of one's own needs root and dockerd")
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # an engine's sockets end at 107 bytes

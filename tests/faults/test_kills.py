@@ -1,4 +1,4 @@
-"""A worker is killed at every boundary of a run: nothing is lost, doubled, or paid for twice."""
+"""A worker is killed at every commit of a run: nothing is lost, repeated or paid for twice."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Redis or PostgreSQL goes away in the middle of a build: the build still ends as it should."""
+"""Redis or PostgreSQL fails in the middle of a build: the build still ends as it should."""
 
 import asyncio
 from collections.abc import Iterator

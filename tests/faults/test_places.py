@@ -1,4 +1,4 @@
-"""WORKSPACES_MAX is reached: a run waits at `building`, says so, and goes on by itself."""
+"""WORKSPACES_MAX is reached: a run waits in `building`, says so, and continues by itself."""
 
 import dataclasses
 from pathlib import Path
@@ -40,7 +40,7 @@ async def test_without_a_place_a_run_waits_and_takes_no_slot(
         await model.came.wait()
         async with house.worker(model, "w2", ONE_SLOT):
             waiting, given_up = await house.create(), await house.create()
-            # Both get that far on the one slot that is left.
+            # Both runs get this far, although only one slot is free.
             for job_id in (waiting, given_up):
                 await house.until(lambda job_id=job_id: _said(house, job_id, "Waiting for a place"))
             before = await _fence(house, waiting)
@@ -55,7 +55,7 @@ async def test_without_a_place_a_run_waits_and_takes_no_slot(
             await runs.cancel_job(house.resources, house.user_id, given_up)
             assert (await house.job(given_up)).failure_code == "cancelled"
             await runs.pause_job(house.resources, house.user_id, waiting)
-        # The worker that asked for a place is gone; so is the build that had it.
+        # The worker that asked for a place has ended, and so has the build that had the place.
         model.go.set()
         assert (await house.until_finished(first)).status == "build_done"
         paused = await _fence(house, waiting)

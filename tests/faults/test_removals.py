@@ -1,4 +1,4 @@
-"""Boxes of deleted jobs that will not go: they hold up neither the runs nor each other."""
+"""Boxes of deleted jobs that cannot be removed: they delay neither runs nor the removal of other boxes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,7 +19,8 @@ from workers.llm.scripted import ScriptedModel
 
 
 class Stubborn(LocalRuntime):
-    """Refuses to remove the boxes of `kept`; one that `hangs` does not even answer."""
+    """A runtime that cannot remove the boxes of the jobs in `kept`: it raises, or never returns if it
+    `hangs`."""
 
     def __init__(self, house: House, *, hangs: bool = False, kept: Iterable[UUID] = ()) -> None:
         assert isinstance(house.resources.runtime, LocalRuntime)

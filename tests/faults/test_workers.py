@@ -15,7 +15,7 @@ from workers.llm.scripted import ScriptedModel
 
 
 async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> None:
-    """Its lease runs out while it hangs; another finishes the job; then it wakes up."""
+    """Its lease ends while it is stopped, another worker finishes the job, then it continues."""
     hanging = HeldModel("building")
     zombie = Desk(house.resources, Lineup(hanging), "zombie", TERMS)
     job_id = await house.create()
@@ -40,7 +40,7 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
 
 
 async def test_a_worker_whose_leases_ran_out_goes_on_where_it_is(house: House) -> None:
-    """As after an outage of PostgreSQL: nobody else has taken the run, so nothing is asked twice."""
+    """As after an outage of PostgreSQL: no other worker has taken the run, so nothing is asked twice."""
     held = HeldModel("building")
     async with house.worker(held, terms=replace(TERMS, lease_s=30)):
         job_id = await house.create()
@@ -49,7 +49,7 @@ async def test_a_worker_whose_leases_ran_out_goes_on_where_it_is(house: House) -
             run = await runs.latest(unit.session, job_id)
             assert run is not None
             run.lease_until = datetime.now(UTC) - timedelta(seconds=1)
-        other = await house.create()  # once this is answered the free slots were filled at least once
+        other = await house.create()  # when this is answered, the free slots were filled at least once
         await house.until_answered(other, 1)
         async with house.resources.look() as session:
             now = await session.get_one(Run, run.id)

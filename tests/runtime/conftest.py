@@ -1,6 +1,7 @@
-"""Real boxes. Whatever makes boxes is one entry of `MAKERS`, and every test of the contract runs on each.
+"""Fixtures with real boxes. `MAKERS` has one entry for each kind of box, and tests of the common interface
+run on each kind.
 
-Where one kind cannot be made its tests are skipped, and say why; in CI that is a failure.
+Tests of a kind that cannot be made on this machine are skipped with the reason; in CI they fail.
 """
 
 import asyncio
@@ -22,12 +23,12 @@ from tests.runtime.engine_proxy import NGINX, engine_proxy
 
 ENGINE = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
 proxied: dict[str, str] = {}
-"""`host`: the engine behind the proxy of `compose.yaml`, where there is one to start."""
+"""`host`: the address of the engine behind the proxy of `compose.yaml`, if that could be started."""
 
 
 def docker_runtime(instance: str, host: str = "", **settings: Any) -> DockerRuntime:
-    """A runtime on the engine of this machine, with boxes of its own; through the proxy, where there is one,
-    so that a call which it does not let through is seen here."""
+    """A runtime on this machine's engine, with boxes of its own. It uses the proxy if there is one, so that a
+    test fails if the proxy refuses a call that the runtime needs."""
 
     async def name() -> str:
         return instance
@@ -51,7 +52,7 @@ MAKERS: dict[str, Callable[[Path], Runtime]] = {
 
 
 def unavailable(why: str) -> NoReturn:
-    """Skip, or fail where nothing may be skipped."""
+    """Skip the test, or fail it where no test may be skipped."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
@@ -59,18 +60,18 @@ def unavailable(why: str) -> NoReturn:
 
 @pytest.fixture(scope="session", autouse=True)
 def proxy() -> Iterator[str | None]:
-    """The engine's address behind the proxy; None where there is no nginx."""
+    """The address of the proxy in front of the engine; None without nginx."""
     if NGINX is None:
         yield None
         return
     with engine_proxy(ENGINE) as proxied["host"]:
         yield proxied["host"]
-    proxied.pop("host", None)  # rooms that borrow this fixture have one each
+    proxied.pop("host", None)  # other packages of tests use this fixture, too, and start a proxy each
 
 
 @pytest.fixture(scope="session")
 async def reasons(proxy: str | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of each kind of box why it cannot be made; "" when it can."""
+    """Why each kind of box cannot be made here; empty if it can."""
     found = {}
     for kind, make in MAKERS.items():
         runtime = make(tmp_path_factory.mktemp("trial"))
@@ -82,14 +83,14 @@ async def reasons(proxy: str | None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def local_boxes(reasons: dict[str, str]) -> None:
-    """For tests of what only the local runtime has."""
+    """For tests that are about local boxes only."""
     if reasons["local"]:
         unavailable(reasons["local"])
 
 
 @pytest.fixture(scope="session")
 def docker_boxes(reasons: dict[str, str]) -> None:
-    """For tests of what only the Docker runtime has."""
+    """For tests that are about containers only."""
     if reasons["docker"]:
         unavailable(reasons["docker"])
 
@@ -107,7 +108,7 @@ async def runtime(
 
 @pytest.fixture
 async def job(runtime: Runtime) -> AsyncIterator[UUID]:
-    """A job whose box, if one is made, is gone after the test."""
+    """The id of a job. Its box, if one is made, is removed after the test."""
     job_id = uuid4()
     yield job_id
     await runtime.destroy(job_id)
@@ -122,7 +123,7 @@ async def workspace(runtime: Runtime, job: UUID) -> AsyncIterator[Workspace]:
 
 
 async def until(condition: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
-    """Wait for a condition, not for a time."""
+    """Wait until `condition` returns a true value; fail after `within_s` seconds."""
     end = time.monotonic() + within_s
     while not await condition():
         assert time.monotonic() < end, "it did not come true in time"
@@ -130,15 +131,15 @@ async def until(condition: Callable[[], Awaitable[object]], within_s: float = 20
 
 
 async def output_of(workspace: Workspace, command: str) -> str:
-    """What a command says that has to succeed."""
+    """The output of a command, which must succeed."""
     result = await workspace.run(command, timeout_s=30)
     assert result.exit_code == 0, result
     return result.output.strip()
 
 
 async def sleepers(workspace: Workspace) -> int:
-    """How many `sleep 987` there are in the box: what tests leave running, to see it ended. (Brackets keep
-    grep from finding itself.)"""
+    """How many `sleep 987` run in the box. Tests start this command to see that it is ended. (The brackets
+    keep grep from finding itself.)"""
     return int(await output_of(workspace, "grep -slzx '[9]87' /proc/[0-9]*/cmdline | wc -l"))
 
 

@@ -1,4 +1,5 @@
-"""The proxy of `compose.yaml` before an engine, as it stands in deploy/engine.conf but for its addresses."""
+"""Starts the proxy of `compose.yaml` in front of an engine, with deploy/engine.conf except for its
+addresses."""
 
 import contextlib
 import os
@@ -15,9 +16,9 @@ NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 @contextlib.contextmanager
 def engine_proxy(engine: str) -> Iterator[str]:
-    """Its address, before the engine at `engine` (unix://… or tcp://…). Needs NGINX."""
+    """The address of a proxy in front of the engine at `engine` (unix://… or tcp://…). Needs NGINX."""
     assert NGINX is not None
-    # Not below tmp_path: the path of a socket has to be short.
+    # Not in tmp_path, because the path of a socket has to be short.
     with tempfile.TemporaryDirectory(prefix="boardroom-") as folder:
         ours = f"unix:{folder}/engine.sock"
         behind = engine.replace("unix://", "unix:").removeprefix("tcp://")

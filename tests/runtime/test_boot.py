@@ -1,4 +1,5 @@
-"""How a guest comes up: from the source it is sent, or from what its image carries of exactly that source."""
+"""How a guest starts: from the source that it is sent, or from the modules that its image has compiled of
+it."""
 
 import asyncio
 import io
@@ -28,8 +29,8 @@ PLAIN, OTHER = '"truncated": truncated}', '"truncated": True}'
 
 @asynccontextmanager
 async def guest(folder: Path, *options: str) -> AsyncIterator[Attachment]:
-    """An attachment to a guest of its own, which finds in `folder` what it would find in its image. What it
-    says is in the file `words`."""
+    """An attachment to a new guest. `folder` stands for the folder with compiled modules in an image; the
+    guest's output goes to the file `words`."""
     process = await asyncio.to_thread(start, folder, options)
     try:
         channel = await attach(*await asyncio.open_unix_connection(folder / "sock"), fence=None)
@@ -57,8 +58,8 @@ def start(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def carry(folder: Path, version: str = sys.version) -> Path:
-    """What an image would have in `folder`, made as it is made there; but of a guest that says of every
-    folder that it was cut short, and as if compiled by this `version`."""
+    """Compile a guest into `folder`, as an image does, as if by Python `version`. To be recognized, this
+    guest is changed: it says that every listing is truncated."""
     lay_out(folder, "any")
     files = guest_modules()["guest.files"]
     assert PLAIN in files
@@ -79,7 +80,7 @@ async def test_what_the_image_carries_of_it_is_what_runs(tmp_path: Path) -> None
     await asyncio.to_thread(carry, tmp_path)
     async with guest(tmp_path) as workspace:
         assert (await workspace.list("/app", 10)).truncated
-        # What comes late is found too: modules of the guest, and those of packages that are carried in part.
+        # Modules that load late are found, too: the guest's, and those of packages that are compiled in part.
         await workspace.save("a", b"1")
         packed = b"".join([piece async for piece in workspace.archive()])
         assert zipfile.ZipFile(io.BytesIO(packed)).read("a") == b"1"
@@ -114,7 +115,7 @@ async def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
         await workspace.list("/app", 10)
         assert {"asyncio", "guest.main", "guest.files"} <= loaded()
         assert not {*LATE, "dataclasses"} & loaded()
-        await workspace.save("a", b"1")  # and a commit follows
+        await workspace.save("a", b"1")  # which is followed by a commit
 
         async def more() -> bool:
             return {"hashlib", "guest.repository"} <= loaded()
@@ -123,7 +124,7 @@ async def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
 
 
 async def test_what_comes_late_is_the_real_thing_when_it_is_used() -> None:
-    """asyncio's log and its threads, and names of `typing` that nothing stands in for."""
+    """asyncio's logger and threads, and names of `typing` without a stand-in."""
     program = guest_boot().partition("from guest.main")[0] + (
         "import asyncio, logging, typing\n"
         "    asyncio.base_events.logger.error('a complaint')\n"

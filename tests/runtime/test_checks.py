@@ -1,4 +1,4 @@
-"""Checks on a commit, on every kind of box: what passes, what does not, and that nothing is left."""
+"""Checks on a commit, on every kind of box: which pass, which fail, and that nothing is left behind."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ async def built(workspace: Workspace) -> Workspace:
 
 @pytest.fixture(scope="module")
 async def checked(runtime: Runtime) -> AsyncIterator[Workspace]:
-    """One box for all checks of the table, since a check leaves nothing."""
+    """One box for all checks of the table, because a check leaves nothing behind."""
     job = uuid4()
     workspace = await runtime.attach(job, fence=1, create=True)
     yield await build(workspace)

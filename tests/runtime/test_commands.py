@@ -79,7 +79,7 @@ async def test_cancelling_ends_a_command(workspace: Workspace) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    # No waiting: the next call begins when the one that was given up is over.
+    # No waiting here: the next call begins only when the cancelled one is over.
     assert await sleepers(workspace) == 0
 
 
@@ -129,7 +129,7 @@ async def test_the_app_is_started_once_and_reached(workspace: Workspace) -> None
 
 
 async def test_a_connection_that_nobody_waits_for_any_more_is_closed(workspace: Workspace) -> None:
-    """A server that says nothing keeps it open."""
+    """The server does not close the connection itself."""
     silent = "import socket,time\ns=socket.create_server(('127.0.0.1',9001))\ntime.sleep(60)"
     task = asyncio.create_task(workspace.run(f'python3 -c "{silent}"', timeout_s=60))
 
@@ -214,7 +214,7 @@ async def test_a_large_download_beside_twenty_callers_harms_nobody(workspace: Wo
     size = 24 << 20
     await output_of(workspace, f"truncate -s {size} large; printf small > small")
     stalled = workspace.download("large")
-    await anext(stalled)  # and nobody reads on
+    await anext(stalled)  # and the rest is not read
 
     async def download() -> int:
         return sum([len(piece) async for piece in workspace.download("large")])

@@ -1,4 +1,4 @@
-"""What only containers have: their hardening, line by line, and their life on an engine."""
+"""Tests of containers only: each line of their hardening, and how they start, sleep and end on an engine."""
 
 import asyncio
 import os
@@ -58,7 +58,7 @@ INSIDE = {
 
 @pytest.fixture
 async def docker(docker_boxes: None) -> AsyncIterator[DockerRuntime]:
-    """A runtime with tight limits and an instance of its own; all its boxes are gone afterwards."""
+    """A runtime with tight limits and its own instance name. All its boxes are removed afterwards."""
     runtime = docker_runtime(f"test-{uuid4().hex[:12]}", limits=TIGHT, max_boxes=2)
     yield runtime
     for job_id in await runtime.boxes():
@@ -176,7 +176,7 @@ async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRunti
         async def heard() -> bool:
             return any(each.get("cause") == "its container was killed" for each in logs)
 
-        await until(heard)  # from the engine, whatever becomes of the stream
+        await until(heard)  # from the engine's events, even if the stream does not end
     assert (await docker.status(job)).problem == "The container was killed."
     await engine.remove(name)
     again = await docker.attach(job, fence=2)
@@ -206,7 +206,7 @@ async def test_an_idle_box_ends_and_wakes_with_its_files_alone(docker_boxes: Non
     async def asleep() -> bool:
         return (await runtime.status(job)).state == "asleep"
 
-    await until(asleep)  # asking does not keep it awake
+    await until(asleep)  # asking for the status does not keep it awake
     woken = await runtime.attach(job)
     assert (await woken.read("a")).content == b"1"
     assert await output_of(woken, "ls -A /scratch /scratch/home") == "/scratch:\nhome\n\n/scratch/home:"
@@ -362,7 +362,7 @@ async def test_what_a_killed_examination_left_is_removed_when_it_is_old(
     for age in (0, TRIAL_S + 60):
         marks = {BEGAN: str(int(time.time()) - age)}
         box = DockerBox(Company(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
-        await box.awake(None)  # which makes the volumes where there are none
+        await box.awake(None)  # which makes missing volumes
         _, writer = await box.open()
         writer.close()
         left[age] = box

@@ -1,5 +1,5 @@
-"""How the guest ends calls, once, whoever ends them; a worker that is gone; and itself, when nothing keeps
-the limits of its box."""
+"""How the guest ends calls that several events end at once, attachments of dead workers, and itself when a
+task that enforces its limits fails."""
 
 import asyncio
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from app.runtime.guest.main import Attachment, Guest
 
 
 async def test_a_call_that_is_ended_twice_is_waited_for_by_both() -> None:
-    """By a newer fence and, as its client goes, by the end of its link: what it runs may still be dying."""
+    """A newer fence and the end of its link may both end a call while its processes are still being ended."""
     link: Any = object()
     stream: Any = object()
     attachment = Attachment(link, 1)
@@ -41,7 +41,7 @@ async def test_a_call_that_is_ended_twice_is_waited_for_by_both() -> None:
 
 
 class GoneBeforeTheGreeting:
-    """The link of a worker that was killed as soon as it had said who it is."""
+    """The link of a worker that was killed right after its greeting."""
 
     def __init__(self, *_: object) -> None:
         self.closed = False
@@ -59,7 +59,7 @@ class GoneBeforeTheGreeting:
 async def test_a_worker_that_goes_before_it_is_greeted_is_not_at_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It would keep the box from its sleep, and the client's files closed, for ever."""
+    """Otherwise it would keep the box awake, and keep clients from changing files, for ever."""
     monkeypatch.setattr(main, "Link", GoneBeforeTheGreeting)
     box, nothing = SimpleNamespace(used=0.0, began=""), None
     guest: Any = Guest(box)  # type: ignore[arg-type]

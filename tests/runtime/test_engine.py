@@ -1,4 +1,4 @@
-"""An engine whose filters find more than was asked for, as Podman's do."""
+"""An engine whose filters return more than was asked for, as Podman's do."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from app.runtime.docker.engine import Engine
 
 OURS, OTHERS = {"instance": "a", "job": "1"}, {"instance": "a", "job": "2"}
 VOLUMES = {
-    "ApiVersion": "1.41",  # it gives one answer to all questions
+    "ApiVersion": "1.41",  # the same answer serves all calls
     "Volumes": [
         {"Name": "ours", "Labels": OURS},
         {"Name": "others", "Labels": OTHERS},

@@ -1,5 +1,5 @@
-"""What the proxy before the engine refuses. That it lets through what is needed is said by all other tests of
-containers: their runtime goes through it."""
+"""Calls that the proxy in front of the engine refuses. All other tests of containers show that it passes the
+calls that the runtime needs, because they use the proxy."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -83,7 +83,7 @@ OTHER_CONTAINERS: Mapping[str, Change] = {
 
 @pytest.fixture(scope="module")
 async def engine(proxy: str | None, docker_boxes: None) -> AsyncIterator[httpx.AsyncClient]:
-    """Asks the engine through the proxy."""
+    """A client of the engine's API through the proxy."""
     if proxy is None:
         unavailable("no nginx here to be the proxy")
     way = httpx.AsyncHTTPTransport(uds=proxy.removeprefix("unix://"))
@@ -139,7 +139,7 @@ async def test_other_volumes_and_processes_are_refused(engine: httpx.AsyncClient
             REFUSED,
         ),
         ("/v1.41/networks/boardroom-a/connect", {"Container": "boardroom-api-1"}, REFUSED),
-        (run, process, 404),  # the engine's own answer: there is no such box
+        (run, process, 404),  # the engine's own answer, as there is no such box: the proxy passed the call
     ):
         assert await _post(engine, call, json.dumps(body)) == expected, (call, body)
 

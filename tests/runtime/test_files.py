@@ -1,4 +1,4 @@
-"""Files of a workspace, on every kind of box: what is answered, and every refusal."""
+"""Files of a workspace, on every kind of box: the answers, and every error."""
 
 import io
 import zipfile
@@ -131,7 +131,7 @@ async def test_every_refusal_of_a_read(paths: Workspace, path: str, refusal: typ
 
 @pytest.fixture(scope="module")
 async def paths(runtime: Runtime) -> AsyncIterator[Workspace]:
-    """A workspace with everything in it that a path may meet. Nothing in it is changed by the tests."""
+    """A workspace with every kind of file and link that a path can lead to. The tests do not change it."""
     job = uuid4()
     workspace = await runtime.attach(job, fence=1, create=True)
     await output_of(

@@ -1,5 +1,5 @@
-"""Boxes on gVisor (`WORKSPACE_OCI_RUNTIME=runsc`), where the engine has it; docs/deployment.md says what it
-does not keep of the contract."""
+"""Boxes on gVisor (`WORKSPACE_OCI_RUNTIME=runsc`), if the engine has it. docs/deployment.md says which
+guarantees it does not give."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -34,7 +34,7 @@ except OSError as error:
 
 @pytest.fixture(params=["", "runsc"])
 async def runtime(docker_boxes: None, request: pytest.FixtureRequest) -> AsyncIterator[DockerRuntime]:
-    """On the engine's own runtime, too: what holds on one kernel has to hold on the other."""
+    """A runtime on gVisor, and one on the engine's default runtime, for which the same has to hold."""
     async with aiodocker.Docker(ENGINE) as engine:
         known = (await engine.system.info())["Runtimes"]
     if request.param and request.param not in known:

@@ -1,4 +1,5 @@
-"""A guest that lies: whatever comes out of a box, our process stays responsive and declares the box dead."""
+"""A guest that breaks the protocol: whatever it sends, our process stays responsive and declares the box
+dead."""
 
 import asyncio
 import json
@@ -46,8 +47,8 @@ def as_json(kind: int, ident: int, value: object) -> bytes:
 async def greeted(
     answer: Callable[[int], bytes], hello: bytes | None = None
 ) -> AsyncIterator[tuple[Attachment, list[str]]]:
-    """An attachment to a guest that greets, and says `answer(stream)` to the first call. Also what was noted:
-    that the guest was given up."""
+    """An attachment to a guest that sends its greeting and then the bytes `answer(stream)` for the first
+    call; and a list that gets an item when the guest is given up."""
     ours, theirs = socket.socketpair()
     given_up: list[str] = []
 
@@ -84,7 +85,7 @@ async def greeted(
 
 
 async def read_from(answer: Callable[[int], bytes]) -> None:
-    """Read a file from such a guest. The loop has to stay free meanwhile."""
+    """Read a file from such a guest, and check that the event loop is not blocked meanwhile."""
     lags = []
 
     async def measure() -> None:
@@ -164,7 +165,7 @@ async def test_a_lie_is_the_end_of_the_box(lie: str) -> None:
 
 @pytest.mark.parametrize("size", [1, MAX_FRAME])
 async def test_nothing_is_kept_beyond_credit(size: int) -> None:
-    """Nobody reads on after the first piece, and the guest does not care."""
+    """The caller does not read after the first piece, and the guest sends on without credit."""
     flood = frame(DATA, 1, b"x" * size) * (2 * WINDOW // (size + OVERHEAD))
     async with greeted(lambda at: flood) as (workspace, given_up):
         pieces = workspace.download("a")

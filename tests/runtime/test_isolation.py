@@ -1,4 +1,4 @@
-"""What a job's code can do to its box, to its guest and to this machine: hostile programs, run for real."""
+"""What a job's code can do to its box, to its guest and to this machine, tried with real hostile programs."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ while time.time() < end:
 
 @pytest.fixture
 async def tight(tmp_path: Path, local_boxes: None) -> AsyncIterator[Workspace]:
-    """A worker's attachment to a box with little of everything."""
+    """A worker's attachment to a box with low limits."""
     local = LocalRuntime(
         tmp_path, limits=BoxLimits(60, memory_bytes=300 * MIB, disk_bytes=30 * MIB, processes=60)
     )
@@ -197,7 +197,8 @@ async def test_a_flood_of_output_slows_nobody(workspace: Workspace) -> None:
 
 
 async def test_no_link_swapped_in_mid_request_leads_out(workspace: Workspace) -> None:
-    """The job exchanges a folder and links out of /app as fast as it can, under reads, saves and listings."""
+    """The job exchanges a folder for links out of /app as fast as it can, during reads, saves and
+    listings."""
     await workspace.save("swap.py", SWAP.encode())
     started = asyncio.Event()
     swapping = asyncio.create_task(

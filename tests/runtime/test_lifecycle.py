@@ -1,4 +1,4 @@
-"""Who may attach, who must go, and when a box ends and is made anew."""
+"""Which processes may attach, which attachments are ended, and when a box ends and starts again."""
 
 import asyncio
 import contextlib
@@ -46,8 +46,7 @@ asyncio.run(main())
 
 @pytest.fixture
 async def local(tmp_path: Path, local_boxes: None) -> AsyncIterator[LocalRuntime]:
-    """A runtime with a folder of its own; all its boxes are gone afterwards. (`runtime` skips where there are
-    no boxes.)"""
+    """A local runtime with a folder of its own. All its boxes are removed afterwards."""
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(greeting_s=2))
     yield local
     await local.close()
@@ -82,7 +81,7 @@ async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID)
 
 
 async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_path: Path) -> None:
-    """Whoever learned of the box before a newer worker came, and connects only now."""
+    """A worker may have checked its fence before a newer worker came, and connect only after that."""
     job = uuid4()
     new = await local.attach(job, fence=11, create=True)
     connection = await asyncio.to_thread(LocalBox(tmp_path / "boxes", job).connect)
@@ -150,7 +149,7 @@ async def test_a_box_nobody_uses_ends(tmp_path: Path, local_boxes: None) -> None
     api = await local.attach(job, create=True)
     await api.start_app(Manifest(start="exec python3 -m http.server -b 127.0.0.1 $PORT"))
     pid = _pid(LocalBox(tmp_path / "boxes", job))
-    # A call that takes longer than the idle time is use.
+    # A running call keeps the box awake, even if it takes longer than the idle time.
     assert (await api.run("sleep 2; echo on", timeout_s=20)).output == "on\n"
     await until(lambda: _gone(pid))
     assert (await local.status(job)).state == "asleep"
@@ -274,7 +273,7 @@ DEEPER = "import os\nfor _ in range(3000):\n os.mkdir('deeper'); os.chdir('deepe
 async def test_a_tree_deeper_than_any_path_goes_too(local: LocalRuntime, tmp_path: Path) -> None:
     job = uuid4()
     worker = await local.attach(job, create=True)
-    await worker.run(f'python3 -c "{DEEPER}"', timeout_s=30)  # unless the disk's limit ends it
+    await worker.run(f'python3 -c "{DEEPER}"', timeout_s=30)  # the disk limit may end it
     await worker.close()
     await local.destroy(job)
     assert not list((tmp_path / "boxes").iterdir())
@@ -294,7 +293,7 @@ async def test_a_box_that_is_removed_meanwhile_is_missing(local: LocalRuntime, t
     noting = asyncio.create_task(asyncio.to_thread(box.note_fence, 1))
     starting = asyncio.create_task(local.attach(box.job_id))
     await asyncio.gather(*(local.destroy(box.job_id) for _ in range(8)))
-    for each in (noting, starting):  # before or after it
+    for each in (noting, starting):  # each may have come before or after the removal
         with contextlib.suppress(WorkspaceMissing):
             await each
     await local.destroy(box.job_id)
@@ -311,7 +310,7 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, l
         await workspace.save("a", b"")
         os.utime(tmp_path / "boxes" / str(job) / "used", (number, number))
         attached.append(workspace)
-    await attached[0].save("a", b"")  # used now, so the other one goes
+    await attached[0].save("a", b"")  # used now, so that the other one is put to sleep
     attached.append(await local.attach(three, fence=1, create=True))
     states = {job: (await local.status(job)).state for job in (one, two, three)}
     assert states == {one: "running", two: "asleep", three: "running"}

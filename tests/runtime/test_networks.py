@@ -1,4 +1,4 @@
-"""When a container has a network, and what it cannot reach even then."""
+"""When a container has a network, and what it cannot reach with one."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ exec python3 -c "import http.server as h, os, socketserver as s
 s.ThreadingTCPServer.allow_reuse_address = True
 s.ThreadingTCPServer(('0.0.0.0', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler).serve_forever()"
 """
-"""On all addresses. (`HTTPServer` itself would ask a name server for the name of each.)"""
+"""A web server on all addresses. (`HTTPServer` itself would look up its host name, which takes time.)"""
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ async def open_boxes(docker_boxes: None) -> AsyncIterator[DockerRuntime]:
 
 
 async def built(workspace: Workspace, install: str) -> str:
-    """A commit of an app with this install step; it serves what the step left."""
+    """Commit an app with this install step, which serves the files that the step has made."""
     manifest = {"install": install, "start": SERVE, "health": "/"}
     await workspace.save("fetch.py", FETCH.encode())
     await workspace.save("boardroom.json", json.dumps(manifest).encode())
@@ -121,7 +121,7 @@ async def test_only_the_install_step_has_a_network(
     assert first.output_tail.splitlines()[0] == "package 1", first
     assert first.output_tail.endswith("no way out"), "the check itself has no network"
     assert first.passed
-    # What was installed for one check is there for the next, as it was.
+    # The next check gets what was installed for this one, unchanged.
     spoiled = await worker.check(sha, shell("grep -x 'package 1' fetched && echo spoiled > fetched"))
     again = await worker.check(
         sha, HttpCheck(id="h", criterion=0, path="/fetched", expect_text="package 1\n")
@@ -161,7 +161,8 @@ async def test_the_network_is_gone_when_an_install_step_is_cut_off(
     await asyncio.wait([checking])
     assert not await online(box)
 
-    # Whoever gave it the network has died: the next worker takes it, the start of a box does, and the sweep.
+    # The process that connected the box has died. Three events disconnect it: the next worker, the start of
+    # the box, and the sweep.
     give = box._network._connect
     await give(box.name)
     newer = await installing.attach(job, fence=2)

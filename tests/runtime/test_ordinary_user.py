@@ -1,4 +1,4 @@
-"""The same box as an ordinary user, where these tests run as root."""
+"""Local boxes of an ordinary user, tested if these tests run as root."""
 
 import contextlib
 import os
@@ -76,7 +76,7 @@ def as_nobody(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def interpreter() -> str | None:
-    """One that nobody may run and that finds our libraries."""
+    """A Python that the user `nobody` may run and that finds our libraries; None if there is none."""
     for python in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
         with contextlib.suppress(OSError):
             if as_nobody(python, "-c", "import app.runtime.local").returncode == 0:

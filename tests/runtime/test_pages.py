@@ -1,4 +1,5 @@
-"""A page is used in a real browser inside the box; where there is none, nothing is claimed."""
+"""Page checks use a real browser inside the box. In a box without one they report that nothing was
+checked."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""Boxes made in advance: who adopts one, that nobody else does, and that nothing is left of any."""
+"""The pool of spare boxes: a job adopts one, only one job gets each, and all of them are removed in the
+end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +34,7 @@ def instance() -> str:
 
 @pytest.fixture
 async def process(instance: str, engine: Engine) -> AsyncIterator[Process]:
-    """Makes a process of the service, which wants one spare box. Nothing of it is left at the end."""
+    """A function that makes a runtime which keeps one spare box. All boxes are removed afterwards."""
     made: list[DockerRuntime] = []
 
     def make(**settings: Any) -> DockerRuntime:
@@ -56,7 +57,7 @@ async def left(engine: Engine, instance: str) -> list[str]:
 
 
 async def ids(engine: Engine, instance: str) -> dict[str, str]:
-    """Of each container its name, by its id."""
+    """The names of all containers, by their ids."""
     return {each.id: name for name, each in (await engine.containers({INSTANCE: instance})).items()}
 
 

@@ -1,4 +1,4 @@
-"""Trees and commits of a workspace, on every kind of box."""
+"""Recorded trees and commits of a workspace, on every kind of box."""
 
 import re
 from uuid import UUID
@@ -104,7 +104,7 @@ async def test_what_a_job_does_to_its_repository_stops_nothing(workspace: Worksp
 
 
 async def test_a_clients_change_is_committed_as_theirs(runtime: Runtime, job: UUID) -> None:
-    """Behind the answer; whoever asks git next sees it."""
+    """It is committed after the answer; the next call that uses git sees the commit."""
     api = await runtime.attach(job, create=True)
     await api.save("a.txt", b"1")
     worker = await runtime.attach(job, fence=1)

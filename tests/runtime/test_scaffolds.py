@@ -1,4 +1,4 @@
-"""The scaffold of each profile starts, answers and passes its own checks, in each box that serves it."""
+"""The scaffold of each profile starts, answers and passes its own checks, in every box that can run it."""
 
 from uuid import UUID
 

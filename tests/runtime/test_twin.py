@@ -1,4 +1,5 @@
-"""The failing twin keeps the contract where it is only slow: some of the suite, run on it."""
+"""The test double `tests.twin` behaves as a runtime if it is only slow: some tests of the interface, run on
+it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the watch of a box ends when the box's disk is full."""
+"""Which commands the watch of a box ends when the disk is full, and how it counts files."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.runtime.conftest import output_of
 
 
 class Command:
-    """What the watch sees of a command."""
+    """A command, as far as the watch uses it."""
 
     pid = 0
 
@@ -43,15 +43,15 @@ async def test_a_full_disk_ends_the_jobs_commands_and_not_the_services(tmp_path:
 
 
 def test_parents_come_before_their_children_even_in_a_circle() -> None:
-    """They are killed in this order: a shell would go on with its next command."""
+    """They are killed in this order, so that no shell goes on with its next command."""
     assert descendants(1, {8: 17, 17: 1, 3: 8, 40: 2}) == [17, 8, 3]
     assert descendants(1, {8: 17, 17: 8, 1: 8}) == []
     assert descendants(8, {8: 17, 17: 8}) == [17]
 
 
 async def test_nothing_is_hidden_from_the_limit_of_the_disk(workspace: Workspace) -> None:
-    """In a folder that is closed, or deeper than a path may be long."""
-    for closed in ("0", "u=r"):  # what is in it is counted, so it is opened
+    """Neither in a folder without permissions, nor below a path that is too long to be opened."""
+    for closed in ("0", "u=r"):  # the folder is made readable, so that its files are counted
         hide = f"mkdir closed && echo seen > closed/file && chmod {closed} closed"
         seen = await output_of(workspace, f"{hide} && until cat closed/file; do sleep 0.1; done 2>&1")
         assert seen.endswith("seen")

@@ -1,4 +1,5 @@
-"""The ways into a container: its own stdin and stdout for whoever made it, a relay for everybody else."""
+"""How processes reach the guest of a container: its maker by the guest's stdin and stdout, others by a
+relay."""
 
 import asyncio
 import subprocess
@@ -82,7 +83,7 @@ async def test_a_box_outlives_the_death_of_its_maker_and_its_commands_do_not(doc
 async def test_asking_how_a_box_is_does_not_wake_it(
     docker: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even one that has ended since it was seen to run."""
+    """Not even if the box ends between two calls of the engine."""
     job = uuid4()
     await docker.attach(job, create=True)
     engine = docker._engine

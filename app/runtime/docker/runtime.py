@@ -1,8 +1,7 @@
 """The Docker runtime: one container per job.
 
-Starting a relay takes a tenth of a second (see `relay`; the process that makes a container needs none). So
-each process keeps one channel without a fence to each box as long as the box lives, and shares it between its
-calls. An open channel does not keep the box awake; calls do. Each worker has a channel of its own.
+Starting a relay takes a tenth of a second (see `relay`). So each process keeps one channel without a fence to
+each box for all its calls. Such a channel does not keep the box awake; calls do. Workers have their own.
 """
 
 import asyncio
@@ -145,9 +144,8 @@ class DockerRuntime:
         return frozenset(UUID(each[JOB]) for each in labels)
 
     async def rest(self) -> None:
-        """Freeze boxes that were idle for `rest_s` seconds: a frozen box wakes in an instant and its app goes
-        on. It also keeps its memory, so if more than `max_boxes` are frozen, the oldest ones are removed.
-        Then tend the network, old trials and the pool."""
+        """Freeze boxes that were idle for `rest_s` seconds: they wake in an instant with their app. As they
+        keep their memory, the oldest ones are removed if more than `max_boxes` are frozen."""
         company = await self._ours()
         found = await self._engine.containers(company.labels)
         frozen = [name for name, each in found.items() if each.state == "paused"]
@@ -294,7 +292,7 @@ class DockerRuntime:
             return await self._wake(box, None)
 
     async def _look(self, box: DockerBox) -> Channel:
-        """A channel to a box that runs, which it does not keep awake: used to ask for its status. Raises
+        """A channel to a running box, to ask for its status. It does not keep the box awake. Raises
         BoxDied."""
         return await self._greet(box, None, "peek")
 
@@ -311,8 +309,7 @@ class DockerRuntime:
         return [id_in(name) for name, each in found.items() if each.state == "running"]
 
     async def _longest_idle(self, ids: Sequence[UUID]) -> list[UUID]:
-        """The boxes without an attached worker, the longest idle first. A spare box, and a box whose guest
-        does not answer, counts as idle for ever."""
+        """Boxes without a worker, the longest idle first. Spare and silent ones count as idle for ever."""
         uses = await asyncio.gather(*(self._use(each) for each in ids))
         idle = {each: idle_s for each, (busy, idle_s) in zip(ids, uses, strict=True) if not busy}
         return sorted(idle, key=lambda each: idle[each], reverse=True)

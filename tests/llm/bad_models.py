@@ -1,6 +1,6 @@
-"""Models that must be survived, each over the wire and through the whole pipeline, and how each has to end.
+"""Bad models: what each of them does, over HTTP and through the whole pipeline, and how its job has to end.
 
-`python -m bench.bad_models` plays them one after the other and prints the table of docs/models.md.
+`python -m bench.bad_models` plays all of them and prints the table of docs/models.md.
 """
 
 import re
@@ -31,17 +31,18 @@ from workers.pipeline.evidence import closed_by_checks
 from workers.pipeline.ladder import Rung
 
 TRIES, ASKS = 3, 3
-"""How often a request is sent that is not answered, and how often one whose answers cannot be used."""
+"""How often a request is sent if it gets no answer, and how often if its answers cannot be used."""
 
 WITHIN_S = 110.0
 
 BEFORE_BUILDING = 7
-"""Requests of a good company until the first of the Builder's."""
+"""How many requests a good company makes before the Builder's first one."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """`ends` is the failure code, or `verified`; `requests` are the most that there may be."""
+    """One bad model. `ends` is the failure code of the job, or `verified`; `requests` is how many requests
+    there may be at most."""
 
     ends: str
     requests: int
@@ -49,7 +50,7 @@ class Case:
     building: Callable[[Question], Line] = builder
     backlog: Backlog = BACKLOG
     closed: frozenset[str] = frozenset()
-    """Titles of tickets that have to be done, and no others; empty: whatever."""
+    """The titles of exactly the tickets that have to be done; empty if that does not matter."""
 
 
 def _unreachable(move: Move, tries: int = TRIES) -> Case:
@@ -57,7 +58,7 @@ def _unreachable(move: Move, tries: int = TRIES) -> Case:
 
 
 def _comes_back(move: Move) -> Case:
-    """Twice it fails, then it goes on; what ends the job is that the next agent is refused."""
+    """It fails twice, then answers. The job ends because the next agent's request is refused."""
     return Case("model_unavailable", 1 + TRIES + 1, {"analysis": [move, move], "discussion": refuses(400)})
 
 
@@ -66,13 +67,14 @@ def _unusable(move: Move) -> Case:
 
 
 def _beyond(number: str) -> Case:
-    """A backlog with a check that expects a number which nobody can keep."""
+    """A backlog with a check that expects a number out of range."""
     text = BACKLOG.model_dump_json().replace('"expect_json":null', f'"expect_json":{number}')
     return Case("model_misbehaved", BEFORE_BUILDING - 1 + ASKS, {"ticketing": says(text)})
 
 
 def _lazy(line: Line, *, for_ever: bool = False) -> Case:
-    """A builder that does only this, and says that it has finished unless it does it for ever."""
+    """A builder that only makes these calls. Then it says that it has finished, unless it repeats them for
+    ever."""
 
     def building(question: Question) -> Line:
         return line if for_ever or len(question.messages) == 1 else call("finish", summary="All tests pass!")
@@ -81,13 +83,13 @@ def _lazy(line: Line, *, for_ever: bool = False) -> Case:
 
 
 def _weakens(how: str) -> Case:
-    """A builder whose first page is good; the second ticket breaks it, and its tests do not tell."""
+    """A builder that breaks the first page with the second ticket, and makes the tests hide that."""
     most = BEFORE_BUILDING + 3 + 2 * 4
     return Case("checks_failed", most, {}, weakening(how), TESTED, frozenset({FIRST.title}))
 
 
 def _astray(*lines: Line) -> Case:
-    """A builder that does its work after this."""
+    """A builder that first does this, then its work."""
 
     def building(question: Question) -> Line:
         shown = BuildingFacts.model_validate_json(question.messages[0].text)
@@ -103,7 +105,7 @@ def _astray(*lines: Line) -> Case:
 
 
 def _wrapped(question: Question) -> Line:
-    """A good builder whose arguments are a JSON string in a JSON string."""
+    """A good builder whose arguments are encoded as JSON twice."""
     line = builder(question)
     assert isinstance(line, ToolCall)
     return ToolCall("same", line.name, orjson.dumps(line.arguments).decode())
@@ -206,8 +208,8 @@ WEAKENERS: dict[str, Case] = {f"builder: {how}": _weakens(how) for how in WEAKER
 
 @dataclass(frozen=True)
 class Ending:
-    """How a case ended; `attempts` are the entered requests and `asked` those that the server saw, `closed`
-    the titles of tickets that are done."""
+    """How a case ended. `attempts` counts the recorded requests, `asked` those that the server got; `closed`
+    are the titles of the tickets that are done."""
 
     job: Job
     attempts: list[Any]
@@ -224,7 +226,7 @@ class Ending:
 
 
 async def play(house: House, server: Server, cases: Mapping[str, Case], slots: int) -> dict[str, Ending]:
-    """Play all of them with one worker, `slots` at a time."""
+    """Play all cases with one worker, `slots` at the same time."""
     names = list(cases)
     moves = [_move(cases[name], place) for place, name in enumerate(names)]
     asked: list[list[Exchange]] = [[] for _ in names]
@@ -239,7 +241,8 @@ async def play(house: House, server: Server, cases: Mapping[str, Case], slots: i
             query = text("select count(*) from jobs where status <> all(:finished)")
             return not await connection.scalar(query, {"finished": list(FINISHED)})
 
-    # What breaks an earlier page fails in the same way each time: two attempts show it.
+    # A change that breaks an earlier page fails in the same way each time: two attempts are enough to see
+    # that.
     attempts = 2 if cases.keys() <= WEAKENERS.keys() else TERMS.ticket_attempts
     terms = replace(TERMS, slots=slots, lease_s=10, ticket_attempts=attempts)
     async with house.worker(lineup(server, [dispatch]), terms=terms):
@@ -263,7 +266,7 @@ def _idea(place: int) -> str:
 
 
 def _place(exchange: Exchange) -> int:
-    """Which case a request belongs to: its first message holds the idea, or what was made of it."""
+    """The case that a request belongs to, found by its first message, which contains the idea."""
     found = re.search(r"Case (\d+)\.", exchange.body["messages"][1]["content"])
     assert found, exchange.body
     return int(found[1])

@@ -1,4 +1,4 @@
-"""A scripted company behind the wire: what a role is asked is read from the request itself."""
+"""A scripted company behind HTTP: it finds the role and the question in the request itself."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from workers.llm.model import Answer, Message, Question, Tokens, ToolCall
 from workers.llm.scripted import Script, ScriptedModel
 
 Misfortunes = dict[str, Sequence[Move] | Move]
-"""By purpose, what happens instead of an answer: each once, in order, or one for ever."""
+"""By purpose, the moves to make instead of answers: a sequence, one after the other, or one move for ever."""
 
 
 def question_of(exchange: Exchange) -> Question:
-    """Who is asked what."""
+    """The purpose of a request, which says the role and the question."""
     first, *rest = exchange.body["messages"]
     role = next(
         role for role in ROLES if any(first["content"].startswith(role.instructions(mode)) for mode in TOLD)
@@ -31,7 +31,7 @@ def _message(turn: dict[str, Any]) -> Message:
 
 
 def _bill(exchange: Exchange, answer: Answer) -> Tokens:
-    """About four characters a token, as real ones count."""
+    """An estimate of about four characters a token, as real servers count."""
     said = len(answer.text) + sum(len(call.arguments) for call in answer.calls)
     return Tokens(len(str(exchange.body)) // 4, min(said // 4 + 1, exchange.body["max_tokens"]))
 
@@ -41,7 +41,7 @@ def plays(
     misfortunes: Misfortunes | None = None,
     bill: Callable[[Exchange, Answer], Tokens] = _bill,
 ) -> Move:
-    """Answer as `script` says, with a plausible bill, but for what `misfortunes` say."""
+    """A move that answers as `script` says, with a plausible usage, unless `misfortunes` say otherwise."""
     model = ScriptedModel(script)
     met: dict[str, int] = {}
 

@@ -1,4 +1,4 @@
-"""A scripted server of models, and lineups of real providers that talk to it."""
+"""Fixtures: a scripted server of models, and lineups of real providers that use it."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -21,13 +21,14 @@ async def server() -> AsyncIterator[Server]:
 
 
 def provider(server: Server, key: str, *moves: Move, name: str = "tiny") -> Provider:
-    """A model whose requests to `server` are answered by `moves`. It costs 1 and 4 USD a million tokens."""
+    """A model whose requests `server` answers with `moves`. A million tokens cost 1 USD (input), 4 USD
+    (output)."""
     server.scripts[key] = moves
     return open_openai(name, base_url=server.url, key=key, endpoint=Endpoint(SHORT), price=fixed(1.0, 4.0))
 
 
 def lineup(server: Server, moves: Sequence[Move], fallback: Sequence[Move] = ()) -> Lineup:
-    """A lineup of one model with the key `sk-first`, and one with `sk-second` behind it."""
+    """A lineup of a model with the key `sk-first`, and a fallback with the key `sk-second`."""
     return Lineup(
         first=provider(server, "sk-first", *moves),
         fallback=provider(server, "sk-second", *fallback, name="other") if fallback else None,

@@ -1,7 +1,7 @@
-"""A server that speaks OpenAI's chat completions on loopback, and does to each caller what a script says.
+"""A server on the loopback with OpenAI's chat completions API, which treats each caller as a script says.
 
-Scripts are by API key, so that tests do not meet. A move is what is done with one request; after the last one
-it is done again for ever.
+Each API key has its own script, so that tests do not disturb each other. A script is a list of moves, one for
+each request; the last one is repeated for ever.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from workers.llm.model import Answer, Tokens, ToolCall
 
 USED = Tokens(11, 7)
 BOMB = gzip.compress(b'data: {"a": "' + b"0" * 100_000_000)
-"""A hundred kilobytes that would be a hundred megabytes."""
+"""100 KB that unpack to 100 MB."""
 
 CHUNK = 7
-"""Characters a piece of a streamed text."""
+"""Characters in each piece of a streamed text."""
 
 
 @dataclass
 class Exchange:
-    """One request and the way to answer it. `left` is true when the caller closed it before the end."""
+    """One request, and functions to answer it. `left` is true if the caller closed it before the end."""
 
     key: str
     body: dict[str, Any]
@@ -50,7 +50,7 @@ class Exchange:
         await self.send(b"data: " + orjson.dumps(value) + b"\n\n")
 
     async def until_left(self) -> None:
-        """Do nothing until the caller goes away."""
+        """Do nothing until the caller closes the connection."""
         with suppress(ConnectionError):
             while await self.reader.read(1000):
                 pass
@@ -65,7 +65,7 @@ Move = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Server:
-    """`asked` are all requests in order, `url` is for OPENAI_BASE_URL."""
+    """The server. `asked` has all requests in order; `url` is for OPENAI_BASE_URL."""
 
     url: str = ""
     scripts: dict[str, Sequence[Move]] = field(default_factory=dict)
@@ -121,7 +121,7 @@ async def open_server() -> AsyncIterator[Server]:
 
 
 def says(text: str = "", *calls: ToolCall, tokens: Tokens | None = USED, finish: str = "") -> Move:
-    """A good answer, streamed or whole as it is asked for."""
+    """A good answer, streamed if the request wants that."""
     answer = Answer(text, "", calls, tokens, finish or ("tool_calls" if calls else "stop"))
 
     async def move(exchange: Exchange) -> None:
@@ -187,7 +187,7 @@ def refuses(status: int, message: str = "no", code: str = "", **headers: str) ->
 
 
 def sends(body: bytes, kind: str = "application/json", **headers: str) -> Move:
-    """A 200 with this body, whatever was asked."""
+    """A 200 with this body."""
 
     async def move(exchange: Exchange) -> None:
         await exchange.head(200, kind, **headers)
@@ -201,14 +201,14 @@ async def never_answers(exchange: Exchange) -> None:
 
 
 async def stalls(exchange: Exchange) -> None:
-    """Begins and falls silent."""
+    """Begins an answer and then sends nothing more."""
     await exchange.head(kind="text/event-stream")
     await exchange.event(delta(content='{"reply": "Well'))
     await exchange.until_left()
 
 
 async def only_heartbeats(exchange: Exchange) -> None:
-    """Keeps the connection alive with comments and says nothing."""
+    """Sends comments, which keep the connection alive, and no answer."""
     await exchange.head(kind="text/event-stream")
     leaving = asyncio.ensure_future(exchange.until_left())
     while not leaving.done():
@@ -245,7 +245,7 @@ async def thinks_for_ever(exchange: Exchange) -> None:
 
 
 async def never_ends(exchange: Exchange) -> None:
-    """Text for ever, whatever `max_tokens` says."""
+    """Sends text without end, beyond `max_tokens`."""
     await exchange.head(kind="text/event-stream")
     while True:
         await exchange.event(delta(content="la " * 2000))

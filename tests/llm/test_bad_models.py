@@ -1,5 +1,5 @@
-"""Models that must be survived: the job ends inside its budget with the true reason, and `build_done` is
-never said while a check fails. What they do is in `bad_models`."""
+"""With every bad model of `bad_models` the job ends inside its budget with the true reason, and is never
+`build_done` while a check fails."""
 
 from collections.abc import Mapping
 

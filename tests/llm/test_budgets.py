@@ -1,4 +1,4 @@
-"""Budgets hold: whatever is asked at once, whenever a worker dies, and whatever a server bills."""
+"""Budgets hold with parallel requests, workers that die at any moment, and wrong bills of a server."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ async def make(house: House) -> UUID:
 
 
 async def claimed(house: House) -> Purpose:
-    """A job whose run is held by nobody but the test."""
+    """A job whose run is held by the test, not by a worker."""
     job_id = await make(house)
     async with house.resources.engine.begin() as connection:
         [held] = await claim(connection, "test", 600)
@@ -42,8 +42,8 @@ async def claimed(house: House) -> Purpose:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_way_to_overrun(house: House, seed: int) -> None:
-    """Many jobs of one user at once, with answers, failures, deaths and bills below the worst case. Up to
-    three requests of a job are under way at a time; after each step it is looked whether all limits hold."""
+    """Many jobs of one user at once, with answers, failures, dying workers and bills below the worst case. Up
+    to three requests of a job run at the same time. After each step all limits are checked."""
     limits = Limits(job_tokens=2500, job_usd=0.06, day_tokens=9000, day_usd=0.22)
 
     async def live(number: int, purpose: Purpose) -> Counter[str]:
@@ -65,7 +65,7 @@ async def test_no_way_to_overrun(house: House, seed: int) -> None:
             await hold()
             while len(under_way) > chance.randrange(4):
                 attempt, billed = under_way.pop(chance.randrange(len(under_way)))
-                if chance.random() < 0.8:  # else its worker died
+                if chance.random() < 0.8:  # otherwise its worker died
                     used = chance.choice([billed, None])
                     async with house.resources.statement() as connection:
                         await spending.settle(connection, attempt, "answered", used, 1)
@@ -127,7 +127,7 @@ async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House
     needed = whole.committed_tokens
     server.asked.clear()
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
-    terms = replace(TERMS, limits=Limits(job_tokens=needed + 15_000))  # ends in the middle of the building
+    terms = replace(TERMS, limits=Limits(job_tokens=needed + 15_000))  # spent in the middle of the building
     async with house.worker(models, terms=terms):
         job_id = await make(house)
         spent = 0
@@ -171,7 +171,7 @@ async def test_a_budget_in_usd_needs_a_price(house: House, server: Server) -> No
 async def test_an_answer_lost_with_its_worker_is_charged_and_asked_for_once_more(
     house: House, server: Server
 ) -> None:
-    """The first worker is taken away while the server thinks; the second goes on."""
+    """The first worker is stopped while the server thinks; the second continues the run."""
     good = plays(company(intake=lambda _: DONE), {"ticketing": wire.refuses(400)})
     held = asyncio.Event()
 
@@ -236,7 +236,7 @@ async def test_without_a_bill_the_reservation_is_charged(house: House, server: S
 @pytest.mark.filterwarnings("ignore:Failed to extract usage")
 @pytest.mark.parametrize("bill", [Tokens(10**30, 7), Tokens(7, 10**12), Tokens(-5, 7), Tokens(7, -(10**30))])
 async def test_a_bill_that_cannot_be_true_is_none(house: House, server: Server, bill: Tokens) -> None:
-    """What was reserved stands, as where nobody said anything."""
+    """The reservation is charged, as if the server had sent no bill."""
     answer = Requirements(summary="Two pages.", requirements=REQUIREMENTS)
     odd = says(answer.model_dump_json(), tokens=bill)
     script = plays(company(intake=lambda _: DONE), {"analysis": [odd], "discussion": refuses(400)})

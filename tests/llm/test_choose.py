@@ -1,4 +1,5 @@
-"""Which models are chosen, what is refused, and what a rehearsal does not pay for."""
+"""Which models the settings choose, which settings are refused, and that a rehearsal loads no real
+provider."""
 
 import subprocess
 import sys

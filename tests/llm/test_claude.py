@@ -1,4 +1,4 @@
-"""Anthropic's interface, by the same protocol: one good answer and one refusal over the wire."""
+"""Anthropic's API over HTTP: a good answer and an error."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,7 @@ QUESTION = Question("CEO", "discussion", "You are the CEO.", (Message("user", "H
 
 
 async def ask(status: int, events: list[dict[str, Any]]) -> Any:
-    """The answer of a model whose server answers one request so."""
+    """The answer of a model whose server gives this answer."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

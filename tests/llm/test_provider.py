@@ -1,4 +1,4 @@
-"""One request to a server that speaks OpenAI's wire, well or badly."""
+"""Single requests to a server with OpenAI's API, which works well or badly."""
 
 import asyncio
 from itertools import pairwise
@@ -219,7 +219,7 @@ async def test_an_answer_without_end_is_cut_off(server: Server, monkeypatch: pyt
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
-    """Neither the key nor what the client said is for another address."""
+    """Neither the key nor the client's words may go to another host."""
     async with wire.open_server() as other:
         other.scripts[KEY] = other.scripts[""] = [says("Stolen.")]
         with pytest.raises(ModelUnavailable, match="answers with a redirect") as problem:

@@ -1,6 +1,6 @@
-"""A real model that is hopeless: SmolLM2 on llama.cpp, over the wire and through the whole pipeline.
+"""A real but very weak model, SmolLM2 on llama.cpp, over HTTP and through the whole pipeline.
 
-Opt-in: it runs where the parts of `tiny_server` are installed, and in CI.
+It runs only if the packages of `tiny_server` are installed, as in CI.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ pytestmark = [
 
 TIMES = TimeLimits(connect_s=10, first_token_s=30, gap_s=30, call_s=30)
 LONGEST, TOKENS, MOST = 128, 5_000, 5
-"""Tokens of an answer and of all together, and so the requests they are enough for: an instruction alone is
-some 700. However slow the machine is, the job is over after MOST times `call_s`."""
+"""The tokens of an answer, the job's budget, and how many requests that allows: a prompt alone has about 700
+tokens. So the job ends after at most MOST times `call_s`, even on a slow machine."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ async def tiny() -> AsyncIterator[Model]:
 
 
 async def test_a_company_of_tiny_models_ends(house: House, tiny: Model) -> None:
-    """Inside its budget, with what really was the matter; and nothing is claimed that was not seen."""
+    """The job ends inside its budget with the true reason, and claims nothing that was not checked."""
     terms = replace(TERMS, limits=Limits(job_tokens=TOKENS))
     lineup = Lineup(tiny, patience=Patience(tries=1), longest=LONGEST)
     async with house.worker(lineup, terms=terms):

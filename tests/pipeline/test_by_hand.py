@@ -1,4 +1,4 @@
-"""What the client wrote into the backlog by hand: none of it is lost, and none is done without a check."""
+"""Tickets that the client wrote into the backlog: none is lost, and none is done without a check."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""A continuation that wants something otherwise: what was done for it is done again, what was not stays."""
+"""A continuation that changes a requirement: its tickets are done again, all others stay."""
 
 from uuid import UUID
 
@@ -43,7 +43,7 @@ async def spec(house: House, job_id: UUID) -> Spec:
 
 
 def analysis(question: Question) -> Line:
-    """It rewords what nobody has asked it to."""
+    """An analysis that also rewords requirements which the client did not ask to change."""
     if WISH not in question.messages[0].text:
         return Requirements(summary="Two pages.", requirements=REQUIREMENTS)
     reworded = ABOUT.model_copy(update={"description": "Whatever."})
@@ -93,7 +93,7 @@ async def test_what_was_done_otherwise_is_done_again(house: House) -> None:
 
 
 async def test_what_has_changed_does_not_count_as_done(house: House) -> None:
-    """Nobody builds it, and the page that is there says what it said."""
+    """No ticket builds the change, and the page still shows the old text."""
 
     def lazy(question: Question) -> Line:
         facts = BuildingFacts.model_validate_json(question.messages[0].text)

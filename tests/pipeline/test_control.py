@@ -1,4 +1,4 @@
-"""What the client can do to a run while it is on, and what that leaves behind."""
+"""What a client can do to an active run, and the state after that."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 
 class HeldModel(ScriptedModel):
-    """Answers `held` questions only after `go` was set; `came` tells that one is waiting."""
+    """Answers the `held` questions only when `go` is set; `came` is set when one is waiting."""
 
     def __init__(self, purpose: str, **changes: Any) -> None:
         super().__init__(company(intake=lambda _: DONE, **changes))

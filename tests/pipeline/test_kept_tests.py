@@ -1,4 +1,4 @@
-"""Tests of closed tickets count as they were: deleting, emptying or rewriting them closes nothing."""
+"""Tests of closed tickets are run as they were: deleting, emptying or rewriting them closes no ticket."""
 
 import re
 from dataclasses import replace
@@ -26,8 +26,8 @@ from workers.llm.scripted import Line, ScriptedModel
     ],
 )
 async def test_weakened_tests_close_nothing(house: House, how: str, shown_by: str) -> None:
-    """All ways are in `tests/llm/test_bad_models.py`, over the wire; here it is seen what showed it: the
-    earlier ticket's check with its own tests, or the profile's, whose runner has to report a test."""
+    """`tests/llm/test_bad_models.py` tries all ways. This test shows which check fails: the earlier ticket's
+    with its own tests, or the profile's, whose test runner has to report a test."""
     script = company(intake=lambda _: DONE, ticketing=lambda _: TESTED, building=weakening(how))
     async with house.worker(ScriptedModel(script), terms=replace(TERMS, ticket_attempts=1)):
         job_id = await house.create()
@@ -51,7 +51,7 @@ async def test_tests_may_grow_in_files_that_were_there(house: House) -> None:
         grown = call(
             "write_file", path="tests/test_front.py", content=FRONT + ABOUT.replace("Front", "About")
         )
-        # What steers tests may be added to as well, as long as the earlier ones hold without it.
+        # The configuration of tests may grow, too, as long as the earlier tests pass without the additions.
         settings = call("write_file", path="setup.cfg", content="[tool:pytest]\naddopts = -q\n")
         done = call("finish", summary="Tested.")
         return builder(question) if turn == 0 else [grown, settings, done][turn - 1]
@@ -125,7 +125,7 @@ PROJECT = b'[project]\nname = "a"\n\n[tool.pytest.ini_options]\ntestpaths = ["te
     ],
 )  # fmt: skip
 def test_what_stands_in_place_of_it(path: str, then: bytes, now: bytes, holds: str, lacks: str) -> None:
-    """What steers tests is as it was; what the app depends on is as it is."""
+    """The parts that configure tests are the old ones; the dependencies are the new ones."""
     stands = put_back(path, then, now).decode()
     assert holds in stands
     assert lacks not in stands

@@ -1,4 +1,4 @@
-"""Getting unstuck: what counts as progress, what each attempt is given, and how it ends."""
+"""Failing tickets: what counts as progress, what help each attempt gets, and when they are given up."""
 
 from typing import Any
 
@@ -35,7 +35,8 @@ def test_a_signature_leaves_out_what_varies_by_itself() -> None:
 
 
 def climbed(marks: str, *, most: int = 6, strong: bool = False, tried: str = "diff") -> list[str]:
-    """The rungs of the attempts after the first, each of which fails as its letter says; `*` is afresh."""
+    """The rungs of all attempts after the first. Equal letters are equal failures; `*` is an attempt that
+    starts afresh."""
     now, rungs = Standing(begun=3, seen=[signature([failure("nothing")])]), []
     for number, mark in enumerate(marks, now.begun):
         now = climb(now, number, [failure(mark)], tried, Terms(most, strong))
@@ -97,7 +98,7 @@ def test_an_attempt_has_limits_of_its_own(turns: list[tuple[str, str, float]], w
 
 @pytest.mark.long
 async def test_a_builder_in_circles_is_shown_more_each_time_and_at_last_replaced(house: House) -> None:
-    """Wrong in the same way each time; the model for hard cases then does it right."""
+    """Its attempts fail in the same way each time; then the model for hard cases succeeds."""
     shown: list[BuildingFacts] = []
 
     def wrong(question: Question) -> Line:

@@ -1,4 +1,4 @@
-"""What nobody made a ticket for is not done, whatever else was proven."""
+"""A requirement without a ticket is not done, whatever else was proven."""
 
 from tests.house import House
 from tests.pipeline.company import BACKLOG, REQUIREMENTS, company
@@ -20,7 +20,7 @@ async def test_a_requirement_that_the_prd_leaves_out_is_named(house: House) -> N
 
 
 async def test_a_plan_that_leaves_everything_out_builds_nothing(house: House) -> None:
-    """The scaffold answers; that is not the client's app."""
+    """The scaffold answers requests, but it is not the client's app."""
     why = {"skip_reason": "It cannot be done here.", "checks": [], "parent": "", "depends_on": []}
     tickets = [ticket.model_copy(update=why) for ticket in BACKLOG.tickets[1:]]
     script = company(intake=lambda _: DONE, ticketing=lambda _: Backlog(tickets=tickets))

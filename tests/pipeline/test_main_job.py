@@ -1,4 +1,4 @@
-"""The main job from the idea to the answering app, on real rows, a real bell and a real box."""
+"""The main job from the idea to the answering app, with a real database, Redis and box."""
 
 import pytest
 
@@ -28,7 +28,7 @@ async def test_an_idea_becomes_a_verified_app(house: House) -> None:
 
 
 async def test_what_a_box_cannot_check_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a browser a page check has neither failed nor passed."""
+    """Without a browser a page check neither fails nor passes."""
     monkeypatch.setattr(checker, "_PROGRAM", f"raise SystemExit({NO_BROWSER})")
     page = {"id": "c2", "criterion": 1, "kind": "page", "path": "/", "expect_text": "hello"}
     first = BACKLOG.tickets[1]

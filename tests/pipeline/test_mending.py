@@ -1,4 +1,4 @@
-"""What breaks later and shows only at the end: found by halving, and mended once or told."""
+"""A ticket that broke an earlier one is found at the end by bisection, and repaired once or reported."""
 
 import pytest
 
@@ -26,7 +26,7 @@ FOUR = BACKLOG.model_copy(
 async def test_the_ticket_that_broke_an_earlier_one_is_found(
     house: House, monkeypatch: pytest.MonkeyPatch, mends: bool
 ) -> None:
-    """There is no time for earlier checks between the tickets here, and `/contact` breaks `/`."""
+    """Here no time is allowed for earlier checks between tickets, and `/contact` breaks `/`."""
     monkeypatch.setattr(trial, "REGRESSION_S", -1)
 
     def breaks(question: Question) -> Line:

@@ -1,4 +1,4 @@
-"""A build on boxes that fail as the world does comes to its true outcome."""
+"""A build on boxes that fail (see `tests.twin`) ends with the true result."""
 
 from dataclasses import replace
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Every agent is told when the app's box has a network, as the setting says and the box is."""
+"""Every agent is told when the app's box has a network, by the setting and the kind of box."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a model may write as JSON and nothing can store: it is replaced, and the job goes on."""
+"""Characters that a model may write in JSON but PostgreSQL cannot store are replaced, and the job goes on."""
 
 from typing import Any
 

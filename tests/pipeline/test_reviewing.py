@@ -1,4 +1,4 @@
-"""The reviewer: read once, sent back once, and believed only as far as the service sees it."""
+"""The review: it happens once, its findings are repaired once, and each has to be shown by a check."""
 
 import pytest
 

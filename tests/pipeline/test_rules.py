@@ -1,4 +1,4 @@
-"""The rules of the stages that need no parts: whose turn it is, what a backlog may say, what was proven."""
+"""Rules of the stages that need no database: whose turn it is, what a backlog may contain, what is proven."""
 
 from collections.abc import Sequence
 from typing import Any

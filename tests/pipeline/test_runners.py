@@ -1,4 +1,4 @@
-"""A test run in which no test was run shows nothing, whatever its exit code."""
+"""A test runner that ran no test proves nothing, whatever its exit code."""
 
 import pytest
 
@@ -69,7 +69,7 @@ LEAVES = 'import os, sys\nif "unittest" in sys.modules:\n    os._exit(0)\nPAGES 
 
 
 async def test_code_that_ends_its_tests_proves_nothing(house: House) -> None:
-    """It ends `python3 -m unittest` with 0 while it is loaded, before a test was run."""
+    """It ends `python3 -m unittest` with exit code 0 at its import, before a test was run."""
 
     def building(question: Question) -> Line:
         if len(question.messages) > 1:

@@ -1,4 +1,4 @@
-"""A worker's runs take turns with their own work, and wait for their models without one."""
+"""The runs of a worker take turns with their own work; while a run waits for a model, it has no turn."""
 
 import asyncio
 

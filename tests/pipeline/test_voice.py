@@ -1,4 +1,4 @@
-"""What is heard of a reply before it is there."""
+"""The pieces of a reply that are sent before it is complete."""
 
 from uuid import uuid4
 

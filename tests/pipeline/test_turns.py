@@ -12,7 +12,7 @@ async def test_only_so_many_have_a_turn_and_the_next_is_who_waited_longest() -> 
     running = [Turn(turns) for _ in range(AT_ONCE)]
     for turn in running:
         await turn.take()
-        await turn.take()  # which it has
+        await turn.take()  # which it has already
     order: list[int] = []
 
     async def come(number: int) -> None:
@@ -24,7 +24,7 @@ async def test_only_so_many_have_a_turn_and_the_next_is_who_waited_longest() -> 
     assert order == []
     for turn in running:
         turn.leave()
-        turn.leave()  # once is enough
+        turn.leave()  # a second time does nothing
     await asyncio.wait_for(asyncio.gather(*waiting[:AT_ONCE]), 5)
     assert order == list(range(AT_ONCE))[:3]
 

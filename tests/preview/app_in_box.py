@@ -1,6 +1,7 @@
-"""What runs in the box under test: a server on bare sockets, good and bad. Standard library only.
+"""The app in the box of these tests: a server on plain sockets with good and bad answers. Standard library
+only.
 
-Every path is a function; it gets the socket, the request line, the headers and the body.
+Each path is a function that gets the socket, the request line, the headers and the body.
 """
 
 # ruff: noqa: T201 - what it prints is its log
@@ -29,7 +30,7 @@ def answer(peer: Any, body: bytes, *more: str, status: str = "200 OK") -> None:
 
 
 def told(peer: Any, line: str, headers: Any, body: bytes) -> None:
-    """All that reached the box."""
+    """Answer with all that reached the box."""
     seen = {"line": line, "headers": headers, "size": len(body), "digest": hashlib.sha256(body).hexdigest()}
     answer(peer, json.dumps(seen).encode(), "Content-Type: application/json")
 
@@ -39,7 +40,7 @@ def page(peer: Any, line: str, headers: Any, body: bytes) -> None:
 
 
 def shelf(peer: Any, line: str, headers: Any, body: bytes) -> None:
-    """A page with a form, and with a script that talks to a socket of its own origin."""
+    """A page with a form, and a script that uses a WebSocket of its own origin."""
     if line.startswith("POST"):
         books.append(urllib.parse.parse_qs(body.decode())["title"][0])
         answer(peer, b"", "Location: /shelf", "Set-Cookie: added=yes; HttpOnly", status="303 See Other")
@@ -87,7 +88,7 @@ def nothing_new(peer: Any, line: str, headers: Any, body: bytes) -> None:
 
 
 def early(peer: Any, line: str, headers: Any, body: bytes) -> None:
-    """Answers before it has read the body."""
+    """Answer before the body was read."""
     answer(peer, b"no", status="403 Forbidden")
     peer.shutdown(socket.SHUT_WR)
     while peer.recv(65_536):
@@ -100,8 +101,8 @@ def die(peer: Any, line: str, headers: Any, body: bytes) -> None:
 
 
 def web_socket(peer: Any, line: str, headers: Any, body: bytes) -> None:
-    """An echo. `watch` makes it tell when the file `watched` is there, `close` makes it close with 4000,
-    `drop` makes it hang up, `seen` tells the headers."""
+    """A WebSocket that echoes. On `watch` it sends a message when the file `watched` exists, on `close` it
+    closes with 4000, on `drop` it cuts the connection, on `seen` it sends the headers."""
     key = headers["sec-websocket-key"].encode()
     accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
     offered = headers.get("sec-websocket-protocol", "")

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its debugging protocol."""
+"""A headless Chromium, controlled by the DevTools protocol."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIFE_S = "100"
-"""It ends by itself then, whatever becomes of the test."""
+"""Seconds after which the browser is ended, even if the test has died."""
 
 FLAGS = (
     "--headless",
@@ -52,13 +52,13 @@ class Page:
         assert "errorText" not in result, result
 
     async def value(self, script: str) -> Any:
-        """What an expression gives in the page."""
+        """The value of a JavaScript expression in the page."""
         answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     async def until(self, script: str, within_s: float = 20) -> Any:
-        """Wait for an expression to be true; a page that is just being left has none."""
+        """Wait until an expression is true. While a page is being left, expressions fail."""
         async with asyncio.timeout(within_s):
             while not (found := await self.value(script)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -67,7 +67,7 @@ class Page:
 
 @asynccontextmanager
 async def browse(folder: Path) -> AsyncIterator[Page]:
-    """A tab of a new browser with `folder` as its own."""
+    """A tab of a new browser, whose profile is in `folder`."""
     assert PROGRAM
     process = await asyncio.create_subprocess_exec(
         "timeout",

@@ -1,4 +1,4 @@
-"""An app in a real box, looked at through a real web process."""
+"""Fixtures: an app in a real box, used through the preview of a real web process."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ START = "exec python3 server.py"
 
 
 async def until(true: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
-    """Wait for a condition in a box, which rings no bell here."""
+    """Wait for a condition in a box, of which no event tells."""
     async with asyncio.timeout(within_s):
         while not await true():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -34,7 +34,7 @@ async def until(true: Callable[[], Awaitable[object]], within_s: float = 20) -> 
 
 @dataclass
 class Shown:
-    """A job of Ada's whose app can be looked at."""
+    """A job of the user Ada whose app has a preview."""
 
     service: Service
     owner: Person
@@ -55,7 +55,7 @@ class Shown:
         return await (owner or self.owner).client.post(f"/api/jobs/{self.job_id}/preview/")
 
     async def open(self) -> str:
-        """Ask for the address, and go on there."""
+        """Ask for the preview's address, and use it from now on."""
         answer = await self.preview()
         assert answer.status_code == 200, answer.text
         self.url = answer.json()["url"]
@@ -67,7 +67,7 @@ class Shown:
         return found
 
     def browser(self, host: str | None = None, **options: Any) -> httpx.AsyncClient:
-        """A client on the preview's origin (names are not resolved here)."""
+        """A client of the preview's origin. It connects to the web process without resolving the name."""
         headers = {"Host": host or self.host, **options.pop("headers", {})}
         return httpx.AsyncClient(
             base_url=self.service.url, headers=headers, timeout=20, verify=False, **options
@@ -99,7 +99,7 @@ async def service(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @asynccontextmanager
 async def build(service: Service, owner: Person) -> AsyncIterator[Shown]:
-    """A job with an app that nobody has asked to see yet."""
+    """A job with an app whose preview was not asked for yet."""
     job_id = await owner.job()
     workspace = await service.resources.runtime.attach(UUID(job_id), create=True)
     await workspace.save("server.py", SERVER)
@@ -112,7 +112,7 @@ async def build(service: Service, owner: Person) -> AsyncIterator[Shown]:
 
 @pytest.fixture(scope="session")
 async def shown(service: Service) -> AsyncIterator[Shown]:
-    """An app to look at, for tests that leave it as it is."""
+    """An app with a preview, shared by tests that do not change it."""
     person = await service.person("Ada")
     async with build(service, person) as found:
         await found.open()
@@ -128,6 +128,6 @@ async def built(service: Service, ada: Person) -> AsyncIterator[Shown]:
 
 @pytest.fixture
 async def own(built: Shown) -> Shown:
-    """An app of the test's own."""
+    """An app with a preview for this test only."""
     await built.open()
     return built

@@ -1,4 +1,4 @@
-"""A person looks at an app and uses it, in a real browser: on its own, and in another page's frame."""
+"""A preview in a real browser: as a page of its own, and in a frame of another page."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ document.body.append(Object.assign(document.createElement("iframe"), { src: "URL
 async def test_using_an_app(shown: Shown, tmp_path: Path) -> None:
     async with browse(tmp_path) as page:
         await page.open(f"{shown.url}/shelf")
-        await page.until("document.title == 'from the box'")  # by way of a socket
+        await page.until("document.title == 'from the box'")  # sent over a WebSocket
         await page.value(ADD)
         listed = await page.until("document.querySelector('li')?.innerText")
         assert listed == "Emma & <b>Knightley</b>"
@@ -42,7 +42,7 @@ async def test_in_a_frame(shown: Shown, tmp_path: Path) -> None:
 
 
 async def test_a_page_of_ours(own: Shown, tmp_path: Path) -> None:
-    """While the app comes back from a crash, the page looks again by itself."""
+    """While the app starts again after a crash, the waiting page reloads by itself."""
     async with browse(tmp_path) as page:
         await page.open(f"{own.url}/die")
         await page.until("document.title.startsWith('The app')")

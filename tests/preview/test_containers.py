@@ -1,4 +1,4 @@
-"""The same through the relay of a container: all ways on which a page and its dev server talk."""
+"""Previews of an app in a container: requests, streams and WebSockets through the relay."""
 
 from collections.abc import AsyncIterator
 

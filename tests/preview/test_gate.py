@@ -1,4 +1,4 @@
-"""A preview's host and ours have nothing in common."""
+"""The host of a preview and the host of the service are kept apart."""
 
 import asyncio
 import socket
@@ -82,7 +82,7 @@ async def test_our_sockets_are_not_there(shown: Shown) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with shown.socket(f"/ws/jobs/{shown.job_id}/"):
             pass
-    assert refused.value.response.status_code == 502  # the app's answer is no handshake
+    assert refused.value.response.status_code == 502  # the app's answer is no WebSocket handshake
     host = f"{'a' * 32}.preview.localhost"
     with pytest.raises(InvalidStatus) as refused:
         async with connect(f"ws://{host}/ws/jobs/x/", host="127.0.0.1", port=shown.port, proxy=None):
@@ -145,5 +145,6 @@ def test_cookies_of_ours_hide_nowhere() -> None:
 
 
 def test_a_name_below_is_reachable_in_browsers_only() -> None:
-    """What the default relies on: *.localhost is this machine, which browsers know by themselves."""
+    """The default origin needs that *.localhost is this machine, which browsers know without a name
+    server."""
     assert socket.gethostbyname("localhost").startswith("127.")

@@ -1,4 +1,5 @@
-"""Apps that are slow, broken or mean: a clear page, bounded time and memory, and nobody else is harmed."""
+"""Previews of slow, broken or hostile apps: a clear error page, limits of time and memory, no harm to
+others."""
 
 import resource
 import time
@@ -24,7 +25,7 @@ BROKEN = [
     "/endless-interim",
 ]
 CUT = "/bad-chunk"
-"""The one whose answer has begun already."""
+"""The path whose answer breaks off after its head was sent."""
 
 
 @pytest.mark.parametrize("path", BROKEN)
@@ -54,7 +55,7 @@ async def test_no_answer(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", ["/endless-body", "/tiny-chunks"])
 async def test_a_flood(shown: Shown, path: str) -> None:
-    """Taken as fast as the client reads, and ended with it; meanwhile others are served."""
+    """It is read only as fast as the client reads, and ends with the client. Others are served meanwhile."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with shown.browser() as browser, browser.stream("GET", path) as answer:
         taken, longest, pieces = 0, 0.0, answer.aiter_raw()

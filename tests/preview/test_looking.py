@@ -1,4 +1,4 @@
-"""Using an app through its preview, as a browser does."""
+"""Use of an app through its preview, by HTTP and WebSocket as in a browser."""
 
 import asyncio
 import hashlib
@@ -58,7 +58,7 @@ async def test_bodies(shown: Shown, declared: bool) -> None:
 async def test_a_stream(shown: Shown) -> None:
     async with shown.browser() as browser, browser.stream("GET", "/events") as answer:
         lines = answer.aiter_lines()
-        assert await anext(lines) == "data: one"  # it arrives while the app still holds the rest back
+        assert await anext(lines) == "data: one"  # it arrives before the app sends the rest
         await shown.get("/release")
         assert [line async for line in lines] == ["", "data: two", ""]
 
@@ -97,7 +97,7 @@ async def test_what_reaches_the_box(shown: Shown) -> None:
     seen = (await shown.get("/seen", headers=headers)).json()["headers"]
     assert CANARY not in str(seen)
     assert (seen["cookie"], seen["x-own"], seen["host"]) == ("theme=dark; b=2", "kept", shown.host)
-    assert seen["x-forwarded-for"] == "203.0.113.7"  # the loopback is trusted to be a proxy
+    assert seen["x-forwarded-for"] == "203.0.113.7"  # clients on the loopback are trusted as proxies
     assert (seen["x-forwarded-host"], seen["x-forwarded-proto"]) == (shown.host, "http")
     del headers["Connection"]
     async with shown.socket(additional_headers=headers) as socket:

@@ -1,4 +1,4 @@
-"""What makes an address void, and that all of it looks the same from outside."""
+"""What makes a preview's address invalid. All invalid addresses give the same answer."""
 
 import asyncio
 import json
@@ -81,7 +81,7 @@ async def test_void(own: Shown, way: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_is_under_way_is_cut(own: Shown, way: Any) -> None:
-    """Within five seconds."""
+    """Running requests and sockets end within five seconds."""
     async with own.socket() as socket, own.browser() as browser, browser.stream("GET", "/events") as answer:
         lines = answer.aiter_lines()
         assert await anext(lines) == "data: one"
@@ -123,7 +123,7 @@ async def test_an_app_that_is_started_again_in_the_same_box(own: Shown) -> None:
     async with own.workspace() as workspace:
         manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
         assert (await workspace.start_app(manifest)).answering
-    assert same(await own.get()) == gone  # though nobody has asked for a new one yet
+    assert same(await own.get()) == gone  # although no new address was asked for yet
     first = own.url
     assert await own.open() != first
 
@@ -218,7 +218,7 @@ async def test_only_use_keeps_a_box_awake(parts: Parts, tmp_path: Path) -> None:
         async def asleep() -> bool:
             return (await shown.status())["state"] == "asleep"
 
-        await until(asleep)  # though somebody asks for the status all the time
+        await until(asleep)  # although a client asks for the status all the time
         assert (await shown.get()).status_code == 404
 
 

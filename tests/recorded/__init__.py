@@ -1,1 +1,1 @@
-"""Runs that were recorded, and are played again; `record` makes them anew."""
+"""Recorded runs (tapes), which tests replay; `record` records them again."""

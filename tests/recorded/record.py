@@ -1,7 +1,8 @@
-"""Recording the tapes anew, in one go: `make tapes`. No key, no network; half a minute.
+"""Records all tapes again: `make tapes`. It needs no key and no network, and takes half a minute.
 
-A good one and bad ones, all of a scripted company behind a real HTTP server. What another run or another
-machine would tell otherwise is told alike, so that a diff shows only what has changed in Boardroom.
+There is a tape of a good run and tapes of bad ones, all with a scripted company behind a real HTTP server.
+Values that differ between runs or machines are replaced, so that a diff shows only what has changed in
+Boardroom.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ GO_ON = "Go ahead."
 
 @dataclass(frozen=True)
 class Session:
-    """What is recorded: who speaks, and what the client says."""
+    """A run to record: its scripted company, and what the client says."""
 
     note: str
     idea: str
@@ -45,7 +46,7 @@ class Session:
 
 
 def _speak(script: Script, misfortunes: Misfortunes | None = None) -> Callable[[Server], Lineup]:
-    """Every answer costs the same: a longer prompt is no change of what was said."""
+    """The same usage for every answer, because a changed prompt must not change the tape's other lines."""
     return lambda server: lineup(server, [plays(script, misfortunes, lambda *_: Tokens(1000, 100))])
 
 
@@ -78,7 +79,7 @@ SESSIONS = {
 
 
 async def play(house: House, models: Lineup, idea: str, said: Sequence[str], wishes: Sequence[str]) -> Job:
-    """A job whose client says this, one after the other, as long as it is asked."""
+    """Play a job whose client gives these answers, one after the other."""
     async with house.worker(models):
         job_id = await house.create(idea)
         for place, words in enumerate(said, 1):
@@ -92,7 +93,7 @@ async def play(house: House, models: Lineup, idea: str, said: Sequence[str], wis
 
 
 async def _nothing(_: Runtime) -> frozenset[str]:
-    """What a box has beside Python, on a machine with nothing else."""
+    """The programs in a box on a machine that has nothing but Python."""
     return frozenset()
 
 
@@ -102,7 +103,8 @@ _TIME = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d")
 
 
 def _as_ever(text: str) -> str:
-    """Without what is new in every run: ids and commits are numbered as they appear, times are all one."""
+    """The tape without values that are new in every run: ids and commits are numbered in order, all times are
+    the same."""
     numbers: dict[str, str] = {}
 
     def number(found: re.Match[str]) -> str:

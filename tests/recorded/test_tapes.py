@@ -1,4 +1,4 @@
-"""Recorded runs play again without a model, to the same end; a prompt that has changed since is seen."""
+"""Recorded runs are replayed without a model and end in the same way; changed prompts are detected."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ async def test_a_tape_comes_to_the_end_it_came_to(
 
 
 async def _tape_of(database_url: str, job_id: UUID) -> list[str]:
-    """What `boardroom tape` becomes prints."""
+    """The tape that `boardroom tape` prints."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "workers.taping", str(job_id)),
         env={**os.environ, "DATABASE_URL": database_url},
@@ -53,7 +53,7 @@ async def _tape_of(database_url: str, job_id: UUID) -> list[str]:
 
 
 def test_the_prompts_on_the_tapes_are_those_of_today() -> None:
-    """When one was changed on purpose: `make tapes`, and the change stands in the commit."""
+    """After an intended change of a prompt run `make tapes` and commit the result."""
     today: dict[tuple[str, str], str] = {
         (role.agent, role.purpose): role.instructions("none") for role in ROLES
     }

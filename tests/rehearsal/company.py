@@ -1,7 +1,8 @@
-"""A company in miniature: it plays the cast through a build in a folder, with real processes and no service.
+"""A small stand-in for the pipeline: it plays the rehearsal cast through a build in a folder, with real
+processes but without the service.
 
-It does what the pipeline does, in the plainest way: red before green, a commit as a copy of the folder, the
-checks of earlier tickets again, a next attempt with what failed.
+It does what the pipeline does in the simplest way: a check fails before and passes after the work, a commit
+is a copy of the folder, checks of earlier tickets are run again, and the next attempt is told what failed.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ def told(purpose: str, facts: Facts, shape: type[Output], agent: str = "") -> Ou
 
 
 def replied(*turns: str) -> ClientReply:
-    """Client Relations' reply to the client's and its own turns, which alternate."""
+    """The reply of Client Relations to a conversation, in which the client and it take turns."""
     messages = tuple(Message("assistant" if index % 2 else "user", turn) for index, turn in enumerate(turns))
     return ClientReply.model_validate_json((ask("intake", messages)).text)
 
@@ -69,7 +70,7 @@ class Ticket:
     status: TicketStatus = TicketStatus.TODO
     attempts: int = 0
     proven: int = 0
-    """Criteria whose check failed before and passed after."""
+    """The number of criteria whose check failed before and passed after the work."""
 
 
 @dataclass
@@ -83,10 +84,10 @@ class Company(Ground):
     tickets: list[Ticket] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     by_hand: list[KnownTicket] = field(default_factory=list)
-    """What the client wrote into the backlog."""
+    """Tickets that the client wrote into the backlog."""
 
     def talk_it_over(self) -> None:
-        """The client's answers one after the other; when there are none left, it asks to start."""
+        """Give the client's answers one after the other; when there are none left, ask to start."""
         self.talk.append(Said(who="Client", text=self.idea))
         answers = [*self.answers, SUM_UP]
         while True:
@@ -167,8 +168,8 @@ class Company(Ground):
         return backlog
 
     def build(self, backlog: Backlog, *, prove: bool = True) -> list[Ticket]:
-        """Every story of the backlog; returns its tickets. Without `prove` no check is run and nothing goes
-        wrong at first."""
+        """Build every story of the backlog, and return the tickets. Without `prove` no check is run, and no
+        first attempt fails."""
         ids = {draft.key: f"{len(self.tickets) + index:04d}" for index, draft in enumerate(backlog.tickets)}
         new = [Ticket(draft, ids[draft.key]) for draft in backlog.tickets]
         self.tickets += new

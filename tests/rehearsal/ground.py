@@ -1,4 +1,4 @@
-"""Where the company in miniature works: a folder, real processes, and nothing of the service."""
+"""The folder in which `tests.rehearsal.company` works, with real processes and nothing of the service."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Ground:
         return "edited"
 
     def run(self, check: Check) -> tuple[bool, str]:
-        """Whether it passes on the app as it is now, in a copy without data; and what it said."""
+        """Run a check on a copy of the present app without its data: whether it passes, and its output."""
         checkout = self.folder / "checkout"
         shutil.rmtree(checkout, ignore_errors=True)
         shutil.copytree(self.app, checkout, ignore=shutil.ignore_patterns("data", "__pycache__"))

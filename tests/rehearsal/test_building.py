@@ -1,4 +1,5 @@
-"""Whole builds, the app and its checks run for real: red before, green after, one repair a build."""
+"""Whole builds of the rehearsal cast, with real apps and checks: each check fails before and passes after the
+work, and one attempt of each build fails and is repaired."""
 
 import copy
 import json
@@ -46,7 +47,7 @@ def stories(tickets: list[Ticket]) -> list[Ticket]:
 
 
 def assert_proven(tickets: list[Ticket]) -> None:
-    """Every criterion by a check that had failed before, and exactly one attempt that did not pass."""
+    """Each criterion is proven by a check that failed before, and exactly one attempt did not pass."""
     done = [ticket for ticket in stories(tickets) if ticket.status is not TicketStatus.SKIPPED]
     assert done
     for ticket in done:
@@ -73,7 +74,7 @@ def assert_own_tests_pass(company: Company) -> None:
 
 @contextmanager
 def running(company: Company) -> Iterator[int]:
-    """The app as its manifest starts it, on this port."""
+    """The app, started by its manifest on this port."""
     manifest = Manifest.model_validate_json((company.app / "boardroom.json").read_text())
     port = free_port()
     app = subprocess.Popen(

@@ -1,4 +1,5 @@
-"""Client Relations: one question at a time, nothing asked twice, an end when the client wants one."""
+"""Client Relations of the rehearsal cast: it asks one question at a time, nothing twice, and ends when the
+client wants that."""
 
 import pytest
 
@@ -9,7 +10,7 @@ IDEA = "a reading list for a book club"
 
 
 def play(idea: str, answer: str) -> list[str]:
-    """The questions, with the same answer to each."""
+    """All questions that it asks, if each gets the same answer."""
     turns = [idea]
     questions = []
     while not (reply := replied(*turns)).done:

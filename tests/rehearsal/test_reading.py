@@ -1,4 +1,5 @@
-"""From the client's words to things and fields, and back out of the requirements they are written into."""
+"""How the cast reads things and fields from the client's words, and reads them again from the
+requirements."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Whatever a client writes, every answer has its shape, and the rest of the cast can go on from it."""
+"""Whatever a client writes, each answer of the cast is valid, and the next agent can use it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What a client asks for beyond the basics: understood, there already, or honestly refused."""
+"""Further wishes of a client: each is understood, exists already, or is refused openly."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Web processes on a real uvicorn, and clients to talk to them."""
+"""Fixtures: web processes on a real uvicorn, and WebSocket clients."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ class _Server(uvicorn.Server):
 
 @dataclass
 class Web:
-    """One web process, as `app.main` composes it."""
+    """One web process, as `app.main` makes it."""
 
     application: Boardroom
     port: int
@@ -94,13 +94,13 @@ async def add_person(resources: Resources, name: str = "Ada") -> Person:
 
 
 async def add_job(resources: Resources, person: Person) -> UUID:
-    """A collecting job; its log holds one event, the idea."""
+    """A job in `collecting`; its only event is the idea."""
     made = await jobs.create_job(resources, person.id, "Ada", "A reading list.")
     return UUID(orjson.loads(made)["id"])
 
 
 async def tell(resources: Resources, job_id: UUID, *words: str) -> None:
-    """One unit with one event for each word."""
+    """Commit one unit with one event for each word."""
     async with resources.unit() as unit:
         job = await unit.take(job_id, None)
         for word in words:
@@ -113,7 +113,7 @@ async def stored(resources: Resources, job_id: UUID) -> list[dict[str, Any]]:
 
 
 class Socket:
-    """A client's end."""
+    """A client's end of a WebSocket."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -130,7 +130,7 @@ class Socket:
         await self.connection.send(json.dumps(frame))
 
     async def pings(self) -> list[dict[str, Any]]:
-        """What arrives before the answer to a ping sent now: all that was on its way."""
+        """All messages that arrive before the answer to a ping that is sent now."""
         await self.say(kind="ping")
         heard = []
         while (frame := await self.hear()) != {"kind": "pong"}:
@@ -138,7 +138,7 @@ class Socket:
         return heard
 
     async def hear_to_the_end(self, within_s: float = 10) -> list[dict[str, Any]]:
-        """What arrives before the connection is closed."""
+        """All messages that arrive before the connection is closed."""
         heard = []
         async with asyncio.timeout(within_s):
             try:
@@ -148,7 +148,7 @@ class Socket:
                 return heard
 
     async def closed(self, within_s: float = 10) -> int | None:
-        """The code it is closed with; nothing may arrive before."""
+        """The code with which the socket is closed. No message may arrive before."""
         assert await self.hear_to_the_end(within_s) == []
         return self.connection.close_code
 
@@ -167,7 +167,7 @@ OpenWeb = Callable[..., AbstractAsyncContextManager[Web]]
 
 @pytest.fixture(scope="session")
 async def web(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Web]:
-    """One web process for all tests of this room, each with a user and a job of its own."""
+    """One web process for all tests of this package. Each test has its own user and job."""
     async with fresh_database(parts) as database_url:
         places = {"database_url": database_url, "redis_url": parts.redis_url}
         async with open_web(tmp_path_factory.mktemp("web"), **places) as web:
@@ -176,7 +176,7 @@ async def web(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @pytest.fixture
 def start_web(web: Web, tmp_path: Path) -> OpenWeb:
-    """Start another web process beside it, on the same parts unless told otherwise."""
+    """Start another web process, by default with the same PostgreSQL and Redis."""
     beside = web.application.settings
 
     def start(**settings: Any) -> AbstractAsyncContextManager[Web]:

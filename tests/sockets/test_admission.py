@@ -1,4 +1,4 @@
-"""Who is let in, by which credential, and with which code the others are closed."""
+"""Which credentials open a socket, and with which codes all others are closed."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ FORGED = Tokens("another secret, of somebody else's service", access_s=600)
 
 
 async def close_code(url: str, access: str | None = None, **options: Any) -> int | None:
-    """The code with which a socket that was accepted is closed without a word."""
+    """The code with which a socket is closed after it was accepted, without a message."""
     async with open_socket(url, access, **options) as socket:
         return await socket.closed()
 
@@ -76,7 +76,7 @@ async def test_a_ticket_is_void_after_its_time(web: Web, ada: Person, job_id: UU
 
 
 async def test_the_first_credential_given_decides(web: Web, ada: Person, job_id: UUID) -> None:
-    """Down the contract's order: a wrong one is not made good by a right one after it."""
+    """In the documented order: after a wrong credential a right one of the next kind does not count."""
     ticket = await give_ws_ticket(web.resources, ada.id, ada.session_id)
     good = cookie(ada.access, f"http://127.0.0.1:{web.port}")
     refused = Close.UNAUTHORIZED
@@ -152,7 +152,7 @@ async def test_strangers_get_what_the_absent_get(web: Web, ada: Person, job_id: 
 
 
 async def test_a_token_that_expires_leaves_its_socket_open(web: Web, ada: Person, job_id: UUID) -> None:
-    short = Tokens(SECRET, access_s=2)  # `exp` has no fractions: one second may be over at once
+    short = Tokens(SECRET, access_s=2)  # `exp` is in whole seconds, so one second could be over at once
     async with open_socket(web.url(job_id), short.access(ada.id, ada.session_id)) as socket:
         with pytest.raises(TimeoutError):
             await socket.hear(within_s=3)

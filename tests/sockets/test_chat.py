@@ -1,4 +1,4 @@
-"""What a client can say on a socket, and what comes of it."""
+"""Messages that a client can send on a socket, and their effects."""
 
 from typing import Any
 from uuid import UUID

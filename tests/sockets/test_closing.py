@@ -1,4 +1,4 @@
-"""How a connection ends, byte by byte and code by code."""
+"""How connections end: close frames, close codes and limits."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 
 @dataclass
 class Raw:
-    """A WebSocket without a library: what is on the wire."""
+    """A WebSocket client without a library, for the bytes on the connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -50,7 +50,7 @@ class Raw:
             return opcode, await self.reader.readexactly(size)
 
     async def close_code(self) -> int:
-        """Read up to the Close frame; its code. An empty one has none and fails here."""
+        """Read up to the close frame and return its code. Fails if the frame has none."""
         while True:
             opcode, body = await self.frame()
             if opcode == CLOSE:
@@ -102,7 +102,7 @@ async def test_a_close_with_a_code_is_answered_with_it(
 async def test_a_close_without_a_code_right_behind_a_message_loses_nothing(
     web: Web, ada: Person, job_id: UUID
 ) -> None:
-    """What was said before leaving is stored, though nobody is there for the echo."""
+    """A message that was sent before the close is stored, although the client does not get its echo."""
     words = [f"my last words {n}" for n in range(5)]
     async with open_raw(web, job_id, ada.access) as raw:
         for word in words:
@@ -124,7 +124,8 @@ async def test_ping_frames_are_answered(web: Web, ada: Person, job_id: UUID) -> 
 async def test_a_frame_too_long_is_1009_and_the_code_gets_through(
     web: Web, ada: Person, job_id: UUID, size: int
 ) -> None:
-    """Also to somebody who is still sending: closing with unread bytes would reset the connection."""
+    """A client that is still sending gets the code, too: closing with unread bytes would reset the
+    connection."""
     async with open_socket(web.url(job_id), ada.access) as socket:
         await socket.connection.send("x" * size)
         assert await socket.closed() == 1009
@@ -176,7 +177,7 @@ async def test_a_slow_reader_is_closed_and_the_others_are_not(
     ):
         heard, too_slow = [], metrics.sockets_closed.labels(code="4408")
         before = too_slow._value.get()
-        while too_slow._value.get() == before:  # until there is more than the buffers between us hold
+        while too_slow._value.get() == before:  # until all buffers on the way are full
             await tell(web.resources, job_id, word)
             heard.append(await quick.hear())
         await tell(web.resources, job_id, word)
@@ -206,7 +207,7 @@ async def test_a_reader_that_never_reads_again_is_let_go(
 async def test_a_silent_peer_is_dropped(
     start_web: OpenWeb, web: Web, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After one interval a ping, after another the end: 20 s each in production."""
+    """It gets a ping after one interval and is dropped after another; in production each is 20 s."""
     assert (SOCKET_OPTIONS["ws_ping_interval"], SOCKET_OPTIONS["ws_ping_timeout"]) == (20, 20)
     monkeypatch.setitem(SOCKET_OPTIONS, "ws_ping_interval", 0.2)
     monkeypatch.setitem(SOCKET_OPTIONS, "ws_ping_timeout", 0.2)

@@ -1,4 +1,4 @@
-"""A conversation whose connection is full, and free again, at moments that no real one would choose."""
+"""A socket's conversation on a simulated connection, which is full and free again at chosen moments."""
 
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from app.store.users import SignedIn
 
 
 class Connection:
-    """What a conversation needs of a WebSocket to send."""
+    """A WebSocket, as far as a conversation uses it to send."""
 
     def __init__(self) -> None:
         self.full = True

@@ -1,4 +1,4 @@
-"""A deleted job, a session that ends: their sockets hear of it."""
+"""Sockets are closed when their job is deleted or their session ends."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

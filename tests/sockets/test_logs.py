@@ -1,4 +1,4 @@
-"""What a build prints, on the sockets that asked for it."""
+"""The output of a build on sockets with `?logs=1`."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ CHECK = CommandCheck(id="c2", criterion=0, run="echo said by a check")
 
 
 def loud_builder(question: Question) -> Line:
-    """As `builder`, after a command that waits for us, and then floods."""
+    """As `builder`, but it first runs a command that waits for the test and then prints very much."""
     own = [message for message in question.messages if message.role == "assistant"]
     if not own:
         return call("run_command", command=LOUD, timeout_s=60)
@@ -58,7 +58,7 @@ async def test_the_output_of_commands_and_checks_is_heard_as_it_comes(parts: Par
             while heard[-1].get("text") != "begun\n":
                 heard.append(await wants.hear(60))
             box = await resources.runtime.attach(job_id)
-            await box.run("touch go", timeout_s=10)  # the command was heard while it ran
+            await box.run("touch go", timeout_s=10)  # the command's output came while it ran
             while heard[-1].get("status") not in ("build_done", "failed"):
                 heard.append(await wants.hear(60))
             others = [await plain.hear(60)]

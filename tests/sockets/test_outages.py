@@ -1,4 +1,4 @@
-"""Days without Redis or without PostgreSQL."""
+"""Sockets during outages of Redis or PostgreSQL."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ async def test_after_redis_is_back_hints_are_heard_again(
         wire.cut()
         await tell(web.resources, job_id, "missed")
         wire.heal()
-        assert (await socket.hear())["seq"] == 2  # the look after each reconnect
+        assert (await socket.hear())["seq"] == 2  # the log is read after each reconnect
         await tell(web.resources, job_id, "rung")
         assert (await socket.hear(within_s=2))["seq"] == 3
 
@@ -96,7 +96,7 @@ async def test_without_postgres_new_sockets_are_1013_and_old_ones_heal(
 async def test_a_long_outage_of_redis_costs_an_idle_process_nothing(
     start_web: OpenWeb, web: Web, ada: Person, job_id: UUID
 ) -> None:
-    """A process that never reached Redis serves sockets all the same."""
+    """A process that never reached Redis can serve sockets, too."""
     async with (
         start_web(redis_url="redis://127.0.0.1:1/0") as other,
         open_socket(other.url(job_id), ada.access) as socket,
@@ -121,7 +121,9 @@ async def test_a_hub_that_fails_is_said_and_begins_anew(
         async with open_socket(other.url(job_id), ada.access) as socket:
             with monkeypatch.context() as failing:
                 failing.setattr(StoredLog, "heads", nonsense)
-                failing.setattr(Hub, "_sweeps", nonsense)  # so that it cannot begin before we have looked
+                failing.setattr(
+                    Hub, "_sweeps", nonsense
+                )  # so that it cannot start again yet
                 assert await socket.closed() == Close.OUR_FAULT
                 assert not await events()
                 async with open_socket(other.url(job_id), ada.access) as late:

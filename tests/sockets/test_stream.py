@@ -1,4 +1,4 @@
-"""What arrives on a socket: everything, once, in order, wherever it was written."""
+"""Every event arrives on a socket once and in order, whichever process wrote it."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_both_spellings_of_the_path_lead_here(web: Web, ada: Person, job_i
 
 
 async def test_two_processes_tell_the_same(start_web: OpenWeb, web: Web, ada: Person, job_id: UUID) -> None:
-    """Each job's events are written in two processes at once and heard in both."""
+    """Two processes write events of a job at the same time, and sockets of both get all of them."""
     async with (
         start_web(sweep_s=60) as other,
         open_socket(web.url(job_id), ada.access) as here,
@@ -64,7 +64,7 @@ async def test_two_processes_tell_the_same(start_web: OpenWeb, web: Web, ada: Pe
 
 
 async def test_a_client_back_at_any_event_misses_nothing(web: Web, ada: Person, job_id: UUID) -> None:
-    """Leave at every event, come back with `since`: the union is the log, without the least repetition."""
+    """A client that leaves at any event and returns with `since` gets the whole log without repetition."""
     await tell(web.resources, job_id, *(f"before {n}" for n in range(10)))
     last = (await stored(web.resources, job_id))[-1]["seq"]
     union = []

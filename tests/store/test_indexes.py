@@ -1,4 +1,4 @@
-"""No statement that runs often has to read a whole table, however many rows there are."""
+"""No frequent statement has to read a whole table, even if there are many rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -20,14 +20,14 @@ LIMIT = timedelta(minutes=5)
 
 
 def leading(table: Table) -> set[str]:
-    """The columns by which rows of a table are found."""
+    """The columns by which an index finds the rows of a table."""
     keys = [table.primary_key, *table.indexes]
     keys += [each for each in table.constraints if type(each).__name__ == "UniqueConstraint"]  # type: ignore[misc]
     return {next(iter(key.columns)).name for key in keys if len(key.columns)}
 
 
 def test_every_foreign_key_has_an_index() -> None:
-    """PostgreSQL looks for the rows behind it whenever the one it names is deleted."""
+    """When a row is deleted, PostgreSQL looks for all rows that refer to it."""
     bare = [
         f"{table.name}.{key.parent.name}"
         for table in Base.metadata.sorted_tables
@@ -50,7 +50,7 @@ SWEEPS: dict[str, Callable[[AsyncSession], Awaitable[Any]]] = {
     "attempts": lambda session: _forget_attempts(session),
     "keys": idempotency.forget_old,
 }
-"""What is done in passing, whenever somebody logs in, opens a socket or makes a job."""
+"""Clean-up statements that run with each login, new socket or new job."""
 
 
 async def _begin_session(session: AsyncSession) -> None:
@@ -66,15 +66,15 @@ async def test_what_is_swept_in_passing_is_found_by_an_index(engine: AsyncEngine
     plans: list[str] = []
     async with AsyncSession(engine) as session:
         driver = (await (await session.connection()).get_raw_connection()).driver_connection
-        # PostgreSQL tells how it does each statement. A table without rows is read as a whole if that is
-        # possible at all: so it must be told apart.
+        # PostgreSQL reports the plan of each statement. It prefers to read an empty table as a whole, so that
+        # is switched off: then it does so only if there is no index.
         await driver.execute(
             "load 'auto_explain'; set auto_explain.log_min_duration = 0;"
             " set client_min_messages = log; set enable_seqscan = off"
         )
         driver.add_log_listener(lambda _, message: plans.append(message.message))
         await SWEEPS[name](session)
-        await driver.execute("select")  # what was said before is heard by its answer
+        await driver.execute("select")  # all earlier notices have arrived when this is answered
     sweeps = [plan for plan in plans if "Delete on" in plan]
     assert sweeps
     assert not [plan for plan in sweeps if "Seq Scan" in plan]

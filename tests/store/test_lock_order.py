@@ -1,4 +1,5 @@
-"""What rests on locks: nobody waits in a circle (the job's row, then the run's), no write is missed."""
+"""Row locks: they are taken in a fixed order (the job's row, then the run's), so there is no deadlock, and no
+write is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -46,7 +47,7 @@ async def test_a_worker_locks_the_job_and_then_the_run(house: House, act: Act) -
 
 
 async def test_what_is_changed_while_a_statement_waits_counts(house: House) -> None:
-    """A reservation and a bill add to what somebody else has just written, and miss nothing."""
+    """A reservation and a bill are added to the values that another transaction has just written."""
     run = await claimed(house)
     more = "update jobs set committed_tokens = committed_tokens + 1000, model_calls = model_calls + 10"
     async with holding(house, f"{more} where id = :id", run.job_id) as done:
@@ -91,7 +92,7 @@ async def claimed(house: House) -> Run:
 
 @asynccontextmanager
 async def held(house: House, table: Any, row_id: UUID) -> AsyncIterator[None]:
-    """Somebody else has the row within."""
+    """A context in which another transaction has locked the row."""
     async with house.resources.unit() as unit:
         await unit.session.execute(select(table.id).where(table.id == row_id).with_for_update())
         yield
@@ -101,14 +102,15 @@ async def held(house: House, table: Any, row_id: UUID) -> AsyncIterator[None]:
 async def holding(
     house: House, change: str, job_id: UUID
 ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
-    """Somebody else has made this change of the job within, and commits it when called for."""
+    """A context in which another transaction has made this change of the job. The given function commits
+    it."""
     async with house.resources.engine.connect() as connection:
         await connection.execute(text(change), {"id": job_id})
         yield connection.commit
 
 
 async def waiting_in(house: House, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-    """`work`, which has come to a row that another has."""
+    """Start `work`, and return its task when it waits for a locked row."""
 
     async def waits() -> bool:
         query = text(
@@ -125,7 +127,7 @@ async def waiting_in(house: House, work: Coroutine[Any, Any, Any]) -> "asyncio.T
 
 @asynccontextmanager
 async def waiting(house: House, work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Within, `work` waits for a row which another has."""
+    """A context in which `work` waits for a row that another transaction has locked."""
     task = await waiting_in(house, work)
     try:
         yield
@@ -135,6 +137,6 @@ async def waiting(house: House, work: Coroutine[Any, Any, Any]) -> AsyncIterator
 
 
 async def lock(house: House, table: Any, row_id: UUID) -> None:
-    """Have the row at once, for a moment."""
+    """Lock the row for a moment, without waiting for it."""
     async with house.resources.engine.begin() as connection:
         await connection.execute(select(table.id).where(table.id == row_id).with_for_update(nowait=True))

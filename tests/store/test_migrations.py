@@ -1,4 +1,4 @@
-"""The migrations end where the tables are, from nothing and once more."""
+"""The migrations make exactly the tables of `app/store/tables.py`, and can be run again."""
 
 from app.store.database import open_engine
 from app.store.migrate import drift, migrate

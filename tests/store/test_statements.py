@@ -1,4 +1,4 @@
-"""Statements that go to PostgreSQL by themselves."""
+"""Single statements without an explicit transaction."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ async def test_a_connection_that_ended_unseen_is_replaced(house: House) -> None:
         driver = connection._driver._con
     assert before
     os.kill(before["pid"], signal.SIGTERM)
-    while not has_unread(driver):  # and the loop, which would read it, stands still
+    while not has_unread(driver):  # the event loop, which would read it, is blocked meanwhile
         pass
     async with house.resources.statement() as connection:
         after = await connection.row(WHO, {})

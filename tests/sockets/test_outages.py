@@ -121,9 +121,7 @@ async def test_a_hub_that_fails_is_said_and_begins_anew(
         async with open_socket(other.url(job_id), ada.access) as socket:
             with monkeypatch.context() as failing:
                 failing.setattr(StoredLog, "heads", nonsense)
-                failing.setattr(
-                    Hub, "_sweeps", nonsense
-                )  # so that it cannot start again yet
+                failing.setattr(Hub, "_sweeps", nonsense)  # so that it cannot start again yet
                 assert await socket.closed() == Close.OUR_FAULT
                 assert not await events()
                 async with open_socket(other.url(job_id), ada.access) as late:

@@ -218,6 +218,15 @@ def test_a_build_that_broke_off_is_taken_up_where_it_stands(tmp_path: Path) -> N
     assert_own_tests_pass(company)
 
 
+def test_a_wish_for_a_field_comes_before_anything_is_built(tmp_path: Path) -> None:
+    company = Company(tmp_path, "recipes from my grandmother")
+    company.app.mkdir()
+    company.talk_it_over()
+    company.plan()
+    assert_proven(company.build(company.plan("add a rating from 1 to 5")))
+    assert_own_tests_pass(company)
+
+
 def test_tickets_that_the_client_wrote_are_taken_up_or_left_out_with_a_reason(tmp_path: Path) -> None:
     company = Company(tmp_path, IDEA)
     company.talk_it_over()

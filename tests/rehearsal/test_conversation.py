@@ -91,6 +91,16 @@ def test_the_answer_about_the_fields_shows_at_once() -> None:
     assert "rating" in reply.reply
 
 
+def test_what_is_asked_for_besides_is_taken_up_whatever_was_the_question() -> None:
+    idea = "A list of the tools we lend: name, owner, and whether it is lent out"
+    first = replied(idea).reply
+    assert "put an end to" in first
+    talk = [idea, first, "We lose track of the ladder. Also add a due date, and a picture."]
+    reply = replied(*talk, replied(*talk).reply, SUM_UP).reply
+    assert "name, owner, lent out and due date" in reply
+    assert "beyond us: a picture" in reply
+
+
 def test_what_cannot_be_done_is_said_before_the_work_begins() -> None:
     reply = replied("a reading list for a book club with e-mail reminders", "Who will use it?", SUM_UP)
     assert reply.done

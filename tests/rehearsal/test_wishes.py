@@ -67,6 +67,9 @@ FIRST = [
     ("A small group of people who know each other, most of them on their phones.", []),
     ("When nobody needs the old notes any more, and everything is found within seconds.", []),
     ("Please add a rating from 1 to 5. The rest is fine as it is.", []),
+    ("Twelve of us. And it should also show who has borrowed it", ["cannot"]),
+    ("Also let me search", []),
+    ("We also want it simple, and we add books now and then", []),
 ]
 
 

@@ -13,7 +13,7 @@ from workers.agents.outputs import ClientReply
 from workers.llm.model import Message
 from workers.rehearsal.blueprint import Blueprint, Field
 from workers.rehearsal.reading import read_plan, read_things, told_fields
-from workers.rehearsal.wishes import Wish, read_first_wishes, without_room
+from workers.rehearsal.wishes import Wish, read_first_wishes, with_requested, without_room
 from workers.rehearsal.words import capital, clipped, listed
 
 MOST_QUESTIONS = 4
@@ -80,12 +80,13 @@ class Talk:
 
     @property
     def plan(self) -> Blueprint:
-        return read_plan(
+        plan = read_plan(
             self.idea,
             tuple(self.answers.values()),
             about_things=self.answers.get(THING, ""),
             about_fields=self.answers.get(FIELDS, ""),
         )
+        return with_requested(self.said, plan)
 
     @property
     def wishes(self) -> list[Wish]:

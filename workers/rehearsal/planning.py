@@ -1,6 +1,7 @@
 """The Project Manager: the PRD, and the backlog in an order in which every step can be checked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.domain.ticket import TicketStatus, TicketType
 from workers.agents.facts import KnownTicket, PrdFacts, TicketingFacts
@@ -132,7 +133,8 @@ def _needed(facts: TicketingFacts, plan: Blueprint) -> tuple[list[Story], list[R
     skipped: list[Requirement] = []
     basics = [item for item in facts.requirements if _is_basic(item)][:4]
     if len(basics) == 4:
-        stories += base_stories(plan, [item.id for item in basics])
+        at_first = tuple(field for field in plan.fields if field.name not in plan.added)
+        stories += base_stories(replace(plan, fields=at_first, added=()), [item.id for item in basics])
     for item in facts.requirements:
         story = _extra(item, plan)
         if story:

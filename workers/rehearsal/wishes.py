@@ -93,6 +93,14 @@ _UNDERSTOOD = re.compile(
     re.IGNORECASE,
 )
 
+_REQUEST = re.compile(
+    r"^(?:(?:and|but|oh|please|then)\s+)*(?:add|include|(?:i|we)(?:'d| would) also like|(?:(?:it|they|(?:each"
+    r"|every) \w+) (?:should|must|can) )?also (?:an?|the|add|include|show|have|has|let|send|keep|note|record"
+    r"|store|track|see|list|tell))\b",
+    re.IGNORECASE,
+)
+"""What asks for more, whatever was the question."""
+
 _FULL = "{a_one} has as many fields as it can hold"
 
 
@@ -100,13 +108,8 @@ def read_wishes(text: str, plan: Blueprint) -> list[Wish]:
     """The wishes of a continuation. Every part of the text that is no courtesy becomes at least one."""
     found: list[Wish] = []
     for clause in clauses(text):
-        for wish in _read_clause(clause, plan):
-            if wish.field and wish.kind == "field":
-                if has_room(plan.fields, wish.field):
-                    plan = replace(plan, fields=(*plan.fields, wish.field))
-                else:
-                    wish = Wish("cannot", wish.words, reason=_FULL.format(a_one=plan.a_one))
-            found.append(wish)
+        wishes, plan = _taken(_read_clause(clause, plan), plan)
+        found += wishes
     return _distinct(found) or [
         Wish("cannot", clipped(text.strip(), 12), reason="it names no change to the app")
     ]
@@ -118,11 +121,37 @@ def read_first_wishes(text: str, plan: Blueprint) -> list[Wish]:
     found = []
     for sentence in sentences(text):
         for clause in _NEXT.split(sentence):
+            if _REQUEST.match(clause):
+                taken, _ = _taken(_read_clause(clause, plan), plan)
+                found += [wish for wish in taken if wish.kind not in ("field", "there")]
+                continue
             if _FILTER.search(clause) or _CSV.search(clause) or re.search(r"\bexport", clause, re.I):
                 found += [wish for wish in _read_clause(clause, plan) if wish.kind != "field"]
                 continue
             found += _against(clause, plan)
     return _distinct(found)
+
+
+def with_requested(text: str, plan: Blueprint) -> Blueprint:
+    """The plan with the fields that the talk before a first run asks for besides those it lists."""
+    for sentence in sentences(text):
+        for clause in _NEXT.split(sentence):
+            if _REQUEST.match(clause):
+                _, plan = _taken(_read_clause(clause, plan), plan)
+    return plan
+
+
+def _taken(wishes: list[Wish], plan: Blueprint) -> tuple[list[Wish], Blueprint]:
+    """The wishes, and the plan with their fields; those that have no room cannot be met."""
+    taken = []
+    for wish in wishes:
+        if wish.field and wish.kind == "field":
+            if has_room(plan.fields, wish.field):
+                plan = replace(plan, fields=(*plan.fields, wish.field))
+            else:
+                wish = Wish("cannot", wish.words, reason=_FULL.format(a_one=plan.a_one))
+        taken.append(wish)
+    return taken, plan
 
 
 def without_room(plan: Blueprint) -> list[Wish]:

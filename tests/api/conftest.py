@@ -24,7 +24,7 @@ from app.store.tables import RefreshFamily, RefreshToken, User
 from tests.conftest import Parts, fresh_database
 from tests.contracts.validating import Validator
 
-SECRET = "a secret for the tests of the doors, long enough"
+SECRET = "a secret for the tests of the API, long enough"
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = argon2.using(type="ID", memory_cost=64, time_cost=1, parallelism=1).hash(PASSWORD)
 """A hash with cheap parameters, which are part of the hash: verifying it takes no time."""

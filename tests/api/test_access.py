@@ -130,7 +130,9 @@ def test_every_route_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("route", ROWS)
-async def test_owner_stranger_nobody(service: Service, ada: Person, mallory: Person, route: str) -> None:
+async def test_owner_other_user_and_no_user(
+    service: Service, ada: Person, mallory: Person, route: str
+) -> None:
     row = ROWS[route]
     things = await things_of(service, ada, row.state)
     nobody = await things_send(service, things, route, None)
@@ -192,7 +194,7 @@ def tokens_of(person: Person) -> dict[str, str]:
     }
 
 
-async def test_tokens_that_are_none(service: Service, ada: Person) -> None:
+async def test_invalid_tokens(service: Service, ada: Person) -> None:
     async with service.client() as client:
         for name, token in tokens_of(ada).items():
             answer = await client.get("/api/auth/me/", headers={"Authorization": f"Bearer {token}"})

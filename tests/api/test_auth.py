@@ -64,7 +64,7 @@ async def test_register_logs_in(anybody: httpx.AsyncClient) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_emails_are_one_whatever_their_case(anybody: httpx.AsyncClient) -> None:
+async def test_emails_are_compared_without_case(anybody: httpx.AsyncClient) -> None:
     person = new_person()
     first = await anybody.post("/api/auth/register/", json=person)
     again = await anybody.post("/api/auth/register/", json={**person, "email": person["email"].upper()})
@@ -96,7 +96,7 @@ async def test_many_register_one_email_at_once(anybody: httpx.AsyncClient) -> No
         ({"email": None}, "email"),
     ],
 )
-async def test_what_register_refuses(anybody: httpx.AsyncClient, change: dict[str, Any], field: str) -> None:
+async def test_errors_of_register(anybody: httpx.AsyncClient, change: dict[str, Any], field: str) -> None:
     answer = await anybody.post("/api/auth/register/", json={**new_person(), **change})
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
@@ -231,7 +231,7 @@ async def test_after_the_window_only_while_the_own_successor_is_unused(
     assert (await me(anybody, third["access"])).status_code == 401
 
 
-async def test_what_refresh_refuses(anybody: httpx.AsyncClient) -> None:
+async def test_errors_of_refresh(anybody: httpx.AsyncClient) -> None:
     session = await register(anybody)
     for nonsense in ("", "x", session["access"], session["refresh"] + "x", "a.b.c", "ä.ö.ü", "x" * 5000):
         answer = await renew(anybody, nonsense)
@@ -249,7 +249,7 @@ async def test_logout_ends_the_session_and_is_always_204(anybody: httpx.AsyncCli
     assert (await me(anybody, second["access"])).json()["code"] == "session_over"
 
 
-async def test_a_deleted_user_is_nobody(service: Service, ada: Person) -> None:
+async def test_the_token_of_a_deleted_user_is_refused(service: Service, ada: Person) -> None:
     async with service.resources.unit() as unit:
         await unit.session.execute(text("delete from users where id = :id"), {"id": ada.id})
     assert (await ada.client.get("/api/jobs/")).status_code == 401
@@ -268,7 +268,7 @@ async def test_a_ticket_is_good_once(service: Service, ada: Person, mallory: Per
             await accounts.redeem_ws_ticket(service.resources, spent)
 
 
-async def test_an_old_ticket_is_none(service: Service, ada: Person) -> None:
+async def test_an_expired_ticket_is_refused(service: Service, ada: Person) -> None:
     ticket = (await ada.client.post("/api/auth/ws-ticket/")).json()["ticket"]
     async with service.resources.unit() as unit:
         await unit.session.execute(text("update ws_tickets set expires_at = clock_timestamp()"))
@@ -337,7 +337,7 @@ async def test_only_the_first_may_register(parts: Parts, tmp_path: Path) -> None
     assert {a.json()["code"] for a in answers if a.is_error} == {"registration_closed"}
 
 
-async def test_nobody_may_register(parts: Parts, tmp_path: Path) -> None:
+async def test_closed_registration(parts: Parts, tmp_path: Path) -> None:
     async with strict(parts, tmp_path, registration="closed") as client:
         answer = await client.post("/api/auth/register/", json=new_person())
     assert answer.status_code == 403
@@ -364,7 +364,7 @@ def test_limits_leave_room() -> None:
         ({"email": "ada@example.org", "password": "short"}, "password: must have at least 8 characters."),
     ],
 )
-async def test_an_operators_mistake_is_said_in_a_sentence(
+async def test_a_mistake_of_an_operator_is_explained_in_a_sentence(
     service: Service, account: dict[str, str], words: str
 ) -> None:
     with pytest.raises(Invalid) as refusal:

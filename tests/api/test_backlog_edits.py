@@ -90,7 +90,7 @@ async def test_a_ticket_is_added_changed_and_deleted(ada: Person, job_id: str) -
     assert events == [(event, ticket["id"], "todo") for event in ("created", "updated", "deleted")]
 
 
-async def test_a_change_of_nothing_is_not_told(ada: Person, job_id: str) -> None:
+async def test_a_change_of_nothing_makes_no_event(ada: Person, job_id: str) -> None:
     ticket_id = await made(ada, job_id, title="One", order=3)
     since = await last_seq(ada, job_id)
     for same in ({}, {"title": "One"}, {"order": 3, "status": "done", "title": None}, {"parent_id": None}):
@@ -168,7 +168,7 @@ async def test_links_are_within_the_job(service: Service, ada: Person, job_id: s
     assert (await backlog(ada, job_id), await last_seq(ada, job_id)) == (before, since)
 
 
-async def test_an_epic_follows_what_the_client_does_below_it(
+async def test_an_epic_follows_the_clients_changes_of_its_tickets(
     service: Service, ada: Person, job_id: str
 ) -> None:
     epic = await add_ticket(service.resources, job_id, 1, type="epic", status="done", checks=[])
@@ -215,7 +215,7 @@ async def test_a_done_ticket_that_asks_for_more_is_to_do_again(
     assert evidence["ticket_id"] is None
 
 
-async def test_a_job_takes_only_so_many(service: Service, ada: Person, job_id: str) -> None:
+async def test_the_number_of_tickets_is_limited(service: Service, ada: Person, job_id: str) -> None:
     async with service.resources.unit() as unit:
         (await unit.take(UUID(job_id), None)).client_tickets = MAX_CLIENT_TICKETS - 1
     last = await made(ada, job_id)

@@ -61,7 +61,7 @@ async def test_a_budget_of_the_jobs_own(ada: Person, mallory: Person) -> None:
 
 
 @pytest.mark.parametrize("body", [{"token_budget": 0}, {"token_budget": "x"}, {"cost_budget_usd": -1}])
-async def test_a_budget_that_is_none(ada: Person, body: dict[str, object]) -> None:
+async def test_an_invalid_budget_is_refused(ada: Person, body: dict[str, object]) -> None:
     job_id = await ada.job()
     refused = await ada.client.post(f"/api/jobs/{job_id}/budget/", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")

@@ -92,7 +92,7 @@ async def test_request_ids(anybody: httpx.AsyncClient) -> None:
         b"\xef\xbb\xbf{}",
     ],
 )
-async def test_bodies_that_are_none(ada: Person, content: bytes) -> None:
+async def test_invalid_bodies(ada: Person, content: bytes) -> None:
     for path in ("/api/jobs/", "/api/job-messages/", "/api/auth/login/", f"/api/jobs/{uuid4()}/continue/"):
         answer = await ada.client.post(path, content=content, headers=JSON)
         assert answer.status_code in (400, 422), (path, answer.text)
@@ -106,7 +106,7 @@ TAKING_A_BODY = [
 
 
 @pytest.mark.parametrize("route", TAKING_A_BODY)
-async def test_what_is_not_json_in_utf8_is_refused_and_changes_nothing(
+async def test_bodies_that_are_not_json_in_utf8_are_refused(
     service: Service, ada: Person, route: str
 ) -> None:
     things = await things_of(service, ada, "failed")
@@ -134,7 +134,7 @@ async def everything(person: Person) -> list[Any]:
     return [(await person.client.get(path)).json() for path in paths]
 
 
-async def test_nobody_is_told_what_is_wrong_with_a_body(anybody: httpx.AsyncClient) -> None:
+async def test_without_a_user_errors_of_a_body_are_not_told(anybody: httpx.AsyncClient) -> None:
     for content in (b"{", b"{}", b"x" * 100):
         answer = await anybody.post("/api/jobs/", content=content, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
@@ -294,7 +294,7 @@ async def test_listed_origins(parts: Parts, tmp_path: Path) -> None:
 # Faults of the service, and too many requests
 
 
-async def test_an_accident_of_ours(
+async def test_a_fault_of_the_service(
     service: Service, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ada = await service.person()

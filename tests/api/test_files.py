@@ -119,7 +119,7 @@ async def test_a_file(built: Built) -> None:
         ("x" * 300, 422, "bad_path"),
     ],
 )
-async def test_what_reading_refuses(built: Built, path: str, status: int, code: str) -> None:
+async def test_errors_of_reading(built: Built, path: str, status: int, code: str) -> None:
     answer = await built.get("files/content/", path=path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     if code == "file_not_found":
@@ -137,7 +137,7 @@ async def test_a_large_file_is_only_downloaded(built: Built) -> None:
     assert len((await built.get("files/content/", path="large", download=1)).content) == 3_000_000
 
 
-async def test_a_download_that_is_not_read_lets_its_box_go(
+async def test_a_download_that_is_not_read_does_not_keep_its_box_awake(
     built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "UNREAD_S", 0.2)
@@ -197,7 +197,7 @@ async def history(built: Built) -> str:
         ("a", "\0", 422),
     ],
 )
-async def test_what_saving_refuses(built: Built, path: str, content: str, status: int) -> None:
+async def test_errors_of_saving(built: Built, path: str, content: str, status: int) -> None:
     answer = await built.save(path, content)
     assert answer.status_code == status, answer.text
 

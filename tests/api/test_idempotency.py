@@ -110,7 +110,7 @@ async def test_a_request_that_died_does_not_block_its_key(service: Service, ada:
     assert (await create(ada, "k")).status_code == 201
 
 
-async def test_what_fails_after_the_job_was_made_makes_no_second_one(
+async def test_a_failure_after_the_job_was_made_makes_no_second_job(
     service: Service, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
@@ -150,7 +150,7 @@ async def age_keys(service: Service, person: Person, interval: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\tkey", "ünïcode"])
-async def test_no_such_key(ada: Person, key: str) -> None:
+async def test_invalid_keys(ada: Person, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode()}
     answer = await ada.client.post("/api/jobs/", json={"prompt": "An idea"}, headers=headers)
     assert answer.status_code == 422

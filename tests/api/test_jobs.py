@@ -44,7 +44,7 @@ async def test_a_new_job(ada: Person) -> None:
 @pytest.mark.parametrize(
     "prompt", ["", "  \n ", "x" * 5001, None, 1, [], {}, "nul\0", "lone \ud800 surrogate"]
 )
-async def test_no_such_prompt(ada: Person, prompt: Any) -> None:
+async def test_invalid_prompts(ada: Person, prompt: Any) -> None:
     body = httpx.Response(200, json={"prompt": prompt}) if not isinstance(prompt, str) else None
     text = body.text if body else '{"prompt": ' + ascii_json(prompt) + "}"
     answer = await ada.client.post("/api/jobs/", content=text, headers={"Content-Type": "application/json"})
@@ -87,13 +87,13 @@ async def test_pages_of_a_list(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=1.5", "before=x", "after=", f"after={NOBODY}"])
-async def test_no_such_page(ada: Person, query: str) -> None:
+async def test_invalid_pages_of_a_list(ada: Person, query: str) -> None:
     answer = await ada.client.get(f"/api/jobs/?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == query.split("=")[0]
 
 
-async def test_somebody_elses_cursor_is_none(ada: Person, mallory: Person) -> None:
+async def test_a_cursor_of_another_user_is_refused(ada: Person, mallory: Person) -> None:
     job_id = await ada.job()
     assert (await mallory.client.get(f"/api/jobs/?after={job_id}")).status_code == 422
 
@@ -221,7 +221,7 @@ async def test_continue(service: Service, ada: Person) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "continuation_in_progress")
 
 
-async def test_of_many_continuations_one_wins(service: Service, ada: Person) -> None:
+async def test_only_one_of_many_continuations_wins(service: Service, ada: Person) -> None:
     job_id = await ada.job()
     await fail_job(service.resources, job_id)
     url, body = f"/api/jobs/{job_id}/continue/", {"requirements": "More"}
@@ -242,7 +242,9 @@ REFUSALS = {
 
 @pytest.mark.parametrize("state", ["collecting", "building", "build_done", "failed"])
 @pytest.mark.parametrize("call", REFUSALS)
-async def test_what_may_be_asked_when(service: Service, ada: Person, call: str, state: str) -> None:
+async def test_which_calls_are_allowed_in_which_state(
+    service: Service, ada: Person, call: str, state: str
+) -> None:
     job_id = await ada.job()
     if state in ("building", "build_done"):
         await advance_job(service.resources, job_id, *TO_BUILDING)

@@ -78,7 +78,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"metadata": {"a": "x" * 20_000}}, "metadata"),
     ],
 )
-async def test_what_a_message_may_not_be(ada: Person, change: dict[str, Any], field: str) -> None:
+async def test_invalid_messages(ada: Person, change: dict[str, Any], field: str) -> None:
     answer = await post(ada, await ada.job(), **change)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"].split(".")[0] == field

@@ -42,7 +42,7 @@ async def beating(parts: Parts) -> AsyncIterator[None]:
     await redis.aclose()
 
 
-async def test_health_and_figures(anybody: httpx.AsyncClient) -> None:
+async def test_health_and_metrics(anybody: httpx.AsyncClient) -> None:
     assert (await anybody.get("/healthz")).json() == {"status": "ok"}
     figures = await anybody.get("/metrics")
     assert 'boardroom_requests_total{method="GET",route="/healthz",status="200"}' in figures.text

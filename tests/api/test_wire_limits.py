@@ -106,7 +106,7 @@ async def test_a_body_in_chunks_of_a_byte_is_read(service: Service, ada: Person)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET", BEGUN], ids=["nothing", "a word", "half a head"])
-async def test_who_says_nothing_more_is_let_go(
+async def test_a_silent_client_is_disconnected(
     service: Service, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_S", 0.2)

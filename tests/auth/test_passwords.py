@@ -15,12 +15,12 @@ async def test_hash_and_verify() -> None:
     assert not await verify_password("password 📚", first)
 
 
-async def test_nobody_has_no_password() -> None:
+async def test_an_unknown_user_has_no_password() -> None:
     assert NOBODY.startswith(PARAMETERS)
     assert not await verify_password("hello", None)
 
 
-async def test_nobody_takes_as_long_as_somebody() -> None:
+async def test_an_unknown_user_takes_as_long_as_a_known_one() -> None:
     stored = await hash_password("a password")
     spent: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(12):

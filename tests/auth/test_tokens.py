@@ -16,7 +16,7 @@ USER, SESSION, TOKEN = uuid4(), uuid4(), uuid4()
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def test_what_is_signed_is_read() -> None:
+def test_signed_tokens_are_accepted() -> None:
     claims = TOKENS.read_access(TOKENS.access(USER, SESSION))
     assert (claims.user_id, claims.session_id) == (USER, SESSION)
     left = claims.expires_at - datetime.now(UTC)
@@ -63,7 +63,7 @@ def test_no_mutation_is_accepted() -> None:
     "header",
     [b"null", b"[" * 2900, b'{"alg":' + b"[" * 2800, b'{"alg":["HS256"]}', b'{"alg":{}}', b"9" * 2900],
 )
-def test_whatever_stands_in_its_place_is_no_header(header: bytes) -> None:
+def test_other_headers_are_refused(header: bytes) -> None:
     token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.e30.AAAA"
     for read in (TOKENS.read_access, TOKENS.read_refresh):
         with pytest.raises(Unauthorized):

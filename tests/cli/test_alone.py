@@ -33,7 +33,7 @@ def test_a_ctrl_c_while_it_is_loaded_ends_it_without_a_word() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_what_needs_a_database_says_so(boardroom: Boardroom) -> None:
+def test_commands_that_need_a_database_say_so(boardroom: Boardroom) -> None:
     for words in (("migrate",), ("worker",), ("user", "add", "ada@example.org")):
         said = boardroom(*words, stdin="correct horse battery\n")
         assert said.returncode == 2, words

@@ -43,14 +43,14 @@ def test_two_api_processes_share_one_address(up: Popen, url: str, home: Path) ->
     assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
 
 
-def test_a_second_up_says_who_runs_where(up: Popen, url: str, boardroom: Boardroom) -> None:
+def test_a_second_up_names_the_running_one(up: Popen, url: str, boardroom: Boardroom) -> None:
     second = boardroom("up")
     assert second.returncode == 2
     assert f"already runs here at {url} (process {up.pid}" in second.stderr
     assert httpx.get(f"{url}/healthz").is_success
 
 
-def test_a_taken_port_is_said(up: Popen, url: str, boardroom: Boardroom, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(up: Popen, url: str, boardroom: Boardroom, tmp_path: Path) -> None:
     port = url.rsplit(":", 1)[1]
     other = boardroom("up", DATA_DIR=str(tmp_path / "other"), PORT=port)
     assert other.returncode == 2
@@ -73,7 +73,7 @@ def test_users_are_made_and_given_new_passwords(url: str, boardroom: Boardroom) 
     assert "nobody@example.org" in unknown.stderr
 
 
-def test_there_is_no_tape_of_no_job(url: str, boardroom: Boardroom) -> None:
+def test_a_tape_of_an_unknown_job_is_refused(url: str, boardroom: Boardroom) -> None:
     none = boardroom("tape", str(uuid4()))
     assert (none.returncode, none.stdout, none.stderr) == (2, "", "There is no such job.\n")
 
@@ -86,7 +86,7 @@ def test_migrate_and_doctor_see_what_runs(url: str, boardroom: Boardroom) -> Non
 
 
 @pytest.mark.parametrize("module", ["workers.main", "app.main"])
-def test_who_is_killed_is_started_again(up: Popen, url: str, home: Path, module: str) -> None:
+def test_a_killed_process_is_started_again(up: Popen, url: str, home: Path, module: str) -> None:
     before = processes_running(home, module)
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
@@ -94,7 +94,7 @@ def test_who_is_killed_is_started_again(up: Popen, url: str, home: Path, module:
     assert httpx.get(f"{url}/healthz", timeout=30).is_success
 
 
-def test_the_figures_of_all_processes_are_one(url: str) -> None:
+def test_the_metrics_of_all_processes_are_added(url: str) -> None:
     for _ in range(4):
         httpx.get(f"{url}/api/auth/me/")
     text = httpx.get(f"{url}/metrics").text

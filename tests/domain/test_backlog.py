@@ -8,7 +8,9 @@ from app.domain.backlog import moved_checks, places
 
 
 @given(st.lists(st.integers(1, 9), max_size=9), st.data())
-def test_places_are_distinct_and_behind_what_they_wait_for(orders: list[int], data: st.DataObject) -> None:
+def test_positions_are_distinct_and_after_those_of_dependencies(
+    orders: list[int], data: st.DataObject
+) -> None:
     waits = {
         key: data.draw(st.lists(st.sampled_from(range(key)), unique=True)) if key else []
         for key in range(len(orders))
@@ -19,12 +21,12 @@ def test_places_are_distinct_and_behind_what_they_wait_for(orders: list[int], da
     assert all(found[before] < found[key] for key, each in waits.items() for before in each)
 
 
-def test_places_that_are_in_order_stay() -> None:
+def test_positions_in_order_stay() -> None:
     assert places({"a": 2, "b": 5, "c": 9}, {"c": ["a"]}) == {"a": 2, "b": 5, "c": 9}
     assert places({"new": 2, "a": 1, "b": 2, "c": 7}, {}) == {"a": 1, "new": 2, "b": 3, "c": 7}
 
 
-def test_a_cycle_has_no_places() -> None:
+def test_a_cycle_has_no_positions() -> None:
     with pytest.raises(ValueError, match="cycle"):
         places({"a": 1, "b": 2}, {"a": ["b"], "b": ["a"]})
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import children as room
 from app.embedded.children import Child, Children, KeepsDying
 from tests.embedded.conftest import ROOT, wait_for
 
@@ -48,7 +47,7 @@ def start(tmp_path: Path, forgotten: list[int]) -> Iterator[Start]:
         children.close()
 
 
-def test_who_dies_is_started_again(start: Start, tmp_path: Path, forgotten: list[int]) -> None:
+def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path, forgotten: list[int]) -> None:
     children = start("wait")
     assert children.tend() == []
     wait_for(lambda: seen(tmp_path))
@@ -60,15 +59,15 @@ def test_who_dies_is_started_again(start: Start, tmp_path: Path, forgotten: list
     assert forgotten == [first]
 
 
-def test_who_keeps_dying_ends_it_all(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "FIRST_PAUSE_S", 0.01)
+def test_a_child_that_keeps_dying_ends_the_supervisor(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.embedded.children.FIRST_PAUSE_S", 0.01)
     children = start("die")
     with pytest.raises(KeepsDying, match="ended with code 3, the 5th time within a minute"):
         wait_for(lambda: children.tend() and False)
 
 
-def test_stopping_leaves_nobody(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "STOP_TIMEOUT_S", 0.5)
+def test_stopping_leaves_no_process(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.embedded.children.STOP_TIMEOUT_S", 0.5)
     children = start("wait", "stubborn")
     children.tend()
     wait_for(lambda: len(seen(tmp_path)) == 2)

@@ -8,7 +8,7 @@ from app.embedded.datadir import DataDir, Running
 from app.embedded.errors import AlreadyRunning, StackProblem
 
 
-def test_only_one_works_there_and_others_are_told_who(tmp_path: Path) -> None:
+def test_only_one_process_may_use_it_and_others_are_told_which(tmp_path: Path) -> None:
     home = DataDir(tmp_path / "data")
     assert home.running() is None
     with home.locked():
@@ -48,7 +48,7 @@ def test_a_broken_note_is_no_note(tmp_path: Path, note: str) -> None:
     assert DataDir(tmp_path).last() == Running()
 
 
-def test_a_place_that_is_no_folder_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_data_dir_that_is_no_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackProblem, match="Set DATA_DIR"):
         DataDir(tmp_path / "file" / "data")

@@ -60,7 +60,7 @@ async def test_serves_keeps_its_data_and_its_ports_and_leaves_nothing(data_dir: 
         second.stop()
 
 
-async def test_nobody_gets_in_without_the_password_and_none_is_shown(data_dir: Path) -> None:
+async def test_a_password_is_required_and_never_shown(data_dir: Path) -> None:
     stack = start(data_dir, durable=False)
     try:
         secret = re.compile(r":[^:@/]+@")
@@ -95,7 +95,7 @@ async def test_killed_starter_leaves_nothing_and_the_data_recovers(data_dir: Pat
         stack.stop()
 
 
-async def test_whatever_dies_runs_again_at_its_place(data_dir: Path) -> None:
+async def test_servers_that_die_run_again_at_the_same_address(data_dir: Path) -> None:
     stack = start(data_dir, durable=False)
     try:
         await ask(stack.database_url, "create table kept as select 42 as answer")
@@ -113,7 +113,7 @@ async def test_whatever_dies_runs_again_at_its_place(data_dir: Path) -> None:
         stack.stop()
 
 
-async def test_taken_ports_and_a_note_with_somebody_elses_pid(data_dir: Path) -> None:
+async def test_ports_in_use_and_a_pid_file_with_a_reused_pid(data_dir: Path) -> None:
     start(data_dir, durable=False).stop()
     home = DataDir(data_dir)
     note = next(data_dir.glob("pg*")).joinpath("postmaster.pid")
@@ -190,7 +190,7 @@ async def test_given_addresses_start_nothing(data_dir: Path) -> None:
     stack.stop()
 
 
-def test_explicit_programs_that_are_not_there(data_dir: Path) -> None:
+def test_configured_programs_that_do_not_exist(data_dir: Path) -> None:
     with pytest.raises(NotInstalled, match="POSTGRES_BIN"):
         Stack(DataDir(data_dir), redis_url="redis://r/0", postgres_bin=data_dir)
     with pytest.raises(NotInstalled, match="VALKEY_BIN"):

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from app.embedded import children as room
 from app.embedded import supervisor
 from app.embedded.children import Child, Children, KeepsDying
 from tests.embedded.conftest import ROOT
@@ -53,7 +52,7 @@ def watched(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
     """All that is printed until a child that dies at once has died too often."""
     for name in ("TICK_S", "SLOW_S"):
         monkeypatch.setattr(supervisor, name, 0.02)
-    monkeypatch.setattr(room, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("app.embedded.children.FIRST_PAUSE_S", 0.1)
     child = Child("worker", "tests.embedded.stand_in", (str(tmp_path), "die"))
     children = Children([child], {**os.environ, "PYTHONPATH": str(ROOT)}, lambda _: None)
     said: list[str] = []

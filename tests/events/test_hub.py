@@ -249,7 +249,7 @@ async def test_a_late_hint_does_not_stop_a_read() -> None:
         assert ear.heard == list(range(1, 10))
 
 
-async def test_one_question_for_all_jobs_finds_what_no_hint_told() -> None:
+async def test_one_query_for_all_jobs_finds_events_whose_hints_were_lost() -> None:
     async with Scene() as scene:
         ears = [scene.enter(None) for _ in range(3)]
         await settle()
@@ -297,7 +297,7 @@ async def test_a_job_deleted_during_its_replay_ends_it() -> None:
         assert ear.is_gone
 
 
-async def test_who_asks_for_a_job_that_is_not_there_hears_so() -> None:
+async def test_a_socket_of_a_missing_job_is_told_so() -> None:
     async with Scene() as scene:
         ear = Ear(scene.hub, uuid4(), None)
         await settle()

@@ -72,7 +72,7 @@ async def test_a_short_event_travels_along_and_a_long_one_only_rings(redis_url: 
     assert heard == [(job_id, 1, '{"a": 1}'), (job_id, 2, fits), (job_id, 3, ""), None]
 
 
-async def test_only_what_was_subscribed_is_heard(redis_url: str) -> None:
+async def test_only_subscribed_jobs_are_heard(redis_url: str) -> None:
     one, other = uuid4(), uuid4()
     async with listening(redis_url) as (hints, ear), telling(redis_url) as bus:
         assert await ear.next() is None
@@ -106,7 +106,7 @@ async def test_a_lost_connection_is_made_again_with_all_its_jobs(redis_url: str)
         assert {await ear.next() for _ in job_ids} == {(job_id, 1, "1") for job_id in job_ids}
 
 
-async def test_a_bell_that_is_away_holds_nobody_up(redis_url: str) -> None:
+async def test_an_outage_of_redis_delays_nobody(redis_url: str) -> None:
     async with (
         wire_to(redis_url) as (wire, near),
         listening(near) as (hints, ear),
@@ -127,7 +127,7 @@ async def test_a_bell_that_is_away_holds_nobody_up(redis_url: str) -> None:
         await bus.tell(uuid4(), [Numbered(1, "1")])
 
 
-async def test_a_message_that_is_none_of_ours_makes_us_look(redis_url: str) -> None:
+async def test_an_unknown_message_makes_the_hub_read_the_log(redis_url: str) -> None:
     job_id = uuid4()
     async with listening(redis_url) as (hints, ear):
         assert await ear.next() is None
@@ -141,7 +141,7 @@ async def test_a_message_that_is_none_of_ours_makes_us_look(redis_url: str) -> N
         await redis.aclose()
 
 
-async def test_an_outage_is_told_to_the_log_once_and_not_for_every_hint() -> None:
+async def test_an_outage_is_logged_once_and_not_for_every_hint() -> None:
     bus = RedisBus(open_redis("redis://127.0.0.1:1/0"))
     with capture_logs() as told:
         for number in range(20):
@@ -151,7 +151,7 @@ async def test_an_outage_is_told_to_the_log_once_and_not_for_every_hint() -> Non
     await bus.close()
 
 
-async def test_what_is_told_while_redis_hangs_waits_within_bounds(redis_url: str) -> None:
+async def test_hints_wait_within_limits_while_redis_hangs(redis_url: str) -> None:
     """Afterwards it is delivered in order, or counted as lost."""
     job_id = uuid4()
     async with (
@@ -174,7 +174,7 @@ async def test_what_is_told_while_redis_hangs_waits_within_bounds(redis_url: str
         assert heard == [(job_id, number, "1") for number in range(2, MOST_WAITING + 2)]
 
 
-async def test_a_bus_is_closed_in_time_whatever_waits(redis_url: str) -> None:
+async def test_a_bus_closes_in_time_with_waiting_hints(redis_url: str) -> None:
     async with wire_to(redis_url) as (wire, near):
         bus = RedisBus(open_redis(near))
         await bus.tell(uuid4(), [Numbered(1, "1")])

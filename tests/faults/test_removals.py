@@ -56,7 +56,7 @@ async def test_an_engine_that_hangs_holds_up_no_run(house: House) -> None:
     assert await waiting(house) == {job_id}
 
 
-async def test_boxes_that_will_not_go_do_not_stand_before_others(house: House) -> None:
+async def test_boxes_that_cannot_be_removed_do_not_block_others(house: House) -> None:
     stuck = [uuid7() for _ in range(25)]
     resources = replace(house.resources, runtime=Stubborn(house, kept=stuck))
     for job_id in stuck:
@@ -69,7 +69,7 @@ async def test_boxes_that_will_not_go_do_not_stand_before_others(house: House) -
     assert await waiting(house) == set(stuck)
 
 
-async def test_what_would_not_go_is_tried_again(house: House) -> None:
+async def test_failed_removals_are_tried_again(house: House) -> None:
     job_id = await house.create()
     stubborn = Stubborn(house, kept=[job_id])
     resources = replace(house.resources, runtime=stubborn)
@@ -84,7 +84,7 @@ async def test_what_would_not_go_is_tried_again(house: House) -> None:
     assert await waiting(house) == set()
 
 
-async def test_an_orphan_that_will_not_go_does_not_keep_the_others(house: House) -> None:
+async def test_an_orphan_that_cannot_be_removed_does_not_block_others(house: House) -> None:
     orphans = {uuid7() for _ in range(3)}
     for job_id in orphans:
         await (await house.resources.runtime.attach(job_id, create=True)).close()

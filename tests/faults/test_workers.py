@@ -39,7 +39,7 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     await zombie.close()
 
 
-async def test_a_worker_whose_leases_ran_out_goes_on_where_it_is(house: House) -> None:
+async def test_a_worker_whose_leases_ended_continues_its_runs(house: House) -> None:
     """As after an outage of PostgreSQL: no other worker has taken the run, so nothing is asked twice."""
     held = HeldModel("building")
     async with house.worker(held, terms=replace(TERMS, lease_s=30)):

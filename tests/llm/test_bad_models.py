@@ -53,7 +53,7 @@ def holds(case: Case, ending: Ending) -> None:
         assert len(made) == case.requests
 
 
-async def test_the_fallback_builds_what_the_first_will_not(house: House, server: Server) -> None:
+async def test_the_fallback_builds_what_the_first_model_refuses(house: House, server: Server) -> None:
     good = plays(company(intake=lambda _: DONE))
     job = await play_one(house, lineup(server, [refuses(401)], fallback=[good]))
     assert (job.status, job.verification) == ("build_done", "verified")
@@ -69,7 +69,7 @@ async def test_the_fallback_takes_over_from_a_server_that_fails(house: House, se
     assert {attempt.model for attempt in made if attempt.outcome == "answered"} == {"openai:other"}
 
 
-async def test_a_request_that_is_wrong_is_not_taken_elsewhere(house: House, server: Server) -> None:
+async def test_a_bad_request_does_not_go_to_the_fallback(house: House, server: Server) -> None:
     good = plays(company(intake=lambda _: DONE))
     job = await play_one(house, lineup(server, [refuses(400)], fallback=[good]))
     assert job.failure_code == "model_unavailable"

@@ -41,7 +41,7 @@ async def claimed(house: House) -> Purpose:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_way_to_overrun(house: House, seed: int) -> None:
+async def test_budgets_are_never_overrun(house: House, seed: int) -> None:
     """Many jobs of one user at once, with answers, failures, dying workers and bills below the worst case. Up
     to three requests of a job run at the same time. After each step all limits are checked."""
     limits = Limits(job_tokens=2500, job_usd=0.06, day_tokens=9000, day_usd=0.22)
@@ -235,7 +235,7 @@ async def test_without_a_bill_the_reservation_is_charged(house: House, server: S
 
 @pytest.mark.filterwarnings("ignore:Failed to extract usage")
 @pytest.mark.parametrize("bill", [Tokens(10**30, 7), Tokens(7, 10**12), Tokens(-5, 7), Tokens(7, -(10**30))])
-async def test_a_bill_that_cannot_be_true_is_none(house: House, server: Server, bill: Tokens) -> None:
+async def test_an_impossible_bill_is_ignored(house: House, server: Server, bill: Tokens) -> None:
     """The reservation is charged, as if the server had sent no bill."""
     answer = Requirements(summary="Two pages.", requirements=REQUIREMENTS)
     odd = says(answer.model_dump_json(), tokens=bill)

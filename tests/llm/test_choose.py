@@ -42,7 +42,7 @@ def test_roles_fallback_and_strong() -> None:
 LOCAL = {"model": "openai:gpt-4o-mini", "openai_base_url": "http://127.0.0.1:11434/v1"}
 
 
-def test_a_model_of_ones_own_is_not_priced_as_somebody_elses() -> None:
+def test_an_own_model_does_not_get_the_price_of_a_known_one() -> None:
     assert chosen(**LOCAL).first.price(Tokens(1000, 1000)) is None
     priced = chosen(**LOCAL, model_input_price_usd=1, model_output_price_usd=2)
     assert priced.first.price(Tokens(1_000_000, 1_000_000)) == 3
@@ -61,7 +61,7 @@ def test_a_model_of_ones_own_is_not_priced_as_somebody_elses() -> None:
         ({**LOCAL, "user_day_cost_budget_usd": 5}, "MODEL_INPUT_PRICE_USD"),
     ],
 )
-def test_what_cannot_be_chosen_is_said_in_words(settings: dict[str, object], words: str) -> None:
+def test_invalid_choices_are_explained(settings: dict[str, object], words: str) -> None:
     with pytest.raises(UnknownModel, match=words):
         chosen(**settings)
 

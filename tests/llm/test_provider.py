@@ -121,7 +121,7 @@ async def test_misfortunes_worth_another_try(server: Server, move: Move) -> None
     "move",
     [sends(b'{"choices": []}'), sends(b"{}"), sends(b"<html>"), sends(b'{"error": "x"}'), sends(b"null")],
 )
-async def test_whole_answers_that_are_none(server: Server, move: Move) -> None:
+async def test_invalid_whole_answers(server: Server, move: Move) -> None:
     with pytest.raises(ModelUnavailable) as problem:
         await opened(server, move, stream=False).ask(question())
     assert problem.value.then is Then.AGAIN
@@ -149,13 +149,13 @@ async def test_refusals_that_stay(server: Server, move: Move, then: Then) -> Non
     assert len(server.asked) == 1, "the client library tries nothing again by itself"
 
 
-async def test_what_the_server_asks_to_wait_is_passed_on(server: Server) -> None:
+async def test_the_servers_retry_after_is_passed_on(server: Server) -> None:
     with pytest.raises(ModelUnavailable) as problem:
         await opened(server, refuses(429, retry_after="7")).ask(question())
     assert problem.value.retry_after == 7
 
 
-async def test_nobody_there() -> None:
+async def test_a_server_that_cannot_be_reached() -> None:
     model = open_openai(
         "tiny", base_url="http://127.0.0.1:9/v1", key="", endpoint=Endpoint(SHORT), price=lambda _: 0
     )
@@ -233,7 +233,7 @@ async def test_a_flood_of_calls_is_cut_off(server: Server) -> None:
     assert (answer.finish_reason, len(answer.calls), answer.tokens) == ("length", MAX_CALLS + 1, None)
 
 
-async def test_what_cannot_be_stored_does_not_lose_an_answer(server: Server) -> None:
+async def test_characters_that_cannot_be_stored_do_not_lose_an_answer(server: Server) -> None:
     odd = (
         rb'{"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,'
         rb' "finish_reason": "stop", "message": {"role": "assistant", "content": "a\ud800b\u0000c"}}]}'
@@ -250,7 +250,7 @@ async def thinks_aloud(exchange: Exchange) -> None:
     await exchange.send(b"data: [DONE]\n\n")
 
 
-async def test_thoughts_are_shown_again_to_who_had_them_and_to_nobody_else(server: Server) -> None:
+async def test_reasoning_is_sent_back_only_to_its_own_model(server: Server) -> None:
     model = opened(server, thinks_aloud)
     answer = await model.ask(question())
     assert answer.text == "Hello."

@@ -37,7 +37,7 @@ async def test_one_wrong_answer_is_mended_by_quoting_the_error(house: House) -> 
     assert "R2" in again.messages[-1].text
 
 
-async def test_what_could_not_be_used_is_not_used_again_by_a_retry(house: House) -> None:
+async def test_a_retry_does_not_reuse_an_invalid_answer(house: House) -> None:
     model = ScriptedModel(company(intake=lambda _: DONE, decision=["?", "?", "?", DECISION]))
     async with house.worker(model):
         job_id = await house.create()
@@ -131,7 +131,7 @@ WRONG: list[Line] = [
 ]
 
 
-async def test_wrong_steps_are_answered_and_the_build_goes_on(house: House) -> None:
+async def test_wrong_tool_calls_are_answered_and_the_build_goes_on(house: House) -> None:
     def astray(question: Question) -> Line:
         shown = BuildingFacts.model_validate_json(question.messages[0].text)
         turn = sum(message.role == "assistant" for message in question.messages)

@@ -76,7 +76,7 @@ def building(question: Question) -> Line:
     return Answer("", "x", (call("write_file", path="server.py", content=text),))
 
 
-async def test_what_was_done_otherwise_is_done_again(house: House) -> None:
+async def test_a_changed_requirement_is_built_again(house: House) -> None:
     model = ScriptedModel(
         company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, building=building)
     )
@@ -92,7 +92,7 @@ async def test_what_was_done_otherwise_is_done_again(house: House) -> None:
     assert (await spec(house, job.id)).requirement_list == [GOODBYE, ABOUT], "only what is said to change"
 
 
-async def test_what_has_changed_does_not_count_as_done(house: House) -> None:
+async def test_a_changed_requirement_does_not_count_as_done(house: House) -> None:
     """No ticket builds the change, and the page still shows the old text."""
 
     def lazy(question: Question) -> Line:
@@ -107,7 +107,7 @@ async def test_what_has_changed_does_not_count_as_done(house: House) -> None:
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
 
 
-async def test_what_was_not_there_cannot_have_changed(house: House) -> None:
+async def test_a_new_requirement_cannot_be_listed_as_changed(house: House) -> None:
     odd = Requirements(summary="Two pages.", requirements=REQUIREMENTS, changed=["R1"])
     good = odd.model_copy(update={"changed": []})
     model = ScriptedModel(company(intake=lambda _: DONE, analysis=[odd, good]))

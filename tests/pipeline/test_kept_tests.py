@@ -42,7 +42,7 @@ async def test_weakened_tests_close_nothing(house: House, how: str, shown_by: st
     assert [item.phase for item in second if not item.passed] == [shown_by]
 
 
-async def test_tests_may_grow_in_files_that_were_there(house: House) -> None:
+async def test_tests_may_grow_in_existing_files(house: House) -> None:
     def building(question: Question) -> Line:
         facts = BuildingFacts.model_validate_json(question.messages[0].text)
         turn = sum(message.role == "assistant" for message in question.messages)
@@ -77,7 +77,7 @@ async def test_tests_may_grow_in_files_that_were_there(house: House) -> None:
         ("src/testing.ts", False),
     ],
 )
-def test_what_a_test_file_is(path: str, holds: bool) -> None:
+def test_which_files_are_tests(path: str, holds: bool) -> None:
     assert bool(re.search(TEST_FILE, path)) is holds
 
 
@@ -102,7 +102,7 @@ def test_what_a_test_file_is(path: str, holds: bool) -> None:
         ("boardroom.json", False),
     ],
 )
-def test_what_steers_tests(path: str, steers: bool) -> None:
+def test_which_files_configure_tests(path: str, steers: bool) -> None:
     assert bool(re.search(STEERS_TESTS, path)) is steers
 
 
@@ -124,14 +124,16 @@ PROJECT = b'[project]\nname = "a"\n\n[tool.pytest.ini_options]\ntestpaths = ["te
         ("Makefile", b"test:\n\tpytest\n", b"test:\n\ttrue\n", "pytest", "true"),
     ],
 )  # fmt: skip
-def test_what_stands_in_place_of_it(path: str, then: bytes, now: bytes, holds: str, lacks: str) -> None:
+def test_project_files_keep_test_settings_and_get_new_dependencies(
+    path: str, then: bytes, now: bytes, holds: str, lacks: str
+) -> None:
     """The parts that configure tests are the old ones; the dependencies are the new ones."""
     stands = put_back(path, then, now).decode()
     assert holds in stands
     assert lacks not in stands
 
 
-def test_a_change_no_test_can_tell_is_none() -> None:
+def test_a_change_that_no_test_depends_on_is_kept() -> None:
     more = b'{"name": "b", "scripts": {"test": "vitest run", "lint": "eslint ."}, "dependencies": {"y": "2"}}'
     assert put_back("package.json", PACKAGE, more) == more
     grown = PROJECT.replace(b'name = "a"', b'name = "a"\ndependencies = ["y"]')

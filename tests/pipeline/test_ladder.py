@@ -61,7 +61,9 @@ def climbed(marks: str, *, most: int = 6, strong: bool = False, tried: str = "di
         ("over", "a", {"most": 1, "strong": True}),
     ],
 )
-def test_progress_goes_on_and_circling_climbs(rungs: str, marks: str, options: dict[str, Any]) -> None:
+def test_progress_continues_and_repetition_gets_more_help(
+    rungs: str, marks: str, options: dict[str, Any]
+) -> None:
     assert climbed(marks, **options) == rungs.split()
 
 
@@ -97,7 +99,7 @@ def test_an_attempt_has_limits_of_its_own(turns: list[tuple[str, str, float]], w
 
 
 @pytest.mark.long
-async def test_a_builder_in_circles_is_shown_more_each_time_and_at_last_replaced(house: House) -> None:
+async def test_a_builder_that_repeats_its_failures_gets_more_help_and_is_then_replaced(house: House) -> None:
     """Its attempts fail in the same way each time; then the model for hard cases succeeds."""
     shown: list[BuildingFacts] = []
 

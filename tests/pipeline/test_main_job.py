@@ -27,7 +27,7 @@ async def test_an_idea_becomes_a_verified_app(house: House) -> None:
     assert job.model_calls == len(model.asked)
 
 
-async def test_what_a_box_cannot_check_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_check_that_a_box_cannot_run_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a browser a page check neither fails nor passes."""
     monkeypatch.setattr(checker, "_PROGRAM", f"raise SystemExit({NO_BROWSER})")
     page = {"id": "c2", "criterion": 1, "kind": "page", "path": "/", "expect_text": "hello"}

@@ -48,7 +48,7 @@ async def test_each_question_of_a_job_tells_it(
 
 
 @pytest.mark.parametrize("mode", TOLD)
-def test_nothing_else_that_agents_are_told_speaks_of_it(mode: NetworkMode) -> None:
+def test_no_other_prompt_mentions_the_network(mode: NetworkMode) -> None:
     for role in ROLES:
         told = role.instructions(mode)
         assert "network" not in told.replace(TOLD[mode], ""), role.purpose
@@ -56,7 +56,7 @@ def test_nothing_else_that_agents_are_told_speaks_of_it(mode: NetworkMode) -> No
 
 
 @pytest.mark.parametrize("installs", [True, False])
-def test_what_can_be_installed_stands_with_the_checks(installs: bool) -> None:
+def test_what_can_be_installed_is_told_with_the_checks(installs: bool) -> None:
     for profile in PROFILES.values():
         told = profile.stack(installs=installs)
         assert (INSTALLS in told) is installs

@@ -26,7 +26,7 @@ def fix(title: str, path: str, status: int) -> FixDraft:
     )
 
 
-async def test_what_the_reviewer_finds_is_mended_once_if_it_can_be_seen(house: House) -> None:
+async def test_findings_of_the_review_are_repaired_once_if_a_check_shows_them(house: House) -> None:
     found = Review(message="Almost.", fixes=[fix("Answer /legal", "/legal", 200), fix("Answer /", "/", 200)])
 
     def building(question: Question) -> Line:
@@ -89,7 +89,7 @@ async def test_the_reviewer_may_look_with_a_browser_where_there_is_one(house: Ho
     assert opened == ([(SEEN.title, "done")] if there else [])
 
 
-async def test_what_the_reviewer_would_need_a_browser_for_is_told_and_not_opened(
+async def test_findings_that_need_a_browser_are_told_and_get_no_ticket(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checker, "_PROGRAM", f"raise SystemExit({NO_BROWSER})")

@@ -50,7 +50,7 @@ def test_each_message_is_answered_in_order_and_sees_all_before_it() -> None:
     assert not turn.sum_up
 
 
-def test_nothing_is_said_when_all_is_answered_unless_it_must_end() -> None:
+def test_no_reply_when_all_is_answered_unless_the_talk_must_end() -> None:
     first = said("user", "a")
     chat = [first, said("agent", "A", answers=first.id)]
     assert next_turn(chat, must_end=False) is None
@@ -177,7 +177,7 @@ def test_a_backlog_that_does_not_fit(tickets: list[TicketDraft], words: str) -> 
         check_backlog(shown(), Backlog(tickets=tickets))
 
 
-def test_a_backlog_takes_up_what_the_client_wrote() -> None:
+def test_a_backlog_includes_the_clients_tickets() -> None:
     by_hand = [ticket.model_copy(update={"of_client": True}) for ticket in shown().known]
     facts = shown().model_copy(update={"known": by_hand})
     check_backlog(facts, Backlog(tickets=[draft(OPEN_ID)]))
@@ -246,7 +246,7 @@ def test_verified_needs_red_before_and_green_on_the_final_tree() -> None:
         assert "Add a book: It works." in verdict.message
 
 
-def test_what_was_left_out_is_named() -> None:
+def test_requirements_that_were_left_out_are_named() -> None:
     one, out = ticket(), ticket(TicketStatus.SKIPPED, title="Payments", reason="It needs a bank.")
     evidence = [seen(one, "red", passed=False), seen(one, "final", passed=True)]
     verdict = judged([one, out], evidence)

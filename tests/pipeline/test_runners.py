@@ -47,7 +47,7 @@ UNITTEST, PYTEST, VITEST, NODE = (
         ("test -f server.py", "", True),
     ],
 )
-def test_what_a_run_shows(run: str, said: str, passed: bool) -> None:
+def test_whether_a_run_has_run_tests(run: str, said: str, passed: bool) -> None:
     check = CommandCheck(id="c", criterion=0, run=run)
     assert judged(check, CheckResult(True, 0, said, 1)).passed is passed
     assert not judged(check, CheckResult(False, 1, said, 1)).passed

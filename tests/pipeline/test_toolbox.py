@@ -60,7 +60,7 @@ async def test_a_file_that_is_no_text_is_not_edited(box: Workspace) -> None:
     assert (await box.read("/app/old.csv")).content == content
 
 
-async def test_what_the_repository_defines(box: Workspace) -> None:
+async def test_the_definitions_in_a_repository(box: Workspace) -> None:
     await use(
         box, call("write_file", path="app/b.py", content="import x\n\nclass B:\n    def m(self): ...\n")
     )

@@ -7,7 +7,7 @@ import pytest
 from workers.turns import AT_ONCE, Turn, new_turns
 
 
-async def test_only_so_many_have_a_turn_and_the_next_is_who_waited_longest() -> None:
+async def test_turns_are_limited_and_go_to_who_waited_longest() -> None:
     turns = new_turns()
     running = [Turn(turns) for _ in range(AT_ONCE)]
     for turn in running:
@@ -29,7 +29,7 @@ async def test_only_so_many_have_a_turn_and_the_next_is_who_waited_longest() -> 
     assert order == list(range(AT_ONCE))[:3]
 
 
-async def test_who_waits_for_a_model_leaves_the_turn_to_others_and_takes_one_again() -> None:
+async def test_a_run_that_waits_for_a_model_gives_its_turn_to_others() -> None:
     turns = asyncio.Semaphore(1)
     first, second = Turn(turns), Turn(turns)
     await first.take()

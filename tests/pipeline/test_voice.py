@@ -41,7 +41,7 @@ def test_another_beginning_has_another_id() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "prose", "{", "[1", '{"reply": 7', '{"reply": "\\ud8', '{"done": true'])
-def test_what_is_no_reply_tells_nothing(text: str) -> None:
+def test_text_that_is_no_reply_gives_no_delta(text: str) -> None:
     voice = Voice(uuid4(), "Client Relations", "reply")
     voice.hear(text)
     assert voice.delta() is None

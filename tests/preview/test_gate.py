@@ -16,7 +16,7 @@ from tests.preview.conftest import Shown
 OURS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/auth/me/", "/api/jobs/")
 
 
-async def test_our_doors_are_not_there(shown: Shown) -> None:
+async def test_a_preview_host_does_not_serve_our_routes(shown: Shown) -> None:
     async with shown.browser(headers=dict(shown.owner.client.headers)) as browser:
         browser.headers["Host"] = shown.host
         for path in OURS:
@@ -38,7 +38,7 @@ async def test_our_doors_are_not_there(shown: Shown) -> None:
         f"x.{'a' * 32}.preview.localhost",
     ],
 )
-async def test_no_host_below_leads_to_us(shown: Shown, host: str) -> None:
+async def test_no_other_preview_host_serves_our_routes(shown: Shown, host: str) -> None:
     for path in OURS:
         async with shown.browser(f"{host}:{shown.port}", headers=dict(shown.owner.client.headers)) as browser:
             browser.headers["Host"] = f"{host}:{shown.port}"
@@ -47,7 +47,7 @@ async def test_no_host_below_leads_to_us(shown: Shown, host: str) -> None:
         assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-async def test_a_request_with_two_hosts_is_nobodys(shown: Shown) -> None:
+async def test_a_request_with_two_hosts_is_refused(shown: Shown) -> None:
     ours = urlsplit(shown.service.url).netloc
     for hosts in ([ours, shown.host], [shown.host, ours]):
         lines = ["GET /healthz HTTP/1.1", *(f"Host: {host}" for host in hosts), "Connection: close", "", ""]
@@ -58,7 +58,7 @@ async def test_a_request_with_two_hosts_is_nobodys(shown: Shown) -> None:
         assert answer.split(b" ")[1] in (b"400", b"404"), answer
 
 
-async def test_its_pages_may_not_call_us(shown: Shown) -> None:
+async def test_pages_of_a_preview_may_not_call_the_api(shown: Shown) -> None:
     for origin in (shown.url, f"http://{shown.host.upper()}", "https://x.preview.localhost"):
         answer = await shown.owner.client.get("/api/auth/me/", headers={"Origin": origin})
         assert "access-control-allow-origin" not in answer.headers, origin
@@ -69,7 +69,7 @@ async def test_its_pages_may_not_call_us(shown: Shown) -> None:
     assert other.headers["access-control-allow-origin"] == "*"
 
 
-async def test_its_pages_may_not_open_our_sockets(shown: Shown) -> None:
+async def test_pages_of_a_preview_may_not_open_our_sockets(shown: Shown) -> None:
     url = f"ws://127.0.0.1:{shown.port}/ws/jobs/{shown.job_id}/"
     cookie = {"Cookie": f"boardroom_access={shown.owner.session['access']}"}
     async with connect(url, origin=shown.url, additional_headers=cookie, proxy=None) as socket:  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ async def test_its_pages_may_not_open_our_sockets(shown: Shown) -> None:
     assert socket.close_code == 1008
 
 
-async def test_our_sockets_are_not_there(shown: Shown) -> None:
+async def test_a_preview_host_does_not_serve_our_sockets(shown: Shown) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with shown.socket(f"/ws/jobs/{shown.job_id}/"):
             pass
@@ -117,7 +117,7 @@ async def test_the_database_does_not_know_the_token(shown: Shown) -> None:
         "",
     ],
 )
-def test_templates_that_are_none(template: str) -> None:
+def test_invalid_templates(template: str) -> None:
     with pytest.raises(ValueError, match="must look like"):
         PreviewOrigin(template)
 
@@ -138,7 +138,7 @@ def test_templates() -> None:
     assert public.holds("apps.example.net")
 
 
-def test_cookies_of_ours_hide_nowhere() -> None:
+def test_our_cookies_are_never_forwarded() -> None:
     lines = [b"boardroom_access=x", b" boardroom_access =x;a=1", b"c=d;;boardroom_access=x", b'"q"=1']
     passed = for_the_app([(b"Cookie", line) for line in lines], client="", scheme="http")
     assert dict(passed)[b"cookie"] == b'a=1; c=d; "q"=1'

@@ -81,7 +81,7 @@ async def test_answers_of_all_kinds(shown: Shown) -> None:
     assert (await shown.get("/long")).text == "xx"
 
 
-async def test_what_reaches_the_box(shown: Shown) -> None:
+async def test_requests_that_reach_the_box(shown: Shown) -> None:
     headers = {
         "Authorization": f"Bearer {CANARY}",
         "Proxy-Authorization": f"Basic {CANARY}",
@@ -107,7 +107,7 @@ async def test_what_reaches_the_box(shown: Shown) -> None:
     assert "theme=dark; b=2" in heard
 
 
-async def test_what_leaves_the_box(shown: Shown) -> None:
+async def test_answers_that_leave_the_box(shown: Shown) -> None:
     answer = await shown.get("/cookies")
     assert answer.headers.get_list("set-cookie") == ["a=1; Path=/; HttpOnly", "b=2"]
     assert answer.headers["referrer-policy"] == "same-origin"

@@ -80,7 +80,7 @@ async def test_void(own: Shown, way: Any) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_is_under_way_is_cut(own: Shown, way: Any) -> None:
+async def test_open_requests_and_sockets_are_ended(own: Shown, way: Any) -> None:
     """Running requests and sockets end within five seconds."""
     async with own.socket() as socket, own.browser() as browser, browser.stream("GET", "/events") as answer:
         lines = answer.aiter_lines()
@@ -229,7 +229,7 @@ async def person_of(service: Service) -> AsyncIterator[Person]:
     await person.client.aclose()
 
 
-async def test_what_the_box_says_of_its_app_afterwards_does_not_count(own: Shown) -> None:
+async def test_a_later_change_of_the_manifest_does_not_count(own: Shown) -> None:
     manifest = {"start": START, "port": 8000, "health": "/"}
     body = {"path": MANIFEST, "content": json.dumps(manifest), "encoding": "utf-8"}
     assert (await own.owner.client.post(f"/api/jobs/{own.job_id}/files/save", json=body)).status_code == 200

@@ -68,7 +68,7 @@ def _question(instructions: str) -> Question:
     return Question(CLIENT_RELATIONS.agent, CLIENT_RELATIONS.purpose, instructions, (Message("user", "Hi"),))
 
 
-async def test_a_changed_prompt_is_told_as_a_diff() -> None:
+async def test_a_changed_prompt_is_reported_as_a_diff() -> None:
     model = TapeModel("tape:x", TAPES["malformed-json"])
     await model.ask(_question(CLIENT_RELATIONS.instructions("none").replace("Client Relations", "Clown", 1)))
     told = model.changed["intake"].splitlines()
@@ -86,7 +86,7 @@ async def test_a_tape_does_not_answer_what_it_was_not_asked() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}\n", b'{"line": "did", "result": "x"}\n', b"\xff"])
-def test_what_is_no_tape_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_invalid_tapes_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / f"{uuid4()}.jsonl"
     if content is not None:
         path.write_bytes(content)

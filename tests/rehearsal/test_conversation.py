@@ -29,7 +29,7 @@ def test_it_asks_for_what_is_missing_and_no_more_than_four_times() -> None:
     assert "orchids" in questions[0]
 
 
-def test_what_was_said_is_not_asked_again() -> None:
+def test_answered_questions_are_not_asked_again() -> None:
     told = (
         "A reading list for our book club of twelve members: each book has a title, an author and pages. "
         "We keep forgetting what we agreed on; it is a success when everybody knows the next book."
@@ -39,7 +39,7 @@ def test_what_was_said_is_not_asked_again() -> None:
     assert "title, author and pages" in reply.reply
 
 
-def test_it_gives_back_what_the_client_said() -> None:
+def test_it_repeats_what_the_client_said() -> None:
     reply = replied(IDEA, (replied(IDEA)).reply, "Everything is on sticky notes that get lost.")
     assert "Everything is on sticky notes that get lost" in reply.reply
     assert not reply.done
@@ -91,7 +91,7 @@ def test_the_answer_about_the_fields_shows_at_once() -> None:
     assert "rating" in reply.reply
 
 
-def test_what_is_asked_for_besides_is_taken_up_whatever_was_the_question() -> None:
+def test_further_wishes_in_any_answer_are_taken_up() -> None:
     idea = "A list of the tools we lend: name, owner, and whether it is lent out"
     first = replied(idea).reply
     assert "put an end to" in first
@@ -101,7 +101,7 @@ def test_what_is_asked_for_besides_is_taken_up_whatever_was_the_question() -> No
     assert "beyond us: a picture" in reply
 
 
-def test_what_cannot_be_done_is_said_before_the_work_begins() -> None:
+def test_it_says_what_it_cannot_do_before_the_work_begins() -> None:
     reply = replied("a reading list for a book club with e-mail reminders", "Who will use it?", SUM_UP)
     assert reply.done
     assert "e-mail reminders" in reply.reply

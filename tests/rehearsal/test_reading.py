@@ -171,7 +171,7 @@ def test_every_known_domain_is_complete_and_found_by_its_own_words() -> None:
         assert all(len(field.choices) > 1 for field in plan.fields if field.kind == "choice")
 
 
-def test_fields_for_which_there_is_no_room_are_named() -> None:
+def test_fields_beyond_the_limit_are_named() -> None:
     labels = [f"Mark {letter * 2}" for letter in "abcdefghijklmnopqrstuvwxyz"]
     facts = AnalysisFacts(
         idea=f"a list of vases. Each vase has a name, {', '.join(labels)}",

@@ -71,12 +71,12 @@ def carry(folder: Path, version: str = sys.version) -> Path:
     return folder / f"{guest_digest()}.{TAG}"
 
 
-async def test_it_comes_up_from_the_source_that_it_is_sent(tmp_path: Path) -> None:
+async def test_it_starts_from_the_source_that_it_is_sent(tmp_path: Path) -> None:
     async with guest(tmp_path) as workspace:
         assert not (await workspace.list("/app", 10)).truncated
 
 
-async def test_what_the_image_carries_of_it_is_what_runs(tmp_path: Path) -> None:
+async def test_it_runs_the_compiled_code_of_the_image(tmp_path: Path) -> None:
     await asyncio.to_thread(carry, tmp_path)
     async with guest(tmp_path) as workspace:
         assert (await workspace.list("/app", 10)).truncated
@@ -87,19 +87,19 @@ async def test_what_the_image_carries_of_it_is_what_runs(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", [f"0123456789abcdef.{TAG}", f"{guest_digest()}.cpython-27"])
-async def test_another_guest_or_one_for_another_python_is_not_looked_at(tmp_path: Path, name: str) -> None:
+async def test_compiled_code_of_another_guest_or_python_is_ignored(tmp_path: Path, name: str) -> None:
     (await asyncio.to_thread(carry, tmp_path)).rename(tmp_path / name)
     async with guest(tmp_path) as workspace:
         assert not (await workspace.list("/app", 10)).truncated
 
 
-async def test_one_of_another_build_of_the_same_python_is_not_used(tmp_path: Path) -> None:
+async def test_compiled_code_of_another_build_of_python_is_not_used(tmp_path: Path) -> None:
     await asyncio.to_thread(carry, tmp_path, f"{sys.version} patched")
     async with guest(tmp_path) as workspace:
         assert not (await workspace.list("/app", 10)).truncated
 
 
-async def test_one_that_is_broken_is_told(tmp_path: Path) -> None:
+async def test_a_broken_file_of_the_image_is_reported(tmp_path: Path) -> None:
     (tmp_path / f"{guest_digest()}.{TAG}").write_bytes(b"nonsense")
     with pytest.raises((BoxDied, ConnectionError)):
         async with guest(tmp_path):
@@ -123,7 +123,7 @@ async def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
         await until(more)
 
 
-async def test_what_comes_late_is_the_real_thing_when_it_is_used() -> None:
+async def test_late_modules_are_the_real_ones_when_they_are_used() -> None:
     """asyncio's logger and threads, and names of `typing` without a stand-in."""
     program = guest_boot().partition("from guest.main")[0] + (
         "import asyncio, logging, typing\n"

@@ -108,7 +108,7 @@ async def checked(runtime: Runtime) -> AsyncIterator[Workspace]:
         (file("/etc/passwd"), False, None),
     ],
 )
-async def test_a_check_says_what_is_so(
+async def test_the_results_of_checks(
     checked: Workspace, check: CommandCheck | HttpCheck | FileCheck, passed: bool, exit_code: int | None
 ) -> None:
     result = await verdict(checked, check)
@@ -137,7 +137,7 @@ async def test_a_check_sees_the_commit_and_nothing_else(built: Workspace) -> Non
 
 
 @pytest.mark.parametrize("place", ["/tmp/s.py", "/dev/shm/s.py", "/scratch/s.py", "/scratch/home/.s/s.py"])
-async def test_an_app_beside_the_repository_is_none(built: Workspace, place: str) -> None:
+async def test_an_app_outside_of_the_repository_does_not_count(built: Workspace, place: str) -> None:
     await output_of(built, f"mkdir -p $(dirname {place}) && mv server.py {place}")
     await built.save(
         "boardroom.json", json.dumps({"start": f"exec python3 {place}", "health": "/up"}).encode()
@@ -165,13 +165,15 @@ END"""
         "echo '*.py text eol=crlf ident' > .git/info/attributes",
     ],
 )
-async def test_git_shows_the_commit_whatever_it_was_told(built: Workspace, trick: str) -> None:
+async def test_a_check_sees_the_commit_whatever_the_job_configured_in_git(
+    built: Workspace, trick: str
+) -> None:
     await output_of(built, trick)
     await built.commit("More", "Builder")
     assert (await verdict(built, command("sha256sum server.py", expect_output=SHA256))).passed
 
 
-async def test_a_history_that_was_forged_is_no_history(built: Workspace) -> None:
+async def test_a_forged_history_is_refused(built: Workspace) -> None:
     await output_of(built, OVERWRITE)
     with pytest.raises(RuntimeProblem, match=r"server\.py is not what its name in the history says"):
         await verdict(built, command("true"))
@@ -198,7 +200,7 @@ async def test_a_checkout_has_links_programs_and_any_name(built: Workspace) -> N
         ('{"start": "exec python3 server.py", "install": "echo no network; exit 1"}', "install step failed"),
     ],
 )
-async def test_an_app_that_cannot_be_started_passes_nothing(
+async def test_an_app_that_cannot_be_started_passes_no_check(
     built: Workspace, manifest: str | None, said: str
 ) -> None:
     if manifest is None:

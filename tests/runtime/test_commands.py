@@ -14,7 +14,7 @@ from tests.runtime.conftest import output_of, sleepers, until
 SERVER = "exec python3 -m http.server -b 127.0.0.1 $PORT"
 
 
-async def test_a_command_and_what_it_says(workspace: Workspace) -> None:
+async def test_a_command_and_its_output(workspace: Workspace) -> None:
     pieces: list[str] = []
     result = await workspace.run(
         'pwd; echo "$WORD" >&2; read line; exit 3', timeout_s=10, env={"WORD": "hé"}, on_output=pieces.append
@@ -48,7 +48,7 @@ async def test_a_deadline_ends_a_command_and_its_daemons(workspace: Workspace) -
     assert await sleepers(workspace) == 0
 
 
-async def test_what_a_command_left_running_ends_with_it(workspace: Workspace) -> None:
+async def test_processes_that_a_command_left_end_with_it(workspace: Workspace) -> None:
     result = await workspace.run("(setsid sleep 987 &) ; sleep 987 & echo done", timeout_s=20)
     assert (result.exit_code, result.output) == (0, "done\n")
     assert result.duration_ms < 10_000
@@ -91,7 +91,7 @@ async def test_commands_run_side_by_side(workspace: Workspace) -> None:
     assert time.monotonic() - began < 4
 
 
-async def test_commands_that_cannot_be(workspace: Workspace) -> None:
+async def test_invalid_commands(workspace: Workspace) -> None:
     with pytest.raises(TooLarge):
         await workspace.run("x" * 50_000, timeout_s=1)
     with pytest.raises(Invalid):
@@ -128,7 +128,7 @@ async def test_the_app_is_started_once_and_reached(workspace: Workspace) -> None
         await workspace.dial(8123)
 
 
-async def test_a_connection_that_nobody_waits_for_any_more_is_closed(workspace: Workspace) -> None:
+async def test_a_connection_of_a_cancelled_caller_is_closed(workspace: Workspace) -> None:
     """The server does not close the connection itself."""
     silent = "import socket,time\ns=socket.create_server(('127.0.0.1',9001))\ntime.sleep(60)"
     task = asyncio.create_task(workspace.run(f'python3 -c "{silent}"', timeout_s=60))
@@ -210,7 +210,7 @@ async def test_the_app_outlives_who_started_it(runtime: Runtime, job: UUID) -> N
     await api.close()
 
 
-async def test_a_large_download_beside_twenty_callers_harms_nobody(workspace: Workspace) -> None:
+async def test_a_large_download_does_not_block_twenty_callers(workspace: Workspace) -> None:
     size = 24 << 20
     await output_of(workspace, f"truncate -s {size} large; printf small > small")
     stalled = workspace.download("large")

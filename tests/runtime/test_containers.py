@@ -78,7 +78,7 @@ async def test_each_line_of_the_hardening_holds_inside(tight: Workspace) -> None
     assert found == {name: expected for name, (_, expected) in INSIDE.items()}
 
 
-async def test_the_processor_is_shared_out(tight: Workspace) -> None:
+async def test_the_cpu_time_of_a_box_is_limited(tight: Workspace) -> None:
     spin = (
         "import time\ne = time.monotonic() + 2\nwhile time.monotonic() < e: pass\nprint(time.process_time())"
     )
@@ -133,7 +133,7 @@ async def test_a_full_disk_ends_the_command_and_is_named(tight: Workspace, folde
     assert (await tight.save("a", b"1")).size == 1
 
 
-async def test_what_the_engine_says_of_a_box(docker: DockerRuntime) -> None:
+async def test_the_status_of_a_box_on_the_engine(docker: DockerRuntime) -> None:
     job = uuid4()
     workspace = await docker.attach(job, create=True)
     async with aiodocker.Docker(ENGINE) as engine:
@@ -161,7 +161,7 @@ async def test_the_image_carries_the_guest(docker: DockerRuntime) -> None:
     await workspace.close()
 
 
-async def test_a_box_that_is_killed_says_so_and_is_made_anew(docker: DockerRuntime, engine: Engine) -> None:
+async def test_a_killed_box_is_reported_and_made_again(docker: DockerRuntime, engine: Engine) -> None:
     job = uuid4()
     worker = await docker.attach(job, fence=1, create=True)
     await worker.save("a", b"1")
@@ -195,7 +195,9 @@ async def test_a_paused_box_is_woken(docker: DockerRuntime, engine: Engine) -> N
     await woken.close()
 
 
-async def test_an_idle_box_ends_and_wakes_with_its_files_alone(docker_boxes: None, engine: Engine) -> None:
+async def test_an_idle_box_ends_and_wakes_with_its_files_but_no_processes(
+    docker_boxes: None, engine: Engine
+) -> None:
     runtime = docker_runtime(f"test-{uuid4().hex[:12]}", limits=ContainerLimits(idle_s=1))
     job = uuid4()
     api = await runtime.attach(job, create=True)
@@ -354,7 +356,7 @@ async def test_where_no_engine_answers_or_the_image_is_missing(docker_boxes: Non
     await bare.close()
 
 
-async def test_what_a_killed_examination_left_is_removed_when_it_is_old(
+async def test_left_over_trial_boxes_are_removed_when_they_are_old(
     docker: DockerRuntime, engine: Engine
 ) -> None:
     image = os.environ.get("WORKSPACE_IMAGE", DEFAULT_IMAGE)

@@ -12,7 +12,7 @@ from app.runtime.guest.link import LinkLost
 from app.runtime.guest.main import Attachment, Guest
 
 
-async def test_a_call_that_is_ended_twice_is_waited_for_by_both() -> None:
+async def test_a_call_that_is_cancelled_twice_still_ends_its_processes() -> None:
     """A newer fence and the end of its link may both end a call while its processes are still being ended."""
     link: Any = object()
     stream: Any = object()
@@ -56,7 +56,7 @@ class GoneBeforeTheGreeting:
         self.closed = True
 
 
-async def test_a_worker_that_goes_before_it_is_greeted_is_not_at_work(
+async def test_a_worker_that_dies_before_it_is_greeted_is_not_attached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Otherwise it would keep the box awake, and keep clients from changing files, for ever."""
@@ -68,7 +68,7 @@ async def test_a_worker_that_goes_before_it_is_greeted_is_not_at_work(
     assert not guest.busy
 
 
-async def test_a_box_whose_limits_nobody_keeps_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_box_ends_when_a_task_that_enforces_limits_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoFilesLeft(Exception):
         pass
 

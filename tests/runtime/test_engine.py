@@ -17,7 +17,7 @@ VOLUMES = {
 }
 
 
-async def test_only_what_has_all_labels_is_found(tmp_path: Path) -> None:
+async def test_only_objects_with_all_labels_are_found(tmp_path: Path) -> None:
     body = json.dumps(VOLUMES).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
 

@@ -13,7 +13,7 @@ from app.runtime.workspace import Node, Runtime, Workspace, WorkspaceMissing
 from tests.runtime.conftest import output_of
 
 
-async def test_what_is_saved_is_read_again(workspace: Workspace) -> None:
+async def test_saved_content_is_read_again(workspace: Workspace) -> None:
     saved = await workspace.save("deep/er/ünï.txt", b"one\0\xff")
     file = await workspace.read("/app/deep/er/ünï.txt")
     assert (saved.path, saved.bytes_written, saved.size) == ("/app/deep/er/ünï.txt", 5, 5)
@@ -33,7 +33,7 @@ async def test_an_etag_guards_a_save(workspace: Workspace) -> None:
     assert (await workspace.read("a.txt")).etag == first.etag
 
 
-async def test_a_save_keeps_the_mode_and_replaces_whole(workspace: Workspace) -> None:
+async def test_a_save_keeps_the_mode_and_is_atomic(workspace: Workspace) -> None:
     await output_of(workspace, "printf x > run.sh && chmod 750 run.sh && ln run.sh other-name")
     await workspace.save("run.sh", b"new")
     assert (
@@ -231,7 +231,7 @@ async def test_deleting(workspace: Workspace) -> None:
             await workspace.delete(path)
 
 
-async def test_an_archive_holds_what_is_the_clients(workspace: Workspace) -> None:
+async def test_an_archive_contains_the_clients_files(workspace: Workspace) -> None:
     await output_of(
         workspace,
         "mkdir -p src .git node_modules/m __pycache__ && printf code > src/a.py"
@@ -253,7 +253,7 @@ async def test_no_workspace_is_no_files(runtime: Runtime, job: UUID) -> None:
     assert (await runtime.status(job)).state == "none"
 
 
-async def test_files_of_another_age(workspace: Workspace) -> None:
+async def test_files_with_extreme_times(workspace: Workspace) -> None:
     ages = "import os\nfor n, t in (('old', -10**12), ('new', 10**13)): open(n, 'w'); os.utime(n, (t, t))"
     await output_of(workspace, f'python3 -c "{ages}"')
     found = (await workspace.list("/app", 10)).structure

@@ -69,7 +69,7 @@ async def test_a_box_is_made_worked_in_and_taken_over(runtime: DockerRuntime) ->
 
 
 @pytest.mark.parametrize("forged", [False, True])
-async def test_no_job_passes_for_a_relay(runtime: DockerRuntime, forged: bool) -> None:
+async def test_a_job_cannot_pose_as_a_relay(runtime: DockerRuntime, forged: bool) -> None:
     worker = await runtime.attach(uuid4(), fence=1, create=True)
     await worker.save("impostor.py", IMPOSTOR.format(uid=1001, forged=forged).encode())
     said = await output_of(worker, "python3 impostor.py")

@@ -147,7 +147,7 @@ LIES: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_lie_is_the_end_of_the_box(lie: str) -> None:
+async def test_a_broken_protocol_ends_the_box(lie: str) -> None:
     if lie in {"silence", "half a frame", "a flood of single bytes"}:
         with pytest.raises(BoxDied, match=r"silent|in time"):
             await read_from(LIES[lie])
@@ -179,7 +179,7 @@ async def test_nothing_is_kept_beyond_credit(size: int) -> None:
             _ = [piece async for piece in pieces]
 
 
-async def test_more_than_was_asked_for_is_a_lie() -> None:
+async def test_more_data_than_asked_for_breaks_the_protocol() -> None:
     with pytest.raises(BoxDied, match="more output"):
         async with greeted(lambda at: frame(DATA, at, b"x" * 2000)) as (workspace, _):
             await workspace.run("x", timeout_s=5, output_limit=1000)
@@ -189,7 +189,7 @@ async def test_more_than_was_asked_for_is_a_lie() -> None:
     "entries",
     ['[[0,"a",false,1,1.0]]', '[[-1,"a/b",false,1,1.0]]', '[[-1,"a",false,1]]', "{}", "[" * 60_000, ""],
 )
-async def test_a_listing_that_is_none(entries: str) -> None:
+async def test_an_invalid_listing_breaks_the_protocol(entries: str) -> None:
     def answer(at: int) -> bytes:
         data = frame(DATA, at, entries.encode()) if entries else b""
         return data + as_json(RESULT, at, {"truncated": False})
@@ -212,7 +212,7 @@ async def test_a_time_is_cut_to_the_calendar(seconds: float, year: int) -> None:
     assert not given_up
 
 
-async def test_refusals_are_believed_and_bounded() -> None:
+async def test_refusals_are_passed_on_with_limited_text() -> None:
     async with greeted(lambda at: as_json(RESULT, at, {"refused": "missing"})) as (workspace, given_up):
         with pytest.raises(NotFound, match=r"File not found: /app/a\."):
             await workspace.read("a")

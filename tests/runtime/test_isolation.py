@@ -158,7 +158,7 @@ async def test_a_fork_bomb_is_contained(tight: Workspace) -> None:
     await until(calm)
 
 
-async def test_memory_is_limited_and_the_largest_goes(tight: Workspace) -> None:
+async def test_memory_is_limited_and_the_largest_command_ends(tight: Workspace) -> None:
     small = asyncio.create_task(tight.run("sleep 2; echo survived", timeout_s=20))
     eater = (
         "python3 -c \"x=[]\nwhile 1: x.append(bytearray(b'x') * (5 << 20)); __import__('time').sleep(0.02)\""
@@ -188,7 +188,7 @@ async def test_temporary_folders_are_limited(workspace: Workspace) -> None:
     )
 
 
-async def test_a_flood_of_output_slows_nobody(workspace: Workspace) -> None:
+async def test_a_flood_of_output_does_not_slow_other_calls(workspace: Workspace) -> None:
     flood = asyncio.create_task(workspace.run("yes", timeout_s=2))
     for _ in range(20):
         await workspace.save("a", b"x" * 10_000)
@@ -196,7 +196,7 @@ async def test_a_flood_of_output_slows_nobody(workspace: Workspace) -> None:
     assert (await flood).timed_out
 
 
-async def test_no_link_swapped_in_mid_request_leads_out(workspace: Workspace) -> None:
+async def test_no_link_exchanged_during_a_request_leads_out_of_the_workspace(workspace: Workspace) -> None:
     """The job exchanges a folder for links out of /app as fast as it can, during reads, saves and
     listings."""
     await workspace.save("swap.py", SWAP.encode())

@@ -92,7 +92,7 @@ async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_p
     await new.close()
 
 
-async def test_while_a_worker_is_attached_clients_may_only_look(runtime: Runtime, job: UUID) -> None:
+async def test_while_a_worker_is_attached_clients_may_only_read(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, fence=1, create=True)
     api = await runtime.attach(job)
     await worker.save("a", b"1")
@@ -143,7 +143,7 @@ async def test_many_may_wake_a_box_at_once(runtime: Runtime, job: UUID) -> None:
         await each.close()
 
 
-async def test_a_box_nobody_uses_ends(tmp_path: Path, local_boxes: None) -> None:
+async def test_an_idle_box_ends(tmp_path: Path, local_boxes: None) -> None:
     local = LocalRuntime(tmp_path / "boxes", idle_s=1)
     job = uuid4()
     api = await local.attach(job, create=True)
@@ -270,7 +270,7 @@ async def test_destroying_leaves_nothing(local: LocalRuntime, tmp_path: Path) ->
 DEEPER = "import os\nfor _ in range(3000):\n os.mkdir('deeper'); os.chdir('deeper')\nos.chmod('.', 0)"
 
 
-async def test_a_tree_deeper_than_any_path_goes_too(local: LocalRuntime, tmp_path: Path) -> None:
+async def test_a_folder_deeper_than_any_path_is_removed_too(local: LocalRuntime, tmp_path: Path) -> None:
     job = uuid4()
     worker = await local.attach(job, create=True)
     await worker.run(f'python3 -c "{DEEPER}"', timeout_s=30)  # the disk limit may end it
@@ -279,7 +279,7 @@ async def test_a_tree_deeper_than_any_path_goes_too(local: LocalRuntime, tmp_pat
     assert not list((tmp_path / "boxes").iterdir())
 
 
-async def test_what_cannot_be_removed_is_said_to_be_so(local: LocalRuntime, tmp_path: Path) -> None:
+async def test_a_failed_removal_is_reported(local: LocalRuntime, tmp_path: Path) -> None:
     box = LocalBox(tmp_path / "boxes", uuid4())
     await asyncio.to_thread(box.folder.parent.mkdir)
     await asyncio.to_thread(box.folder.write_text, "no folder")
@@ -287,7 +287,7 @@ async def test_what_cannot_be_removed_is_said_to_be_so(local: LocalRuntime, tmp_
         await local.destroy(box.job_id)
 
 
-async def test_a_box_that_is_removed_meanwhile_is_missing(local: LocalRuntime, tmp_path: Path) -> None:
+async def test_a_box_that_is_removed_meanwhile_raises_missing(local: LocalRuntime, tmp_path: Path) -> None:
     box = LocalBox(tmp_path / "boxes", uuid4())
     await asyncio.to_thread(box.create)
     noting = asyncio.create_task(asyncio.to_thread(box.note_fence, 1))
@@ -322,7 +322,7 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, l
     assert {(await local.status(job)).state for job in (one, two, three)} == {"asleep"}
 
 
-async def test_a_folder_of_any_length_will_do(tmp_path: Path, local_boxes: None) -> None:
+async def test_the_path_of_the_folder_may_be_long(tmp_path: Path, local_boxes: None) -> None:
     folder = tmp_path / ("a folder with spaces " + "and a long name " * 8) / "wörkspaces"
     local = LocalRuntime(folder, idle_s=60)
     workspace = await local.attach(uuid4(), create=True)

@@ -206,7 +206,7 @@ async def test_boxes_do_not_reach_each_other_nor_the_loopback_of_the_machine(
         await workspace.close()
 
 
-async def test_without_a_network_an_install_step_says_what_happened(docker_boxes: None) -> None:
+async def test_a_failed_install_step_without_a_network_is_explained(docker_boxes: None) -> None:
     runtime = docker_runtime(f"test-{uuid4().hex[:12]}", network="none")
     job = uuid4()
     worker = await runtime.attach(job, fence=1, create=True)

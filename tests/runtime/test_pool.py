@@ -95,7 +95,7 @@ async def test_a_job_adopts_a_box_and_the_next_one_is_made(
         await workspace.close()
 
 
-async def test_of_two_jobs_one_adopts_a_box(process: Process, engine: Engine, instance: str) -> None:
+async def test_only_one_of_two_jobs_adopts_a_box(process: Process, engine: Engine, instance: str) -> None:
     for _ in range(5):
         await process().rest()
         [waiting] = spare(await ids(engine, instance))
@@ -127,7 +127,7 @@ async def test_of_two_processes_that_want_a_jobs_box_at_once(
         await process().destroy(job)
 
 
-async def test_what_was_claimed_by_who_died_is_found_or_removed(
+async def test_boxes_claimed_by_a_dead_process_are_found_or_removed(
     process: Process, engine: Engine, instance: str
 ) -> None:
     runtime, forgotten, later = process(spare_boxes=2), uuid4(), uuid4()
@@ -169,7 +169,7 @@ async def test_spare_boxes_of_another_version_or_that_have_ended_are_replaced(
     assert spare(await ids(engine, instance)) == []
 
 
-async def test_spare_boxes_are_made_only_where_there_is_a_place_and_make_way(
+async def test_spare_boxes_are_made_only_in_free_places_and_yield_theirs(
     process: Process, engine: Engine, instance: str
 ) -> None:
     runtime, first, second = process(spare_boxes=2, max_boxes=2), uuid4(), uuid4()

@@ -77,7 +77,7 @@ async def test_a_gitignore_that_came_later_hides_nothing_from_a_restore(workspac
     assert await workspace.checkpoint("r", "3") == tree
 
 
-async def test_what_a_job_does_to_its_repository_stops_nothing(workspace: Workspace) -> None:
+async def test_a_damaged_repository_can_still_be_used(workspace: Workspace) -> None:
     await workspace.save("a", b"1")
     first = await workspace.commit("One", "Builder")
     await output_of(
@@ -146,7 +146,7 @@ async def test_a_bundle_carries_everything_into_a_new_box(runtime: Runtime, job:
     await second.close()
 
 
-async def test_a_bundle_that_is_too_large_is_said_to_be(
+async def test_a_bundle_that_is_too_large_is_refused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await output_of(workspace, "head -c 100000 /dev/urandom > large")

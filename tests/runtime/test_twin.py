@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from app.runtime.local import LocalRuntime
-from tests.runtime.test_commands import test_a_command_and_what_it_says, test_the_app_outlives_who_started_it
+from tests.runtime.test_commands import test_a_command_and_its_output, test_the_app_outlives_who_started_it
 from tests.runtime.test_lifecycle import (
     test_a_fence_is_remembered_beyond_the_box,
-    test_while_a_worker_is_attached_clients_may_only_look,
+    test_while_a_worker_is_attached_clients_may_only_read,
 )
 from tests.twin import Misfortune, Twin
 
 __all__ = [
-    "test_a_command_and_what_it_says",
+    "test_a_command_and_its_output",
     "test_a_fence_is_remembered_beyond_the_box",
     "test_the_app_outlives_who_started_it",
-    "test_while_a_worker_is_attached_clients_may_only_look",
+    "test_while_a_worker_is_attached_clients_may_only_read",
 ]
 
 

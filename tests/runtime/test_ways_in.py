@@ -39,7 +39,7 @@ async def docker(docker_boxes: None) -> AsyncIterator[DockerRuntime]:
     await runtime.close()
 
 
-async def test_whoever_makes_a_box_needs_no_relay(docker: DockerRuntime) -> None:
+async def test_the_maker_of_a_box_needs_no_relay(docker: DockerRuntime) -> None:
     relays = "grep -sl '^Uid:.1001' /proc/[0-9]*/status | wc -l"
     job = uuid4()
     maker = await docker.attach(job, fence=1, create=True)
@@ -51,7 +51,7 @@ async def test_whoever_makes_a_box_needs_no_relay(docker: DockerRuntime) -> None
     await other.close()
 
 
-async def test_what_a_guest_says_that_does_not_come_up_is_told(
+async def test_the_output_of_a_guest_that_does_not_start_is_reported(
     docker: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hardening, "guest_boot", lambda: "import sys; sys.exit('no luck')")
@@ -80,7 +80,7 @@ async def test_a_box_outlives_the_death_of_its_maker_and_its_commands_do_not(doc
     await successor.close()
 
 
-async def test_asking_how_a_box_is_does_not_wake_it(
+async def test_asking_for_the_status_of_a_box_does_not_wake_it(
     docker: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even if the box ends between two calls of the engine."""

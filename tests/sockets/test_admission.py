@@ -97,7 +97,7 @@ async def test_a_cookie_counts_only_from_known_origins(
     assert await close_code(web.url(job_id), **cookie(ada.access, origin)) == Close.FOREIGN_ORIGIN
 
 
-async def test_a_development_that_lists_no_origin_lists_none_for_cookies(
+async def test_without_listed_origins_cookies_of_other_origins_are_refused(
     start_web: OpenWeb, web: Web, ada: Person, job_id: UUID
 ) -> None:
     async with start_web(cors_origins=None) as other:
@@ -143,7 +143,7 @@ async def test_a_session_that_is_over_is_4001(web: Web, ada: Person, job_id: UUI
     assert await close_code(web.url(job_id), ada.access) == Close.UNAUTHORIZED
 
 
-async def test_strangers_get_what_the_absent_get(web: Web, ada: Person, job_id: UUID) -> None:
+async def test_another_users_job_is_answered_like_a_missing_one(web: Web, ada: Person, job_id: UUID) -> None:
     bob = await add_person(web.resources, "Bob")
     assert await close_code(web.url(job_id), bob.access) == Close.NOT_YOURS
     for absent in (uuid7(), "none", "%00", "a%2Fb", "a/b/c", str(job_id).replace("-", ""), "é"):

@@ -131,7 +131,7 @@ async def test_a_frame_too_long_is_1009_and_the_code_gets_through(
         assert await socket.closed() == 1009
 
 
-async def test_who_goes_on_sending_after_1009_is_cut_off(
+async def test_a_client_that_goes_on_sending_after_1009_is_cut_off(
     web: Web, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_protocol, "DISCARD_S", 0.2)

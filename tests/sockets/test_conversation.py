@@ -29,7 +29,7 @@ class Connection:
         self.sent.append(message["text"])
 
 
-async def test_nothing_overtakes_what_waits() -> None:
+async def test_no_event_overtakes_waiting_ones() -> None:
     connection = Connection()
     visitor, resources = cast(SignedIn, None), cast(Resources, None)
     conversation = Conversation(cast(WebSocket, connection), resources, visitor, uuid7())

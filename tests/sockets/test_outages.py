@@ -105,7 +105,7 @@ async def test_a_long_outage_of_redis_costs_an_idle_process_nothing(
         assert [event["seq"] for event in await socket.hear_all(5)] == [2, 3, 4, 5, 6]
 
 
-async def test_a_hub_that_fails_is_said_and_begins_anew(
+async def test_a_hub_that_fails_is_reported_and_started_again(
     start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nonsense(*_: object) -> dict[UUID, int]:

@@ -23,7 +23,7 @@ GUIDE_KINDS = {
 }
 
 
-async def test_what_is_stored_after_the_accept_arrives(web: Web, ada: Person, job_id: UUID) -> None:
+async def test_events_stored_after_the_accept_arrive(web: Web, ada: Person, job_id: UUID) -> None:
     async with open_socket(web.url(job_id), ada.access) as socket:
         await tell(web.resources, job_id, "one", "two")
         heard = await socket.hear_all(2)
@@ -165,7 +165,7 @@ async def test_the_text_sent_is_the_text_stored(web: Web, ada: Person, job_id: U
         assert sent == await connection.scalar(select(JobEvent.payload).where(JobEvent.job_id == job_id))
 
 
-async def test_deltas_reach_who_asked_for_them_and_nobody_else(web: Web, ada: Person, job_id: UUID) -> None:
+async def test_deltas_reach_only_sockets_that_asked_for_them(web: Web, ada: Person, job_id: UUID) -> None:
     piece = orjson.dumps({"kind": "messageDelta", "jobId": str(job_id), "id": "x", "text": "Wel"}).decode()
     async with (
         open_socket(web.url(job_id, "?deltas=1"), ada.access) as wants,

@@ -62,7 +62,7 @@ async def _forget_attempts(session: AsyncSession) -> None:
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-async def test_what_is_swept_in_passing_is_found_by_an_index(engine: AsyncEngine, name: str) -> None:
+async def test_clean_up_statements_use_an_index(engine: AsyncEngine, name: str) -> None:
     plans: list[str] = []
     async with AsyncSession(engine) as session:
         driver = (await (await session.connection()).get_raw_connection()).driver_connection

@@ -46,7 +46,7 @@ async def test_a_worker_locks_the_job_and_then_the_run(house: House, act: Act) -
             await lock(house, Job, run.job_id)
 
 
-async def test_what_is_changed_while_a_statement_waits_counts(house: House) -> None:
+async def test_changes_made_while_a_statement_waits_are_not_lost(house: House) -> None:
     """A reservation and a bill are added to the values that another transaction has just written."""
     run = await claimed(house)
     more = "update jobs set committed_tokens = committed_tokens + 1000, model_calls = model_calls + 10"

@@ -25,6 +25,7 @@ async def test_an_idea_becomes_a_verified_app(house: House) -> None:
     assert [e["status"] for e in events if e["kind"] == "jobStatus"] == [str(s) for s in ORDER[1:]]
     assert job.last_seq == len(events)
     assert job.model_calls == len(model.asked)
+    assert not any("Ada" in message.text for question in model.asked for message in question.messages)
 
 
 async def test_a_check_that_a_box_cannot_run_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

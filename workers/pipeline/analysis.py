@@ -1,6 +1,7 @@
 """The Business Analyst turns the conversation into requirements whose ids stay the same over
 continuations."""
 
+from app.domain.conversation import Agent
 from app.domain.stages import Stage
 from app.domain.values import clean
 from app.store import rows
@@ -12,6 +13,10 @@ from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
+
+
+_SPEAKERS = {"user": "Client", "agent": Agent.CLIENT_RELATIONS}
+"""How the analyst is told who spoke. The client's name or email stays here: a model may be somebody else's."""
 
 
 async def analysis(context: Context) -> Outcome:
@@ -46,7 +51,7 @@ async def _facts(context: Context) -> AnalysisFacts:
     return AnalysisFacts(
         idea=job.initial_prompt,
         summary=job.requirements_summary,
-        conversation=[Said(who=message.sender, text=message.content) for message in chat],
+        conversation=[Said(who=_SPEAKERS[message.role], text=message.content) for message in chat],
         continuation=run.requirements,
         known=spec.requirement_list if run.requirements else [],
     )

@@ -14,7 +14,6 @@ from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 
-
 _SPEAKERS = {"user": "Client", "agent": Agent.CLIENT_RELATIONS}
 """How the analyst is told who spoke. The client's name or email stays here: a model may be somebody else's."""
 

@@ -15,7 +15,7 @@ from workers.pipeline.enter import enter, go_on_to
 from workers.pipeline.outcome import Outcome
 
 _SPEAKERS = {"user": "Client", "agent": Agent.CLIENT_RELATIONS}
-"""How the analyst is told who spoke. The client's name or email stays here: a model may be somebody else's."""
+"""The speakers as the analyst is shown them. The client's name or email must not reach a model's server."""
 
 
 async def analysis(context: Context) -> Outcome:

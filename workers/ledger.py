@@ -15,12 +15,20 @@ from workers.llm.calling import Called
 from workers.llm.model import Model
 
 REFUSALS = {
-    "job": "The job's budget is used up: the next step could cost more than what is left. Raise it with "
-    "POST …/budget/, then retry; everything so far is kept.",
-    "day": "Your budget for today is used up. Retry tomorrow (UTC); everything so far is kept.",
+    "job": "The job's budget is used up: the next step may use up to {worst}, more than what is left. Raise "
+    "it with POST …/budget/, then retry; everything so far is kept.",
+    "day": "Your budget for today is used up: the next step may use up to {worst}, more than what is left. "
+    "Retry tomorrow (UTC); everything so far is kept.",
+    "any day": "The next step may use up to {worst}, more than your budget for a whole day. Have "
+    "USER_DAY_TOKEN_BUDGET or USER_DAY_COST_BUDGET_USD raised, then retry; everything so far is kept.",
     "price": "There is a budget in USD, but nobody knows what {model} costs, so it cannot be kept. Set "
     "MODEL_INPUT_PRICE_USD and MODEL_OUTPUT_PRICE_USD, or take the budget in USD away; then retry.",
 }
+
+
+def _told(worst: Use) -> str:
+    cost = f" and {worst.cost_usd:.2f} USD" if worst.cost_usd else ""
+    return f"{worst.total:,} tokens{cost}"
 
 
 class BudgetSpent(Exception):
@@ -50,7 +58,8 @@ class RunLedger:
             return made
         if made.limit == "lease":
             raise LeaseLost
-        raise BudgetSpent(REFUSALS[made.limit].format(model=model.name))
+        limit = "any day" if made.limit == "day" and not context.limits.day_holds(worst) else made.limit
+        raise BudgetSpent(REFUSALS[limit].format(model=model.name, worst=_told(worst)))
 
     async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
         metrics.model_calls.labels(self._model, outcome).inc()

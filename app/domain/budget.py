@@ -13,6 +13,11 @@ class Limits:
     day_tokens: int | None = None
     day_usd: float | None = None
 
+    def day_holds(self, use: "Use") -> bool:
+        """Whether it would fit in a day on which nothing else is used."""
+        tokens = self.day_tokens is None or use.total <= self.day_tokens
+        return tokens and (self.day_usd is None or (use.cost_usd or 0.0) <= self.day_usd)
+
 
 @dataclass(frozen=True)
 class Use:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from uuid import UUID
@@ -149,12 +150,15 @@ async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House
     assert job.model_calls == whole.model_calls
 
 
-async def test_a_day_has_a_budget_too(house: House, server: Server) -> None:
+@pytest.mark.parametrize(("tokens", "told"), [(8_000, "a whole day"), (40_000, "Retry tomorrow")])
+async def test_a_day_has_a_budget_too(tokens: int, told: str, house: House, server: Server) -> None:
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
-    async with house.worker(models, terms=replace(TERMS, limits=Limits(day_tokens=12_000))):
+    async with house.worker(models, terms=replace(TERMS, limits=Limits(day_tokens=tokens))):
         job = await house.until_finished(await make(house))
     assert job.failure_code == "budget"
-    assert "today" in job.error_message
+    assert told in job.error_message
+    assert (found := re.search(r"up to ([\d,]+) tokens", job.error_message))
+    assert int(found[1].replace(",", "")) > tokens - job.committed_tokens
 
 
 async def test_a_budget_in_usd_needs_a_price(house: House, server: Server) -> None:

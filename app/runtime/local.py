@@ -172,7 +172,7 @@ class LocalRuntime:
                 connection = await _brought(box.start, self._tools, self._limits)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         return await attach(
-            reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._bury(box)
+            reader, writer, fence=fence, patience=self._patience, on_broken=lambda: self._give_up(box)
         )
 
     async def _visit(self, box: LocalBox, call: str) -> Channel | None:
@@ -182,7 +182,12 @@ class LocalRuntime:
             return None
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         return await attach(
-            reader, writer, fence=None, call=call, patience=self._patience, on_broken=lambda: self._bury(box)
+            reader,
+            writer,
+            fence=None,
+            call=call,
+            patience=self._patience,
+            on_broken=lambda: self._give_up(box),
         )
 
     async def _awake(self) -> list[UUID]:
@@ -206,7 +211,7 @@ class LocalRuntime:
         for box in self._boxes():
             box.kill()
 
-    def _bury(self, box: LocalBox) -> None:
+    def _give_up(self, box: LocalBox) -> None:
         """Kill a box whose guest broke the protocol: nothing that it says can be trusted any more."""
         chore = asyncio.create_task(asyncio.to_thread(box.kill))
         self._chores.add(chore)

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from app.domain.workspace import Manifest
-from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox
+from app.runtime.docker.boxes import MAKE_IMAGE, DockerBox, Fleet
 from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe, container_config
 from app.runtime.docker.runtime import DockerRuntime
@@ -363,7 +363,7 @@ async def test_left_over_trial_boxes_are_removed_when_they_are_old(
     left = {}
     for age in (0, TRIAL_S + 60):
         marks = {BEGAN: str(int(time.time()) - age)}
-        box = DockerBox(Company(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
+        box = DockerBox(Fleet(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
         await box.awake(None)  # which makes missing volumes
         _, writer = await box.open()
         writer.close()

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.runtime.docker.boxes import POOL, Company
+from app.runtime.docker.boxes import POOL, Fleet
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import ContainerLimits
 from app.runtime.docker.pool import Pool
@@ -132,7 +132,7 @@ async def test_boxes_claimed_by_a_dead_process_are_found_or_removed(
 ) -> None:
     runtime, forgotten, later = process(spare_boxes=2), uuid4(), uuid4()
     await runtime.rest()
-    pool = Pool(Company(engine, instance, runtime._recipe))
+    pool = Pool(Fleet(engine, instance, runtime._recipe))
     assert await pool.claim(forgotten)
     taken = await pool.claim(later)
     assert taken is not None

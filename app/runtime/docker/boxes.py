@@ -39,8 +39,8 @@ def no_image(recipe: Recipe) -> str:
 
 
 @dataclass(frozen=True)
-class Company:
-    """The boxes of one instance of the service: their engine, the instance's name, and how they are made.
+class Fleet:
+    """All boxes of one instance of the service: their engine, the instance's name, and how they are made.
     `marks` are further labels."""
 
     engine: Engine
@@ -82,14 +82,14 @@ def id_in(name: str) -> UUID:
 class DockerBox:
     """One job's box on the engine. Every method may raise SandboxUnavailable, or its subclass EngineAway."""
 
-    def __init__(self, company: Company, job_id: UUID) -> None:
+    def __init__(self, fleet: Fleet, job_id: UUID) -> None:
         self.job_id = job_id
-        self.name = f"boardroom-{company.instance}-{job_id}"
-        self._company = company
-        self._engine = company.engine
-        self._recipe = company.recipe
-        self._network = company.network
-        self._labels = {**company.labels, JOB: str(job_id)}
+        self.name = f"boardroom-{fleet.instance}-{job_id}"
+        self._fleet = fleet
+        self._engine = fleet.engine
+        self._recipe = fleet.recipe
+        self._network = fleet.network
+        self._labels = {**fleet.labels, JOB: str(job_id)}
         self._ends: Stream | None = None
         """The guest's own stdin and stdout. Only the process that made or adopted the container has them, and
         only until `open` returns them."""
@@ -114,7 +114,7 @@ class DockerBox:
         labels = await self._engine.mark(f"{self.name}-app", {**self._labels, POOL: spare})
         self._files = labels.get(POOL, self.name)
         if self._files != spare:
-            await self._company.remove_spare(spare)
+            await self._fleet.remove_spare(spare)
         elif await self._engine.rename(spare, self.name):
             with _gone_meanwhile():
                 self._ends = await self._engine.join(self.name)
@@ -205,7 +205,7 @@ class DockerBox:
         stream, self._ends = self._ends, None
         if stream is None:
             stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
-        self._reader = EngineReader(stream, self.autopsy)
+        self._reader = EngineReader(stream, self.cause_of_end)
         return self._reader, EngineWriter(stream, self._reader)
 
     async def leave(self) -> None:
@@ -215,11 +215,11 @@ class DockerBox:
             self._ends = None
 
     @property
-    def words(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of the guest's stderr; empty if this object did not make the container."""
-        return "" if self._reader is None else self._reader.words
+        return "" if self._reader is None else self._reader.stderr_tail
 
-    async def autopsy(self) -> str:
+    async def cause_of_end(self) -> str:
         """Why the container has ended, as a clause for a log line; empty if it runs."""
         try:
             await self.ended()
@@ -245,7 +245,7 @@ class DockerBox:
         await remove_container(self._engine, self.name)
         volumes = await self._engine.volumes(self._labels)
         for spare in {labels[POOL] for labels in volumes.values() if POOL in labels}:
-            await self._company.remove_spare(spare)
+            await self._fleet.remove_spare(spare)
         for volume in volumes:
             await self._engine.remove_volume(volume)
 

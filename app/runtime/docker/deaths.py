@@ -6,7 +6,7 @@ import asyncio
 import structlog
 
 from app.runtime.channel import Channel
-from app.runtime.docker.boxes import Company, DockerBox
+from app.runtime.docker.boxes import DockerBox, Fleet
 from app.runtime.workspace import SandboxUnavailable
 
 log = structlog.get_logger()
@@ -19,8 +19,8 @@ their broken streams."""
 class Deathwatch:
     """Ends the channels of each box whose container has ended, with the cause of its end."""
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._watched: dict[str, list[tuple[DockerBox, Channel]]] = {}
         self._listening: asyncio.Task[None] | None = None
 
@@ -46,7 +46,7 @@ class Deathwatch:
     async def _listen(self) -> None:
         while True:
             try:
-                async for name in self._company.engine.deaths(self._company.labels):
+                async for name in self._fleet.engine.deaths(self._fleet.labels):
                     await self._tell(name)
             except SandboxUnavailable as problem:
                 log.info("deaths.not_heard", problem=str(problem))
@@ -56,7 +56,7 @@ class Deathwatch:
         watched = self._watched.get(name)
         if not watched:
             return
-        cause = await watched[0][0].autopsy()
+        cause = await watched[0][0].cause_of_end()
         if not cause:  # it runs again, and these channels are attached to the new container
             return
         log.warning("box.died", box=name, cause=cause)

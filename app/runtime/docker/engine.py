@@ -58,7 +58,7 @@ class Container:
         return "was killed" if self.exit_code == KILLED else f"ended with exit code {self.exit_code}"
 
     @property
-    def sad_end(self) -> str:
+    def failure(self) -> str:
         """A sentence about how a container failed; empty if it runs or ended with exit code 0."""
         return f"The container {self.end}." if self.state == "exited" and self.exit_code else ""
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from app.runtime.docker.boxes import GUEST, JOB, POOL, Company
+from app.runtime.docker.boxes import GUEST, JOB, POOL, Fleet
 from app.runtime.docker.engine import Container, EngineRefused
 from app.runtime.docker.hardening import container_config
 
@@ -33,7 +33,7 @@ class Found:
 class Pool:
     """The spare boxes of one instance. Every method may raise SandboxUnavailable."""
 
-    company: Company
+    fleet: Fleet
     _suspects: frozenset[str] = field(default_factory=frozenset)
     """Boxes that the last round found incomplete. They are removed only if they still are in the next round:
     another process may have been making them."""
@@ -41,8 +41,8 @@ class Pool:
     async def claim(self, job_id: UUID) -> str | None:
         """Claim a spare box for the job and return its name; None if there is none."""
         for name in await self.spare():
-            labels = {**self.company.labels, POOL: name, JOB: str(job_id)}
-            said = await self.company.engine.mark(f"{name}-claim", labels)
+            labels = {**self.fleet.labels, POOL: name, JOB: str(job_id)}
+            said = await self.fleet.engine.mark(f"{name}-claim", labels)
             if said.get(JOB) == str(job_id):
                 return name
         return None
@@ -72,10 +72,10 @@ class Pool:
 
     async def discard(self, name: str) -> bool:
         """Remove a spare box. False if a job has claimed it."""
-        labels = {**self.company.labels, POOL: name}
-        if JOB in await self.company.engine.mark(f"{name}-claim", labels):
+        labels = {**self.fleet.labels, POOL: name}
+        if JOB in await self.fleet.engine.mark(f"{name}-claim", labels):
             return False
-        await self.company.remove_spare(name)
+        await self.fleet.remove_spare(name)
         return True
 
     async def end(self) -> None:
@@ -89,25 +89,25 @@ class Pool:
         elif found.container is not None:
             # The job that claimed it made another container. The volumes may hold its files: they stay until
             # the job is deleted.
-            await self.company.engine.remove(name)
+            await self.fleet.engine.remove(name)
 
     async def _make(self, wanted: int) -> None:
         """Make one more box, unless other processes do so at the same time. Containers are counted before
         this one is started, so there may be one too few until the next round, but never one too many."""
-        company, name = self.company, f"{self.company.pool}{uuid4()}"
-        labels = {**company.labels, POOL: name, GUEST: company.recipe.version}
+        fleet, name = self.fleet, f"{self.fleet.pool}{uuid4()}"
+        labels = {**fleet.labels, POOL: name, GUEST: fleet.recipe.version}
         try:
-            await company.engine.create(name, container_config(company.recipe, name, labels))
+            await fleet.engine.create(name, container_config(fleet.recipe, name, labels))
             if _awake(await self._containers()) <= wanted:
-                await company.network.settle(name, Container("", "created", labels))
-                await company.engine.start(name)
+                await fleet.network.settle(name, Container("", "created", labels))
+                await fleet.engine.start(name)
                 return
         except EngineRefused as refusal:
             log.warning("pool.not_filled", problem=str(refusal))
         await self.discard(name)
 
     def _is_good(self, container: Container) -> bool:
-        return container.state == "running" and container.labels[GUEST] == self.company.recipe.version
+        return container.state == "running" and container.labels[GUEST] == self.fleet.recipe.version
 
     def _is_in_use(self, found: Found) -> bool:
         """Whether the job that claimed it uses it: its container has then been renamed to the job's."""
@@ -115,12 +115,12 @@ class Pool:
 
     async def _containers(self) -> dict[str, Container]:
         """The containers of the pool, without those that a job has adopted."""
-        found = await self.company.engine.containers({**self.company.labels, POOL: ""})
-        return {name: each for name, each in found.items() if name.startswith(self.company.pool)}
+        found = await self.fleet.engine.containers({**self.fleet.labels, POOL: ""})
+        return {name: each for name, each in found.items() if name.startswith(self.fleet.pool)}
 
     async def _look(self) -> dict[str, Found]:
         found: dict[str, Found] = defaultdict(Found)
-        for name, labels in (await self.company.engine.volumes({**self.company.labels, POOL: ""})).items():
+        for name, labels in (await self.fleet.engine.volumes({**self.fleet.labels, POOL: ""})).items():
             each = found[labels[POOL]]
             if name.endswith("-claim"):
                 each.claimed, each.job = True, labels.get(JOB, "")

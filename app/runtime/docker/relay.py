@@ -17,7 +17,7 @@ MAX_UNSENT = 256 * 1024
 CLOSE_S = 5.0
 """Seconds in which the last bytes have to be sent before the connection is cut."""
 STDOUT = 1
-WORDS = 2000
+STDERR_BYTES = 2000
 """How many bytes of the guest's stderr are kept, from its end."""
 
 # 1, 1: AF_UNIX and SOCK_STREAM, then SOL_SOCKET and SCM_RIGHTS; 16: SO_PASSCRED, so that the kernel tells the
@@ -32,25 +32,25 @@ c.sendmsg([b'.'],[(1,1,struct.pack('2i',0,1))]);c.recv(1)
 """
 COMMAND = ["python3", "-I", "-S", "-c", RELAY]
 
-Autopsy = Callable[[], Awaitable[str]]
+CauseOfEnd = Callable[[], Awaitable[str]]
 """Finds out why the other end has gone; the result is empty if that is not known."""
 
 
 class EngineReader:
-    """The stream from the guest (`guest.ends.Source`). If it ends although we did not close it, `autopsy` is
-    asked for the cause, which is raised as a ConnectionResetError."""
+    """The stream from the guest (`guest.ends.Source`). If it ends although we did not close it,
+    `cause_of_end` is asked for the cause, which is raised as a ConnectionResetError."""
 
-    def __init__(self, stream: Stream, autopsy: Autopsy) -> None:
+    def __init__(self, stream: Stream, cause_of_end: CauseOfEnd) -> None:
         self._stream = stream
-        self._autopsy = autopsy
+        self._cause_of_end = cause_of_end
         self._buffer = bytearray()
-        self._words = bytearray()
+        self._stderr = bytearray()
         self.closed = False
 
     @property
-    def words(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of the guest's stderr."""
-        return self._words.decode(errors="replace").strip()
+        return self._stderr.decode(errors="replace").strip()
 
     async def read(self, n: int) -> bytes:
         if not self._buffer:
@@ -77,8 +77,8 @@ class EngineReader:
                 self._buffer += message.data
                 return True
             if message.stream != STDOUT:
-                self._words = (self._words + message.data)[-WORDS:]
-        if not self.closed and (cause := await self._autopsy()):
+                self._stderr = (self._stderr + message.data)[-STDERR_BYTES:]
+        if not self.closed and (cause := await self._cause_of_end()):
             raise ConnectionResetError(cause)
         return False
 

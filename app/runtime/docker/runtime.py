@@ -16,7 +16,7 @@ from app.runtime import answers
 from app.runtime.attachment import Attachment
 from app.runtime.channel import Channel, Patience, attach
 from app.runtime.docker.attachments import SharedAttachment, WorkerAttachment
-from app.runtime.docker.boxes import JOB, Company, DockerBox, id_in
+from app.runtime.docker.boxes import JOB, DockerBox, Fleet, id_in
 from app.runtime.docker.deaths import Deathwatch
 from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import Recipe
@@ -64,7 +64,7 @@ class DockerRuntime:
         self._places = Places(max_boxes, self._running, self._longest_idle, self._make_way)
         self._rest_s = rest_s
         self._patience = patience or Patience()
-        self._company: Company | None = None
+        self._fleet: Fleet | None = None
         self._pool: Pool | None = None
         self._deaths: Deathwatch | None = None
         self._shared: dict[UUID, Channel] = {}
@@ -108,7 +108,7 @@ class DockerRuntime:
                     answers.moment_or_none(usage.answers_since),
                 )
             container = await box.inspect() or container
-        return BoxStatus("asleep", self._recipe.image, problem=container.sad_end)
+        return BoxStatus("asleep", self._recipe.image, problem=container.failure)
 
     async def stop(self, job_id: UUID) -> None:
         box = DockerBox(await self._ours(), job_id)
@@ -137,19 +137,19 @@ class DockerRuntime:
             return False
 
     async def boxes(self) -> frozenset[UUID]:
-        company = await self._ours()
-        volumes = await self._engine.volumes({**company.labels, JOB: ""})
-        containers = await self._engine.containers({**company.labels, JOB: ""})
+        fleet = await self._ours()
+        volumes = await self._engine.volumes({**fleet.labels, JOB: ""})
+        containers = await self._engine.containers({**fleet.labels, JOB: ""})
         labels = [*volumes.values(), *(each.labels for each in containers.values())]
         return frozenset(UUID(each[JOB]) for each in labels)
 
     async def rest(self) -> None:
         """Freeze boxes that were idle for `rest_s` seconds: they wake in an instant with their app. As they
         keep their memory, the oldest ones are removed if more than `max_boxes` are frozen."""
-        company = await self._ours()
-        found = await self._engine.containers(company.labels)
+        fleet = await self._ours()
+        found = await self._engine.containers(fleet.labels)
         frozen = [name for name, each in found.items() if each.state == "paused"]
-        running = [company.job_of(name) for name, each in found.items() if each.state == "running"]
+        running = [fleet.job_of(name) for name, each in found.items() if each.state == "running"]
         jobs = [job_id for job_id in running if job_id is not None]
         uses = await asyncio.gather(*(self._use(job_id) for job_id in jobs))
         for job_id, (busy, idle_s) in zip(jobs, uses, strict=True):
@@ -157,24 +157,24 @@ class DockerRuntime:
                 # An engine without cgroups cannot freeze. The guest then ends the idle box itself, a little
                 # later.
                 with contextlib.suppress(EngineRefused):
-                    await self._engine.pause(DockerBox(company, job_id).name)
+                    await self._engine.pause(DockerBox(fleet, job_id).name)
         for name in frozen[self._max_boxes :]:
             await self._engine.remove(name)
-        await company.network.cut_off()
+        await fleet.network.cut_off()
         await remove_old_trials(self._engine)
         free = max(0, self._max_boxes - len(jobs))
-        await self._spares(company).tend(min(self._spare_boxes, free))
+        await self._spares(fleet).tend(min(self._spare_boxes, free))
 
     async def examine(self) -> Diagnosis:
         return await examine(self._engine, self._recipe, self._patience)
 
     async def stop_all(self) -> None:
         """End every box of this instance, even if a worker is attached, and keep the files."""
-        company = await self._ours()
-        found = await self._engine.containers(company.labels)
+        fleet = await self._ours()
+        found = await self._engine.containers(fleet.labels)
         await asyncio.gather(*(self._engine.remove(name) for name in found))
-        await self._spares(company).end()
-        await company.network.remove()
+        await self._spares(fleet).end()
+        await fleet.network.remove()
 
     async def close(self) -> None:
         for attachment in list(self._attachments):
@@ -187,15 +187,15 @@ class DockerRuntime:
             await self._deaths.close()
         await self._engine.close()
 
-    async def _ours(self) -> Company:
-        if self._company is None:
-            self._company = Company(self._engine, await self._ask_instance(), self._recipe)
-            self._deaths = Deathwatch(self._company)
-        return self._company
+    async def _ours(self) -> Fleet:
+        if self._fleet is None:
+            self._fleet = Fleet(self._engine, await self._ask_instance(), self._recipe)
+            self._deaths = Deathwatch(self._fleet)
+        return self._fleet
 
-    def _spares(self, company: Company) -> Pool:
+    def _spares(self, fleet: Fleet) -> Pool:
         if self._pool is None:
-            self._pool = Pool(company)
+            self._pool = Pool(fleet)
         return self._pool
 
     async def _adopt(self, box: DockerBox, create: bool) -> None:
@@ -227,7 +227,7 @@ class DockerRuntime:
                 return await self._greet(box, fence)
             except BoxDied as error:
                 # The guest was about to end, or did not start.
-                problem = SandboxUnavailable(f"{error}: {box.words}" if box.words else str(error))
+                problem = SandboxUnavailable(f"{error}: {box.stderr_tail}" if box.stderr_tail else str(error))
         raise problem
 
     async def _greet(self, box: DockerBox, fence: int | None, call: str = "") -> Channel:
@@ -241,9 +241,9 @@ class DockerRuntime:
             fence=fence,
             call=call,
             patience=self._patience,
-            on_broken=lambda: self._bury(box),
+            on_broken=lambda: self._give_up(box),
         )
-        assert self._deaths is not None, "a box is asked for by its company"
+        assert self._deaths is not None, "`_ours` makes both the fleet and its deathwatch"
         self._deaths.watch(box, channel)
         return channel
 
@@ -304,8 +304,8 @@ class DockerRuntime:
 
     async def _running(self) -> list[UUID]:
         """The ids of all running boxes: a job's id, or a spare box's own."""
-        company = await self._ours()
-        found = await self._engine.containers(company.labels)
+        fleet = await self._ours()
+        found = await self._engine.containers(fleet.labels)
         return [id_in(name) for name, each in found.items() if each.state == "running"]
 
     async def _longest_idle(self, ids: Sequence[UUID]) -> list[UUID]:
@@ -316,11 +316,11 @@ class DockerRuntime:
 
     async def _make_way(self, box: UUID) -> None:
         """Stop the box of this id, or remove it if it is a spare one. Raises WorkspaceBusy."""
-        company = await self._ours()
-        spare = f"{company.pool}{box}"
+        fleet = await self._ours()
+        spare = f"{fleet.pool}{box}"
         if await self._engine.inspect(spare) is None:
             await self.stop(box)
-        elif not await self._spares(company).discard(spare):
+        elif not await self._spares(fleet).discard(spare):
             raise WorkspaceBusy("a job has just adopted it")
 
     async def _use(self, job_id: UUID) -> tuple[bool, float]:
@@ -332,7 +332,7 @@ class DockerRuntime:
             return False, math.inf
         return usage.busy, usage.idle_s
 
-    def _bury(self, box: DockerBox) -> None:
+    def _give_up(self, box: DockerBox) -> None:
         """Kill a box whose guest broke the protocol: nothing that it says can be trusted any more."""
         chore = asyncio.create_task(self._kill(box))
         self._chores.add(chore)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.runtime.channel import Patience, attach
 from app.runtime.docker.attachments import WorkerAttachment
-from app.runtime.docker.boxes import MAKE_IMAGE, Company, DockerBox, no_image, remove_container
+from app.runtime.docker.boxes import MAKE_IMAGE, DockerBox, Fleet, no_image, remove_container
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
 from app.runtime.workspace import Diagnosis, RuntimeProblem
@@ -35,10 +35,10 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
             return Diagnosis("docker", False, no_image(recipe), MAKE_IMAGE)
         began = time.monotonic()
         mark = uuid.uuid4()
-        company = Company(
+        fleet = Fleet(
             engine, f"trial-{mark.hex[:12]}", replace(recipe, network="none"), {BEGAN: str(int(time.time()))}
         )
-        box = DockerBox(company, mark)
+        box = DockerBox(fleet, mark)
         try:
             await box.create()
             await box.awake(None)

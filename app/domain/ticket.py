@@ -133,16 +133,16 @@ reviewer."""
 
 
 def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:
-    """The status of an epic: `failed` if a child failed; `todo` if none was begun or there is none; `skipped`
-    if all were skipped; `done` if all are closed; else `in_progress`."""
-    statuses = list(children)
+    """The status of an epic: `failed` if a child failed; `skipped` if all were skipped; `todo` if none was
+    begun, or there is none; `done` if all are closed; else `in_progress`."""
+    statuses = set(children)
     if TicketStatus.FAILED in statuses:
         return TicketStatus.FAILED
-    if all(status is TicketStatus.TODO for status in statuses):
-        return TicketStatus.TODO
-    if all(status is TicketStatus.SKIPPED for status in statuses):
+    if statuses == {TicketStatus.SKIPPED}:
         return TicketStatus.SKIPPED
-    if all(status in CLOSED for status in statuses):
+    if statuses <= {TicketStatus.TODO, TicketStatus.SKIPPED}:
+        return TicketStatus.TODO
+    if statuses <= CLOSED:
         return TicketStatus.DONE
     return TicketStatus.IN_PROGRESS
 

@@ -44,10 +44,13 @@ campaigns: venv-dev  ## the promises at full size, minutes each; ONLY=stream run
 tapes: venv-dev  ## record the runs of tests/recorded anew, after a prompt was changed
 	@$(BIN)/python -m tests.recorded.record
 
-bench: venv-dev  ## what things cost, against the bare alternative (DOCKER_HOST)
+bench: venv-dev  ## what things cost, against the bare alternative, as Markdown and lines of JSON (DOCKER_HOST)
 	@$(BIN)/python -m bench.boxes
 	@$(BIN)/python -m bench.files
 	@$(BIN)/python -m bench.api
+	@$(BIN)/python -m bench.stream
+	@$(BIN)/python -m bench.crowd
+	@$(BIN)/python -m bench.pickup
 	@$(BIN)/python -m bench.pipeline
 	@$(BIN)/python -m bench.bad_models
 

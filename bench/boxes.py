@@ -11,16 +11,14 @@ from uuid import UUID, uuid4
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe, container_config
 from app.runtime.docker.runtime import DockerRuntime
-from bench.measure import HOST, IMAGE, Row, table, timed
+from bench.measure import HOST, IMAGE, Cost, Side, compare, cost, show_ratios
 
-COLD, FROZEN, POOL = "cold: made, started, answering", "from sleep (frozen)", "from the pool"
-MUST = {COLD: 1.2, FROZEN: 0.15, POOL: 0.15}
 RECIPE = Recipe(IMAGE)
 MADE_S = 0.5
 """What a box of the pool has had to come up, at least."""
 
 
-async def bare(engine: Engine) -> float:
+async def bare(engine: Engine) -> Cost:
     """The same container, with the same limits and volumes, that does nothing."""
     name = f"bench-{uuid4().hex}"
     config = {**container_config(RECIPE, name, {}), "Cmd": ["sleep", "60"]}
@@ -29,34 +27,44 @@ async def bare(engine: Engine) -> float:
         await engine.create(name, config)
         await engine.start(name)
 
-    took = await timed(make)
+    took = await cost(make)
     await engine.remove(name)
     for part in ("app", "scratch"):
         await engine.remove_volume(f"{name}-{part}")
     return took
 
 
-async def ours(plain: DockerRuntime, pool: DockerRuntime) -> dict[str, float]:
-    cold, pooled = uuid4(), uuid4()
-
-    async def answer(runtime: DockerRuntime, job: UUID, create: bool = False) -> None:
+async def answer(runtime: DockerRuntime, job: UUID, create: bool = False) -> Cost:
+    async def ask() -> None:
         workspace = await runtime.attach(job, create=create)
         await workspace.list("/app", 10)
 
+    return await cost(ask)
+
+
+async def cold(runtime: DockerRuntime) -> Cost:
+    job = uuid4()
     try:
-        took = {COLD: await timed(lambda: answer(plain, cold, create=True))}
-        await plain.rest()
-        assert (await plain.status(cold)).state == "asleep"
-        took[FROZEN] = await timed(lambda: answer(plain, cold))
+        return await answer(runtime, job, create=True)
     finally:
-        await plain.destroy(cold)
-    await pool.rest()  # which makes a box in advance
+        await runtime.destroy(job)
+
+
+async def frozen(runtime: DockerRuntime) -> Cost:
+    job = uuid4()
+    try:
+        await answer(runtime, job, create=True)
+        await runtime.rest()
+        assert (await runtime.status(job)).state == "asleep"
+        return await answer(runtime, job)
+    finally:
+        await runtime.destroy(job)
+
+
+async def pooled(runtime: DockerRuntime) -> Cost:
+    await runtime.rest()  # which makes a box in advance
     await asyncio.sleep(MADE_S)
-    try:
-        took[POOL] = await timed(lambda: answer(pool, pooled, create=True))
-    finally:
-        await pool.destroy(pooled)
-    return took
+    return await cold(runtime)
 
 
 async def main(rounds: int) -> None:
@@ -68,12 +76,14 @@ async def main(rounds: int) -> None:
     engine = Engine(HOST)
     plain = DockerRuntime(HOST, name, RECIPE, rest_s=0)
     pool = DockerRuntime(HOST, name, RECIPE, spare_boxes=1)
-    alone, found = [], []
-    for _ in range(rounds):
-        alone.append(await bare(engine))
-        found.append(await ours(plain, pool))
-    rows = [Row(what, [each[what] for each in found], alone, must) for what, must in MUST.items()]
-    print(table("P15: a box after a click", "create + start", rows))
+    rows = await compare(
+        lambda: bare(engine),
+        Side("cold: made, started, answering", lambda: cold(plain), 1.2),
+        Side("from sleep (frozen)", lambda: frozen(plain), 0.15),
+        Side("from the pool", lambda: pooled(pool), 0.15),
+        rounds=rounds,
+    )
+    show_ratios("P15: a box after a click", "create + start", rows)
     await pool.stop_all()
     for runtime in (plain, pool):
         await runtime.close()

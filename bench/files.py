@@ -6,12 +6,15 @@ python -m bench.files [ROUNDS]     (DOCKER_HOST; needs the image: make workspace
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import uuid4
 
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
 from app.runtime.docker.runtime import DockerRuntime
-from bench.measure import HOST, IMAGE, Row, table, timed
+from bench.measure import HOST, IMAGE, Row, Side, compare, cost, show_ratios
+
+Call = Callable[[], Awaitable[object]]
 
 SIZE = 64 * 1024
 LIST = (
@@ -31,11 +34,6 @@ async def executed(engine: Engine, name: str, command: list[str], sent: bytes = 
     await stream.close()
 
 
-async def measured(rounds: int, act: Callable[[], Awaitable[object]]) -> list[float]:
-    await act()
-    return [await timed(act) for _ in range(rounds)]
-
-
 async def main(rounds: int) -> None:
     instance, job = f"bench-{uuid4().hex[:8]}", uuid4()
 
@@ -51,41 +49,33 @@ async def main(rounds: int) -> None:
     for count in (200, 1000):
         made = await workspace.run(f"mkdir d{count}; cd d{count}; touch $(seq {count})", timeout_s=30)
         assert made.exit_code == 0, made
-    few = max(5, rounds // 10)
     python = ["python3", "-I", "-S", "-c"]
+    kinds: list[tuple[str, Call, list[str], bytes, float]] = [
+        ("read 64 KiB", lambda: workspace.read("file"), ["cat", "/app/file"], b"", 1 / 20),
+        ("save 64 KiB", lambda: workspace.save("file", content), ["sh", "-c", SAVE], content, 1 / 20),
+        *(
+            (
+                f"list {count} entries",
+                partial(workspace.list, f"/app/d{count}", 1000),
+                [*python, LIST.format(f"/app/d{count}")],
+                b"",
+                must,
+            )
+            for count, must in ((200, 1 / 10), (1000, 1 / 3))
+        ),
+    ]
+    rows: list[Row] = []
     try:
-        rows = [
-            Row(
-                "read 64 KiB",
-                await measured(rounds, lambda: workspace.read("file")),
-                await measured(few, lambda: executed(engine, box, ["cat", "/app/file"])),
-                1 / 20,
-            ),
-            Row(
-                "save 64 KiB",
-                await measured(rounds, lambda: workspace.save("file", content)),
-                await measured(few, lambda: executed(engine, box, ["sh", "-c", SAVE], content)),
-                1 / 20,
-            ),
-            *[
-                Row(
-                    f"list {count} entries",
-                    await measured(rounds, lambda c=count: workspace.list(f"/app/d{c}", 1000)),
-                    await measured(
-                        few, lambda c=count: executed(engine, box, [*python, LIST.format(f"/app/d{c}")])
-                    ),
-                    must,
-                )
-                for count, must in ((200, 1 / 10), (1000, 1 / 3))
-            ],
-        ]
+        for what, call, command, sent, must in kinds:
+            bare = partial(cost, partial(executed, engine, box, command, sent))
+            rows += await compare(bare, Side(what, partial(cost, call), must), rounds=rounds)
     finally:
         await workspace.close()
         await runtime.destroy(job)
         await runtime.close()
         await engine.close()
-    print(table("P14: files of a running box", "`docker exec`", rows))
+    show_ratios("P14: files of a running box", "`docker exec`", rows)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))

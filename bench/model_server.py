@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bench.service import program
 from tests.llm.company import plays
 from tests.llm.server import Exchange, open_server, refuses
 from tests.llm.test_whole_job import DONE
@@ -30,18 +31,21 @@ async def main(delay_s: float) -> None:
         await asyncio.Event().wait()
 
 
+def settings_for(url: str) -> dict[str, str]:
+    """Of a service whose model this is."""
+    return {
+        "MODEL": "openai:tiny",
+        "OPENAI_BASE_URL": url,
+        "OPENAI_API_KEY": KEY,
+        "MODEL_FIRST_TOKEN_TIMEOUT": "500",
+    }
+
+
 @asynccontextmanager
 async def model_server(delay_s: float) -> AsyncIterator[str]:
     """Its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.model_server", str(delay_s)), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.terminate()
-        await process.wait()
+    async with program("-m", "bench.model_server", str(delay_s), says=r"(http\S+)") as (_, url):
+        yield url
 
 
 if __name__ == "__main__":

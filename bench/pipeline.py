@@ -8,7 +8,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from sqlalchemy import text
 from app.embedded import stack
 from app.store.database import open_engine
 from app.store.migrate import migrate
-from bench.measure import Row, table, timed
-from bench.model_server import KEY, model_server
+from bench.measure import Cost, Figure, Row, Side, compare, cost, show_figures, show_ratios
+from bench.model_server import KEY, model_server, settings_for
+from bench.rows import committing
 from bench.service import Service, memory_mib, service
 from tests.house import House, open_house
 from tests.llm.test_whole_job import DONE
@@ -37,8 +37,6 @@ ROUNDS = 30
 FEW, MANY, MANY_OVER_HTTP, DELAY_S = 20, 200, 100, 1.0
 THINKING_STEPS = 6
 """Answers before the tickets: a job that is ended there needs no box."""
-
-Commit = Callable[[], Awaitable[object]]
 
 
 class Delayed(ScriptedModel):
@@ -59,48 +57,47 @@ def delayed(delay_s: float) -> Delayed:
     return model
 
 
-async def committing(database_url: str) -> tuple[Commit, asyncpg.Connection]:
-    """One bare commit of one row."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute("create table if not exists bench_commits (at timestamptz)")
-
-    async def commit() -> None:
-        async with connection.transaction():
-            await connection.execute("insert into bench_commits values (now())")
-
-    await commit()
-    return commit, connection
-
-
-async def first_words(running: Service) -> Row:
-    """P10: from the idea being sent to the first reply on the socket, with a model that needs no time."""
+async def first_words(running: Service) -> list[Row]:
+    """P10: from the idea being sent to the first reply on the socket, with a model that needs no time; beside
+    the time until a worker asks the model, of another job, and one commit."""
     ada = await running.person()
-    commit, connection = await committing(running.database_url)
-    ours, against = [], []
-    for _ in range(ROUNDS):
+    connection = await asyncpg.connect(running.database_url)
+
+    async def a_job() -> tuple[str, Cost]:
         began = time.perf_counter()
         job = await ada.post("/api/jobs/", 201, {"prompt": "Two pages, please."})
         async with ada.socket(job["id"], "&since=0") as socket:
             await socket.until("stageUpdate", role="agent")
-            ours.append((time.perf_counter() - began) * 1000)
+            heard = Cost((time.perf_counter() - began) * 1000)
             await socket.until("jobStatus", status="failed")
-        picked_up = await connection.fetchval(
-            "select extract(epoch from min(a.created_at) - j.created_at) * 1000 from model_attempts a"
-            " join jobs j on j.id = a.job_id where j.id = $1 group by j.created_at",
-            job["id"],
-        )
-        against.append(float(picked_up) + await timed(commit))
+        return job["id"], heard
+
+    async def heard() -> Cost:
+        return (await a_job())[1]
+
+    async with committing(running.database_url) as commit:
+
+        async def picked_up() -> Cost:
+            job_id, _ = await a_job()
+            waited = await connection.fetchval(
+                "select extract(epoch from min(a.created_at) - j.created_at) * 1000 from model_attempts a"
+                " join jobs j on j.id = a.job_id where j.id = $1 group by j.created_at",
+                job_id,
+            )
+            return Cost(float(waited) + (await cost(commit)).wall)
+
+        ours = Side("P10: idea sent → first words on the socket", heard, 3.0)
+        rows = await compare(picked_up, ours, rounds=ROUNDS)
     await connection.close()
     await ada.http.aclose()
-    return Row("P10: idea sent → first words on the socket", ours, against, 3.0)
+    return rows
 
 
-async def steps(house: House, commit: Commit) -> tuple[Row, float]:
-    """P11: what a step costs from one question to the next, beside the model's own time; and the control:
-    the same commits against themselves."""
-    ours, against, control = [], [], []
+async def steps(house: House, database_url: str) -> list[Row]:
+    """P11: what a step costs from one question to the next, beside the model's own time."""
     asked = text("select latency_ms, created_at from model_attempts where job_id = :id order by id")
-    for _ in range(ROUNDS):
+
+    async def a_step() -> Cost:
         async with house.worker(delayed(0.05)):
             job = await house.until_finished(await house.create())
         async with house.resources.read() as connection:
@@ -109,11 +106,16 @@ async def steps(house: House, commit: Commit) -> tuple[Row, float]:
             (later.created_at - earlier.created_at).total_seconds() * 1000 - earlier.latency_ms
             for earlier, later in pairwise(made)
         ]
-        ours.append(statistics.median(between))
-        for series in (against, control):
-            series.append(statistics.mean([await timed(commit) + await timed(commit) for _ in range(10)]))
-    row = Row("P11: a step beside its model's time", ours, against, 3.0)
-    return row, statistics.median(control) / statistics.median(against)
+        return Cost(statistics.median(between))
+
+    async with committing(database_url) as commit:
+
+        async def ten_times_two() -> None:
+            for _ in range(20):
+                await commit()
+
+        side = Side("P11: a step beside its model's time", a_step, 3.0)
+        return await compare(lambda: cost(ten_times_two, 10), side, rounds=ROUNDS)
 
 
 async def together(house: House, lineup: Lineup, jobs: int) -> float:
@@ -138,7 +140,7 @@ def over_http(url: str) -> Lineup:
     )
 
 
-async def memory(running: Service, jobs: int) -> str:
+async def memory(running: Service, jobs: int) -> list[Figure]:
     """A real worker with so many jobs that wait for a model."""
     people = [await running.person() for _ in range(4)]
     engine = open_engine(running.database_url)
@@ -156,49 +158,32 @@ async def memory(running: Service, jobs: int) -> str:
     await engine.dispose()
     for person in people:
         await person.http.aclose()
-    each = (after - before) * 1024 / jobs
-    return f"| {jobs} | {before:.0f} MiB | {after:.0f} MiB | {each:.0f} KiB |"
+    return [
+        Figure("a worker before", before, "MiB"),
+        Figure(f"with {jobs} jobs that wait for a model", after, "MiB"),
+        Figure("each of them", (after - before) * 1024 / jobs, "KiB"),
+    ]
 
 
 async def main(database_url: str, redis_url: str, folder: Path) -> None:
-    async with model_server(0) as url, service(folder / "a", **_settings(url)) as running:
-        first = await first_words(running)
+    async with model_server(0) as url, service(folder / "a", **settings_for(url)) as running:
+        show_ratios("P10: the first words of a job", "pick-up and a commit", await first_words(running))
     await migrate(database_url)
     async with open_house(database_url, redis_url, folder / "boxes") as house:
-        commit, connection = await committing(database_url)
-        step, control = await steps(house, commit)
-        await connection.close()
-        print(table("P10, P11: the pipeline beside its model", "bare", [first, step]))
-        verdict = "" if 0.9 <= control <= 1.1 else " More than a tenth apart: P11 is no verdict."
-        print(f"Control, bare commits against themselves: {control:.2f}.{verdict}\n")
-        print(f"## P12: many jobs in one worker, a model that takes {DELAY_S:.0f} s\n")
-        print("| | of the ideal | must be ≥ | holds |\n| --- | --- | --- | --- |")
+        show_ratios("P11: a step beside its model's time", "two commits", await steps(house, database_url))
+        shares = []
         for jobs in (FEW, MANY):
             share = await together(house, Lineup(delayed(DELAY_S)), jobs)
-            _print_share(f"{jobs} jobs, in process", share, 0.9)
+            shares.append(Figure(f"{jobs} jobs, in process", share, "of the ideal", 0.9, at_least=True))
         async with model_server(DELAY_S) as url:
             share = await together(house, over_http(url), MANY_OVER_HTTP)
-        _print_share(f"{MANY_OVER_HTTP} jobs, over HTTP", share, 0.7)
-    print("\n## A worker's memory\n\n| jobs that wait for a model | before | with them | each |")
-    print("| --- | --- | --- | --- |")
+        shares.append(Figure(f"{MANY_OVER_HTTP} jobs, over HTTP", share, "of the ideal", 0.7, at_least=True))
+        show_figures(f"P12: many jobs in one worker, a model that takes {DELAY_S:.0f} s", shares)
     async with (
         model_server(3600) as url,
-        service(folder / "b", WORKER_SLOTS=str(MANY), **_settings(url)) as running,
+        service(folder / "b", WORKER_SLOTS=str(MANY), **settings_for(url)) as running,
     ):
-        print(await memory(running, MANY))
-
-
-def _settings(url: str) -> dict[str, str]:
-    return {
-        "MODEL": "openai:tiny",
-        "OPENAI_BASE_URL": url,
-        "OPENAI_API_KEY": KEY,
-        "MODEL_FIRST_TOKEN_TIMEOUT": "500",
-    }
-
-
-def _print_share(what: str, share: float, must: float) -> None:
-    print(f"| {what} | {share:.2f} | {must} | {'yes' if share >= must else '**no**'} |", flush=True)
+        show_figures("A worker's memory", await memory(running, MANY))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
-"""The whole service, as `boardroom up` runs it, for as long as a measurement takes."""
+"""The whole service, as `boardroom up` runs it, while it is measured, and the programs beside it."""
 
 import asyncio
 import os
 import re
+import socket
 import sys
-from collections.abc import AsyncIterator
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from app.embedded.datadir import DataDir
 from tests.e2e.guide_client import GuideClient
+
+STARTS_WITHIN_S = 60
 
 
 @dataclass(frozen=True)
@@ -24,53 +30,100 @@ class Service:
     worker: int
 
     async def person(self) -> GuideClient:
-        client = GuideClient(self.url, self.url.replace("http", "ws"))
-        await client.enter()
-        return client
+        return await person_at(self.url)
+
+
+async def person_at(url: str) -> GuideClient:
+    """Somebody who has just registered and logged in."""
+    client = GuideClient(url, url.replace("http", "ws"))
+    await client.enter()
+    return client
+
+
+@asynccontextmanager
+async def program(
+    *arguments: str,
+    says: str,
+    environment: Mapping[str, str] | None = None,
+    stderr: int = DEVNULL,
+) -> AsyncIterator[tuple[Process, str]]:
+    """`python ARGUMENTS`, and what it prints of itself: the group of `says`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments), env={**os.environ, **(environment or {})}, stdout=PIPE, stderr=stderr
+    )
+    assert process.stdout
+    try:
+        while not (found := re.search(says, line := (await process.stdout.readline()).decode())):
+            assert line, "it ended"
+        yield process, found[1]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
 
 
 @asynccontextmanager
 async def service(data_dir: Path, **settings: str) -> AsyncIterator[Service]:
-    """One API process and one worker, ready. DATABASE_URL and REDIS_URL of this process do not count."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app.cli", "up"),
-        env={**kept, "DATA_DIR": str(data_dir), "PORT": "0", "WORKSPACE_RUNTIME": "local", **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdout
-    try:
-        url = ""
-        while not (line := (await process.stdout.readline()).decode()).strip().startswith("Ready"):
+    """One API process and one worker, ready, on a stack of their own."""
+    beside = {"DATABASE_URL": "", "REDIS_URL": "", "DATA_DIR": str(data_dir), "PORT": "0"}
+    async with program(
+        *("-m", "app.cli", "up"),
+        says=r"Boardroom: (http://\S+?)/?\s",
+        environment={**beside, "WORKSPACE_RUNTIME": "local", **settings},
+    ) as (process, url):
+        assert process.stdout
+        while not (line := await process.stdout.readline()).strip().startswith(b"Ready"):
             assert line, "it ended"
-            if found := re.search(r"Boardroom: (http://\S+)", line):
-                url = found[1].rstrip("/")
         running = DataDir(data_dir).running()
         assert running
-        api, worker = (_child(process.pid, program) for program in (b"app.main", b"workers.main"))
+        api, worker = (_child(process.pid, module) for module in (b"app.main", b"workers.main"))
         yield Service(url, running.database_url, running.redis_url, api, worker)
+
+
+@asynccontextmanager
+async def another_api(running: Service, module: str = "app.main") -> AsyncIterator[tuple[Process, str]]:
+    """A further API process on the same stack, ready, and where it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    settings = {
+        "DATABASE_URL": running.database_url,
+        "REDIS_URL": running.redis_url,
+        "SECRET_KEY": "of a bench that lives for a minute",
+        "WORKSPACE_RUNTIME": "local",
+        "PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module), env={**os.environ, **settings}, stdout=PIPE, stderr=DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with asyncio.timeout(STARTS_WITHIN_S), httpx.AsyncClient() as http:
+            while not await _is_ready(http, f"{url}/readyz"):  # noqa: ASYNC110 - it rings no bell
+                await asyncio.sleep(0.01)
+        yield process, url
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.communicate()
 
 
-def _child(parent: int, program: bytes) -> int:
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _child(parent: int, module: bytes) -> int:
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             command = (entry.parent / "cmdline").read_bytes().split(b"\0")
             above = int(entry.read_text().rsplit(")", 1)[1].split()[1])
         except (OSError, IndexError):
             continue
-        if above == parent and program in command:
+        if above == parent and module in command:
             return int(entry.parent.name)
-    raise AssertionError(f"{program.decode()} does not run")
-
-
-def cpu_ms(pid: int) -> float:
-    """What the process has used so far, all its threads, in user and in system mode."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+    raise AssertionError(f"{module.decode()} does not run")
 
 
 def memory_mib(pid: int) -> float:

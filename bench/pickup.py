@@ -6,7 +6,6 @@ python -m bench.pickup     (about two minutes; no key, no network, no engine)
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,17 +14,16 @@ from pathlib import Path
 from typing import cast
 from unittest.mock import patch
 
-import uvloop
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
 from app.domain.job import FailureCode
 from app.domain.stages import Stage
-from app.embedded import stack
 from app.queue import open_arq
 from app.store.migrate import migrate
 from bench.measure import Cost, Side, compare, cost, show_ratios
+from bench.service import run_on_parts
 from tests.house import House, open_house
 from tests.llm.test_whole_job import DONE
 from tests.pipeline.company import company
@@ -126,9 +124,4 @@ async def main(database_url: str, redis_url: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made:
-        parts = stack.start(Path(made) / "stack")
-        try:
-            uvloop.run(main(parts.database_url, parts.redis_url, Path(made)))
-        finally:
-            parts.stop()
+    run_on_parts(main)

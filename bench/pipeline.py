@@ -6,22 +6,19 @@ python -m bench.pipeline     (about four minutes; no key, no network, no engine)
 import asyncio
 import os
 import statistics
-import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import asyncpg
-import uvloop
 from sqlalchemy import text
 
-from app.embedded import stack
 from app.store.database import open_engine
 from app.store.migrate import migrate
 from bench.measure import Cost, Figure, Row, Side, compare, cost, show_figures, show_ratios
 from bench.model_server import KEY, model_server, settings_for
 from bench.rows import committing
-from bench.service import Service, memory_mib, service
+from bench.service import Service, memory_mib, run_on_parts, service
 from tests.house import House, open_house
 from tests.llm.test_whole_job import DONE
 from tests.pipeline.company import company
@@ -188,9 +185,4 @@ async def main(database_url: str, redis_url: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.pop("DOCKER_HOST", None)
-    with tempfile.TemporaryDirectory() as made:
-        parts = stack.start(Path(made) / "stack")
-        try:
-            uvloop.run(main(parts.database_url, parts.redis_url, Path(made)))
-        finally:
-            parts.stop()
+    run_on_parts(main)

@@ -5,14 +5,18 @@ import os
 import re
 import socket
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import uvloop
 
+from app.embedded import stack
 from app.embedded.datadir import DataDir
 from tests.e2e.guide_client import GuideClient
 
@@ -60,6 +64,16 @@ async def program(
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+def run_on_parts(main: Callable[[str, str, Path], Coroutine[Any, Any, None]]) -> None:
+    """`main` with the addresses of a PostgreSQL and a Valkey of its own, and an empty folder."""
+    with tempfile.TemporaryDirectory() as made:
+        parts = stack.start(Path(made) / "stack")
+        try:
+            uvloop.run(main(parts.database_url, parts.redis_url, Path(made)))
+        finally:
+            parts.stop()
 
 
 @asynccontextmanager

@@ -55,11 +55,19 @@ async def test_a_box_for_which_everything_passes_proves_nothing(house: House) ->
     assert job.verification != "verified"
 
 
-async def test_a_box_in_which_nothing_passes_closes_no_ticket(house: House) -> None:
-    struck(house, Misfortune(lie=False))
+async def test_a_box_in_which_nothing_passes_closes_no_ticket_and_a_retry_in_a_sound_one_does(
+    house: House,
+) -> None:
+    misfortune = Misfortune(lie=False)
+    struck(house, misfortune)
     job = await built(house)
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
     assert "done" not in await statuses(house, job.id)
+    misfortune.lie = None
+    async with house.worker(ScriptedModel(company())):
+        await runs.retry_job(house.resources, house.user_id, job.id)
+        job = await house.until_finished(job.id)
+    assert (job.status, job.verification) == ("build_done", "verified"), "the same files, checked again"
 
 
 async def test_a_repository_too_large_to_leave_its_box_ends_no_job(

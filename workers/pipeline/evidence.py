@@ -1,7 +1,7 @@
 """Runs checks on commits and stores the results as evidence. What an agent says is never evidence.
 
-Evidence is found by the check's content and the git tree that it ran on, so that no check runs twice on a
-tree.
+Evidence is found by the check's content and the git tree that it ran on. A check that passed on a tree is not
+run on it again.
 """
 
 from collections.abc import Sequence
@@ -118,23 +118,26 @@ async def observe(
     ticket_id: UUID | None = None,
 ) -> CheckResult:
     """Run a check on `commit`, or use its stored result on the same tree. Either way the result is stored for
-    this ticket and phase, unless the check could not be run here."""
+    this ticket and phase, each outcome once, unless the check could not be run here."""
     key = check_digest(check)
     async with context.glance() as session:
         same = await rows.evidence_of(session, context.job_id, key, commit.tree)
-    if same:
-        result = _again(same[0])
+    if (stands := _standing(same, phase)) is not None:
+        result = CheckResult(stands.passed, stands.exit_code, stands.output_tail, 0)
     else:
         async with aloud(context, ticket_id) as hear:
             result = judged(check, await context.unless_paused(workspace.check(commit.sha, check, hear)))
-    if result.checked and not any((item.ticket_id, item.phase) == (ticket_id, phase) for item in same):
+    known = {(item.ticket_id, item.phase, item.passed) for item in same}
+    if result.checked and (ticket_id, phase, result.passed) not in known:
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result
 
 
-def _again(seen: Seen) -> CheckResult:
-    """The stored result as a new one that took no time."""
-    return CheckResult(seen.passed, seen.exit_code, seen.output_tail, 0)
+def _standing(seen: Sequence[Seen], phase: Phase) -> Seen | None:
+    """The stored result to use. A failure may be the fault of the box (it was full, or about to die), and no
+    retry could ever mend that. So a failure is used only as the state before the ticket."""
+    passed = next((item for item in seen if item.passed), None)
+    return passed or next((item for item in seen if phase == "red"), None)
 
 
 def _criterion(ticket: Ticket, check: AnyCheck) -> str:

@@ -91,7 +91,9 @@ class LocalBox:
             if fence < highest:
                 raise FenceLost("a newer worker has taken this workspace over")
             if fence > highest:
-                path.write_text(str(fence))
+                new = self.folder / "fence.new"
+                new.write_text(str(fence))
+                new.replace(path)  # whoever is killed here leaves one whole number behind
 
     def note_use(self) -> None:
         with contextlib.suppress(OSError):

@@ -80,6 +80,26 @@ async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID)
     await (await runtime.attach(job, fence=8)).close()
 
 
+def test_a_worker_killed_as_it_notes_its_fence_does_not_lose_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def write(path: Path, _: str) -> None:
+        path.open("w").close()  # emptied, not yet written
+        raise Killed
+
+    box = LocalBox(tmp_path, uuid4())
+    box.create()
+    box.note_fence(8)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Path, "write_text", write)
+        box.note_fence(9)
+    with pytest.raises(FenceLost):
+        box.note_fence(7)
+
+
 async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_path: Path) -> None:
     """A worker may have checked its fence before a newer worker came, and connect only after that."""
     job = uuid4()

@@ -77,6 +77,19 @@ async def test_a_gitignore_that_came_later_hides_nothing_from_a_restore(workspac
     assert await workspace.checkpoint("r", "3") == tree
 
 
+async def test_locks_that_a_killed_git_has_left_are_removed(workspace: Workspace) -> None:
+    await workspace.save("a", b"1")
+    await workspace.commit("One", "Builder")
+    await workspace.save("a", b"2")
+    locks = "index boardroom.index HEAD refs/heads/main packed-refs refs/boardroom/r/1"
+    await output_of(
+        workspace, f"mkdir -p .git/refs/boardroom/r; for l in {locks}; do touch .git/$l.lock; done"
+    )
+    tree = await workspace.checkpoint("r", "1")
+    assert (await workspace.commit("Two", "Builder")).tree == tree
+    assert await output_of(workspace, "git log --format=%s") == "Two\nOne"
+
+
 async def test_a_damaged_repository_can_still_be_used(workspace: Workspace) -> None:
     await workspace.save("a", b"1")
     first = await workspace.commit("One", "Builder")

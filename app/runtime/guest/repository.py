@@ -72,6 +72,9 @@ SHOW = (
 files beside the folder. It is one command, because starting a command costs more than all three."""
 
 RESTORE_ROUNDS = 3
+LOCKED = re.compile(rb"Unable to create '([^'\n]+\.lock)': File exists")
+MOST_LOCKS = 5
+"""A command meets one lock after the other: of the index, of HEAD, of its branch, of the packed refs."""
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
 Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes, bytes]]]
@@ -272,9 +275,6 @@ class Repository:
     async def _record(self) -> str:
         """Record all files that git does not ignore, and return the tree."""
         await self._ensure()
-        for leftover in (f"{self._index}.lock", f"{self._root}/.git/HEAD.lock"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(leftover)
         code, _, complaints = await self._try("add", "--all", ".")
         if any(words in complaints for words in EMBEDDED):
             self._absorb_inner_repositories()
@@ -313,6 +313,20 @@ class Repository:
 
     async def _try(
         self, *args: str, env: Mapping[str, str] | None = None, argv: Iterable[str] = ("git",)
+    ) -> tuple[int | None, bytes, bytes]:
+        """Run git. A lock that it meets is removed and git runs again: no other git of ours works here, so
+        whoever made it was killed, or is a git of the job."""
+        for _ in range(MOST_LOCKS):
+            code, output, complaints = await self._start(*args, env=env, argv=argv)
+            lock = LOCKED.search(complaints) if code != 0 else None
+            if lock is None or not lock[1].startswith(os.fsencode(f"{self._root}/.git/")):
+                break
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(lock[1])
+        return code, output, complaints
+
+    async def _start(
+        self, *args: str, env: Mapping[str, str] | None, argv: Iterable[str]
     ) -> tuple[int | None, bytes, bytes]:
         settings = {"GIT_CONFIG_COUNT": str(len(SETTINGS))}
         for number, (key, value) in enumerate(SETTINGS.items()):

@@ -17,6 +17,7 @@ import httpx
 from app.embedded.datadir import DataDir
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
+from app.runtime.local import LocalRuntime
 from app.store.migrate import migrate
 from tests.e2e.guide_client import GuideClient
 
@@ -121,6 +122,7 @@ async def open_processes(folder: Path, **settings: str) -> AsyncIterator[Process
                 process.terminate()
         for process in running.started:
             await process.wait()
+        await LocalRuntime(folder / "data" / "workspaces").stop_all()
         await asyncio.to_thread(valkey.stop)
         await asyncio.to_thread(postgres.stop)
 

@@ -8,17 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    JSON,
-    ForeignKey,
-    Identity,
-    Index,
-    Sequence,
-    SmallInteger,
-    UniqueConstraint,
-    func,
-    text,
-)
+from sqlalchemy import JSON, ForeignKey, Identity, Index, Sequence, SmallInteger, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.job import Status
@@ -320,8 +310,8 @@ class RunStep(Base):
 
 
 class Evidence(Base):
-    """The result of one check that the service ran on `commit`. A check is never run twice on the same tree:
-    its result is found by `tree` and the check's content (`check_digest`). `phase` says why it was run."""
+    """The result of one check that the service ran on `commit`. One that passed is not run again on the same
+    tree: it is found by `tree` and the check's content (`check_digest`). `phase` says why it was run."""
 
     __tablename__ = "evidence"
     __table_args__ = (

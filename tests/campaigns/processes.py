@@ -161,7 +161,7 @@ async def nothing_is_told_twice(database: "asyncpg.Connection[asyncpg.Record]") 
         ("messages", "job_id, role, sender, content"),
         ("tickets", "job_id, title"),
         ("steps", 'job_id, "order"'),
-        ("evidence", "job_id, ticket_id, phase, check_digest, tree"),
+        ("evidence", "job_id, ticket_id, phase, check_digest, tree, passed"),
         ("run_steps", "run_id, key"),
         ("job_events", "job_id, payload::jsonb - 'seq' - 'timestamp'"),
     ):

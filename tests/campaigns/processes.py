@@ -173,9 +173,13 @@ async def nothing_is_told_twice(database: "asyncpg.Connection[asyncpg.Record]") 
 
 async def start_job(person: GuideClient) -> UUID:
     """A job that is built without more questions."""
-    job = await person.post("/api/jobs/", 201, {"prompt": IDEA})
-    await person.post(f"/api/jobs/{job['id']}/start/", 202)
-    return UUID(job["id"])
+    job_id = await make_job(person)
+    await person.post(f"/api/jobs/{job_id}/start/", 202)
+    return job_id
+
+
+async def make_job(person: GuideClient) -> UUID:
+    return UUID((await person.post("/api/jobs/", 201, {"prompt": IDEA}))["id"])
 
 
 async def until_ended(person: GuideClient, job_id: UUID) -> str:

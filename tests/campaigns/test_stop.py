@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.campaigns.processes import nothing_is_told_twice, open_processes, start_job, until_ended
+from tests.campaigns.processes import make_job, nothing_is_told_twice, open_processes, until_ended
 from tests.e2e.guide_client import GuideClient
 from tests.rehearsal.ground import free_port
 
@@ -28,9 +28,11 @@ async def test_a_stop_with_many_sockets_and_jobs(tmp_path: Path) -> None:
         api = await running.start_api(free_port())
         worker = await running.start_worker()
         people = [await running.person(api.url) for _ in range(SOCKETS // SOCKETS_A_USER)]
-        jobs = [(people[n % len(people)], await start_job(people[n % len(people)])) for n in range(JOBS)]
+        jobs = [(people[n % len(people)], await make_job(people[n % len(people)])) for n in range(JOBS)]
         sockets = [await _open(*jobs[n % JOBS]) for n in range(SOCKETS)]
         closing = [asyncio.create_task(_code_of(connection)) for connection in sockets]
+        for person, job_id in jobs:
+            await person.post(f"/api/jobs/{job_id}/start/", 202)
         async with running.database() as database:
             while not await database.fetchval("select count(*) from jobs where status = 'building'"):
                 await asyncio.sleep(0.1)

@@ -26,9 +26,9 @@ from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import Backlog, ClientReply, Requirements
 from workers.llm.model import Answer, Question, ToolCall
 from workers.llm.scripted import Line
-from workers.pipeline.attempt import MAX_SAME
-from workers.pipeline.evidence import closed_by_checks
-from workers.pipeline.ladder import Rung
+from workers.pipeline.proof.evidence import closed_by_checks
+from workers.pipeline.ticket.attempt import MAX_SAME
+from workers.pipeline.ticket.ladder import Rung
 
 TRIES, ASKS = 3, 3
 """How often a request is sent if it gets no answer, and how often if its answers cannot be used."""

@@ -11,9 +11,9 @@ from workers.agents.facts import BuildingFacts, Failure
 from workers.llm.lineup import Lineup
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
-from workers.pipeline.attempt import GaveUp, Limits
-from workers.pipeline.ladder import Rung, Standing, Terms, climb, signature
-from workers.pipeline.toolbox import ENDLESS
+from workers.pipeline.ticket.attempt import GaveUp, Limits
+from workers.pipeline.ticket.ladder import Rung, Standing, Terms, climb, signature
+from workers.pipeline.ticket.toolbox import ENDLESS
 from workers.steps import Done
 
 

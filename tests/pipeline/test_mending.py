@@ -9,7 +9,7 @@ from tests.pipeline.test_bad_models import DONE, tickets
 from workers.agents.facts import BuildingFacts
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
-from workers.pipeline import trial
+from workers.pipeline.ticket import trial
 
 FOUR = BACKLOG.model_copy(
     update={

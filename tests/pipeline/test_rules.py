@@ -23,13 +23,13 @@ from workers.agents.outputs import (
     TicketDraft,
 )
 from workers.agents.roles import CEO, CTO
-from workers.pipeline.discussion import ROUNDS, next_speaker
-from workers.pipeline.evidence import check_digest
-from workers.pipeline.intake import next_turn
 from workers.pipeline.plan import PLAN
+from workers.pipeline.proof.evidence import check_digest
 from workers.pipeline.spec import Contribution
-from workers.pipeline.ticketing import check_backlog
-from workers.pipeline.verifying import Verdict, judge
+from workers.pipeline.stages.discussion import ROUNDS, next_speaker
+from workers.pipeline.stages.intake import next_turn
+from workers.pipeline.stages.ticketing import check_backlog
+from workers.pipeline.stages.verifying import Verdict, judge
 
 
 def test_every_stage_is_planned() -> None:

@@ -10,7 +10,7 @@ from tests.pipeline.test_bad_models import DONE, tickets
 from workers.agents.outputs import Backlog
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
-from workers.pipeline.runners import judged
+from workers.pipeline.proof.runners import judged
 
 UNITTEST, PYTEST, VITEST, NODE = (
     "python3 -m unittest tests.test_a",

@@ -10,8 +10,8 @@ from app.runtime.workspace import Workspace
 from tests.house import House
 from tests.pipeline.company import SERVER, call
 from workers.llm.model import Message, ToolCall
-from workers.pipeline import toolbox
-from workers.pipeline.memory import MAX_CHARS, STEP, WHOLE_TURNS, bounded
+from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket.memory import MAX_CHARS, STEP, WHOLE_TURNS, bounded
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The stages of a run, each a function from stored facts to a stored outcome. Read `plan` first."""
+"""A run from stage to stage: each is a function from stored facts to a stored outcome. Read `plan` first."""

@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Callable
 
 from app.domain.stages import Stage
 from workers.context import Context
-from workers.pipeline.analysis import analysis
-from workers.pipeline.building import building
-from workers.pipeline.discussion import discussion
-from workers.pipeline.intake import intake
 from workers.pipeline.outcome import Outcome
-from workers.pipeline.prd import prd
-from workers.pipeline.ticketing import ticketing
-from workers.pipeline.verifying import verifying
+from workers.pipeline.stages.analysis import analysis
+from workers.pipeline.stages.building import building
+from workers.pipeline.stages.discussion import discussion
+from workers.pipeline.stages.intake import intake
+from workers.pipeline.stages.prd import prd
+from workers.pipeline.stages.ticketing import ticketing
+from workers.pipeline.stages.verifying import verifying
 
 PLAN: dict[Stage, Callable[[Context], Awaitable[Outcome]]] = {
     Stage.INTAKE: intake,

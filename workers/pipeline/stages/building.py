@@ -11,15 +11,15 @@ from app.runtime.workspace import FenceLost, RuntimeProblem, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
-from workers.pipeline import trial
-from workers.pipeline.beginning import begin
 from workers.pipeline.box import attached, keep
-from workers.pipeline.death import note_death
 from workers.pipeline.enter import enter, go_on_to
-from workers.pipeline.kept_tests import found
-from workers.pipeline.ladder import WORDS, Standing, Terms, climb
-from workers.pipeline.mending import give_up_unmended
 from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.proof.kept_tests import found
+from workers.pipeline.repair.mending import give_up_unmended
+from workers.pipeline.ticket import trial
+from workers.pipeline.ticket.beginning import begin
+from workers.pipeline.ticket.death import note_death
+from workers.pipeline.ticket.ladder import WORDS, Standing, Terms, climb
 
 UNPROVABLE = "It has no check yet: continue the job, and the Project Manager gives it some."
 """The reason of a skipped ticket that the client added after the Project Manager had planned, before a

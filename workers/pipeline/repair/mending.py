@@ -18,9 +18,9 @@ from app.store import rows, run_steps
 from app.store.rows import Seen
 from app.store.tables import Run, Ticket
 from workers.context import Context
-from workers.pipeline.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
-from workers.pipeline.fixing import Fix, open_fixes
-from workers.pipeline.kept_tests import judged_on
+from workers.pipeline.proof.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.repair.fixing import Fix, open_fixes
 
 MOST_BISECTED = 5
 """How many failures are traced to a commit. Mostly they have one cause."""

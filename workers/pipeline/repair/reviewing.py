@@ -20,10 +20,10 @@ from workers.agents.outputs import FixDraft, Review
 from workers.agents.roles import REVIEWER
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline import toolbox
-from workers.pipeline.evidence import observe
-from workers.pipeline.fixing import Fix, open_fixes
-from workers.pipeline.trial import begin_of_run
+from workers.pipeline.proof.evidence import observe
+from workers.pipeline.repair.fixing import Fix, open_fixes
+from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket.trial import begin_of_run
 
 DIFF_CHARS = 60_000
 

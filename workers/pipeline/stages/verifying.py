@@ -23,11 +23,11 @@ from app.store import rows
 from app.store.rows import Seen
 from app.store.tables import Ticket
 from workers.context import Context
-from workers.pipeline import mending, reviewing
 from workers.pipeline import spec as specs
 from workers.pipeline.box import attached
 from workers.pipeline.enter import enter
-from workers.pipeline.evidence import (
+from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.proof.evidence import (
     Finding,
     check_digest,
     checks_of,
@@ -35,9 +35,9 @@ from workers.pipeline.evidence import (
     run_check,
     run_profile_checks,
 )
-from workers.pipeline.fixing import opened_before
-from workers.pipeline.kept_tests import judged_on
-from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.repair import mending, reviewing
+from workers.pipeline.repair.fixing import opened_before
 
 
 @dataclass(frozen=True)

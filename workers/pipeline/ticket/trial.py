@@ -20,13 +20,19 @@ from app.store.tables import Ticket
 from workers.agents.facts import BuildingFacts, Closed, Failure
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
-from workers.pipeline import toolbox
-from workers.pipeline.attempt import GaveUp, attempt
 from workers.pipeline.box import begun, mend_history
-from workers.pipeline.death import noted_death
-from workers.pipeline.evidence import Finding, checks_of, closed_by_checks, run_check, run_profile_checks
-from workers.pipeline.kept_tests import judged_on
-from workers.pipeline.ladder import Rung, Standing, signature
+from workers.pipeline.proof.evidence import (
+    Finding,
+    checks_of,
+    closed_by_checks,
+    run_check,
+    run_profile_checks,
+)
+from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket.attempt import GaveUp, attempt
+from workers.pipeline.ticket.death import noted_death
+from workers.pipeline.ticket.ladder import Rung, Standing, signature
 from workers.profiles.catalogue import find
 from workers.steps import Result, note, once
 

@@ -21,10 +21,10 @@ from workers.agents.facts import BuildingFacts
 from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ToolCall
-from workers.pipeline import toolbox
 from workers.pipeline.aloud import aloud
-from workers.pipeline.ladder import plain
-from workers.pipeline.memory import bounded
+from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket.ladder import plain
+from workers.pipeline.ticket.memory import bounded
 from workers.steps import Done, Result, done
 
 MAX_TURNS = 40

@@ -22,7 +22,7 @@ from workers.agents.facts import Failure
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.aloud import aloud
-from workers.pipeline.runners import judged
+from workers.pipeline.proof.runners import judged
 from workers.profiles.catalogue import find
 from workers.steps import digest
 

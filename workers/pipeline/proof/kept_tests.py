@@ -16,7 +16,7 @@ from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline.box import begun
-from workers.pipeline.evidence import closed_by_checks
+from workers.pipeline.proof.evidence import closed_by_checks
 from workers.steps import Result, once
 
 

@@ -26,8 +26,8 @@ from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import enter, go_on_to
-from workers.pipeline.evidence import checks_of
 from workers.pipeline.outcome import Outcome
+from workers.pipeline.proof.evidence import checks_of
 from workers.pipeline.spec import Spec
 from workers.profiles.catalogue import find
 

@@ -1,0 +1,1 @@
+"""The stages themselves, one file each, named as in the table of `plan`."""

@@ -23,20 +23,20 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from app.api.body_limit import BodyLimit
-from app.api.cors import Cors
 from app.api.deps import House
 from app.api.description import TAGS, TEXT
 from app.api.documented import openapi_of
 from app.api.envelope import Envelope
 from app.api.errors import handle_errors
-from app.api.http_protocol import HttpProtocol
-from app.api.preview_door import PreviewDoor, PreviewGate
+from app.api.previews.door import PreviewDoor, PreviewGate
 from app.api.readiness import Remembered
 from app.api.router import ROUTERS
-from app.api.socket_protocol import SOCKET_OPTIONS
-from app.api.sockets import SocketDoor
-from app.api.spelling import Spelling
+from app.api.sockets.door import SocketDoor
 from app.api.throttle import Throttle
+from app.api.wire.cors import Cors
+from app.api.wire.http_protocol import HttpProtocol
+from app.api.wire.spelling import Spelling
+from app.api.wire.websocket_protocol import SOCKET_OPTIONS
 from app.auth.tokens import Tokens
 from app.bootstrap import (
     NotConfigured,

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from app.actions import accounts
 from app.api.deps import Caller, Here, House, json_answer
 from app.api.documented import refusals
-from app.api.door import Door
 from app.api.shapes import TOKEN, Session, User, WsTicket, example
-from app.api.socket_credentials import COOKIE
+from app.api.sockets.credentials import COOKIE
+from app.api.wire.json_route import Door
 from app.domain.account import NewAccount
 from app.domain.values import ClientText, stamp
 

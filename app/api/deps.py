@@ -11,9 +11,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
-from app.api.door import Door, Handler
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
+from app.api.wire.json_route import Door, Handler
 from app.auth.tokens import Tokens
 from app.domain.budget import Limits
 from app.domain.errors import NOT_FOUND, NotFound, Unauthorized

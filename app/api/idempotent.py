@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 
 from app.actions.idempotency import StillRunning, first_answer, keep_refusal
 from app.api.deps import SignedInRoute, house, identify
-from app.api.door import Handler
 from app.api.errors import MEDIA_TYPE, as_refusal, refused
+from app.api.wire.json_route import Handler
 from app.domain.errors import FieldError, Invalid, Refusal
 from app.store.idempotency import FirstAnswer, Once
 

@@ -11,12 +11,12 @@ from app.api import (
     jobs,
     messages,
     operations,
-    preview,
+    preview_address,
     runs,
-    sockets,
     tickets,
     traces,
 )
+from app.api.sockets import door
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
@@ -30,8 +30,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     tickets.router,
     traces.router,
     containers.router,
-    preview.router,
+    preview_address.router,
     files.router,
     operations.router,
-    sockets.router,
+    door.router,
 )

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api import http_protocol
+from app.api.wire import http_protocol
 from app.domain.workspace import MAX_SAVE_BYTES
 from app.runtime.attachment import Attachment
 from app.runtime.local import LocalRuntime

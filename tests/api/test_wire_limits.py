@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.api import http_protocol
+from app.api.wire import http_protocol
 from tests.api.conftest import Person, Service
 
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

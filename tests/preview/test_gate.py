@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.api.preview_headers import for_the_app
+from app.api.previews.headers import for_the_app
 from app.domain.preview_origin import PreviewOrigin
 from tests.preview.conftest import Shown
 

@@ -7,8 +7,8 @@ import time
 import httpx
 import pytest
 
-from app.api import preview_door, preview_http
-from app.api.preview_pages import died
+from app.api.previews import door, exchange
+from app.api.previews.pages import died
 from tests.api.conftest import until as until_here
 from tests.preview.conftest import Shown, until
 
@@ -45,8 +45,8 @@ async def test_an_answer_that_breaks_off_looks_broken_off(shown: Shown) -> None:
 
 
 async def test_no_answer(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview_http, "ANSWER_S", 0.3)
-    monkeypatch.setattr(preview_http, "IDLE_S", 0.3)
+    monkeypatch.setattr(exchange, "ANSWER_S", 0.3)
+    monkeypatch.setattr(exchange, "IDLE_S", 0.3)
     answer = await shown.get("/never")
     assert answer.status_code == 504
     with pytest.raises(httpx.RemoteProtocolError):
@@ -77,7 +77,7 @@ async def test_a_flood(shown: Shown, path: str) -> None:
 async def test_a_body_that_is_too_large(
     shown: Shown, declared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preview_http, "MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 1_000_000)
     content = b"x" * 1_000_001
 
     async def pieces():  # type: ignore[no-untyped-def]
@@ -91,7 +91,7 @@ async def test_a_body_that_is_too_large(
 
 
 async def test_too_many_at_once(own: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview_door, "MAX_OPEN", 2)
+    monkeypatch.setattr(door, "MAX_OPEN", 2)
     async with own.socket(), own.socket():
         answer = await own.get()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

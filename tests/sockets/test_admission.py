@@ -14,8 +14,8 @@ from uuid_utils.compat import uuid7
 from websockets.exceptions import ConnectionClosed
 
 from app.actions.accounts import give_ws_ticket
-from app.api import sockets
-from app.api.socket_codes import CLOSE_FOR, Close
+from app.api.sockets import door
+from app.api.sockets.codes import CLOSE_FOR, Close
 from app.auth.tokens import Tokens
 from app.domain import errors
 from app.store.tables import RefreshFamily, WsTicket
@@ -163,7 +163,7 @@ async def test_a_token_that_expires_leaves_its_socket_open(web: Web, ada: Person
 async def test_too_many_sockets_are_1013(
     start_web: OpenWeb, ada: Person, job_id: UUID, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, limit, 2)
+    monkeypatch.setattr(door, limit, 2)
     async with start_web() as small, open_socket(small.url(job_id), ada.access) as one:
         async with open_socket(small.url(job_id), ada.access) as two:
             assert await one.pings() == await two.pings() == []
@@ -176,7 +176,7 @@ async def test_too_many_sockets_are_1013(
 async def test_sockets_that_come_at_once_are_counted_too(
     start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_SOCKETS_PER_USER", 2)
+    monkeypatch.setattr(door, "MAX_SOCKETS_PER_USER", 2)
     async with start_web() as small, AsyncExitStack() as later:
         opened = [open_socket(small.url(job_id), ada.access) for _ in range(8)]
         found = await asyncio.gather(*map(later.enter_async_context, opened))

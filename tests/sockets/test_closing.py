@@ -13,9 +13,10 @@ from uuid import UUID
 import pytest
 
 from app import metrics
-from app.api import socket_conversation, socket_protocol
-from app.api.socket_codes import Close
-from app.api.socket_protocol import MAX_FRAME_BYTES, SOCKET_OPTIONS
+from app.api.sockets import conversation
+from app.api.sockets.codes import Close
+from app.api.wire import websocket_protocol
+from app.api.wire.websocket_protocol import MAX_FRAME_BYTES, SOCKET_OPTIONS
 from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell, until
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
@@ -134,7 +135,7 @@ async def test_a_frame_too_long_is_1009_and_the_code_gets_through(
 async def test_a_client_that_goes_on_sending_after_1009_is_cut_off(
     web: Web, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_protocol, "DISCARD_S", 0.2)
+    monkeypatch.setattr(websocket_protocol, "DISCARD_S", 0.2)
     async with open_raw(web, job_id, ada.access) as raw:
         raw.writer.write(struct.pack("!BBQ", TEXT, 0xFF, 2**40))
         assert await raw.close_code() == 1009
@@ -169,7 +170,7 @@ async def test_too_many_messages_are_an_error_then_4429(web: Web, ada: Person, j
 async def test_a_slow_reader_is_closed_and_the_others_are_not(
     web: Web, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_conversation, "MAX_QUEUED_CHARS", 500_000)
+    monkeypatch.setattr(conversation, "MAX_QUEUED_CHARS", 500_000)
     word = "a long word " * 10_000
     async with (
         open_socket(web.url(job_id), ada.access, max_queue=1) as slow,
@@ -195,8 +196,8 @@ async def test_a_slow_reader_is_closed_and_the_others_are_not(
 async def test_a_reader_that_never_reads_again_is_let_go(
     start_web: OpenWeb, ada: Person, job_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_conversation, "MAX_QUEUED_CHARS", 500_000)
-    monkeypatch.setattr(socket_protocol, "CLOSE_S", 0.5)
+    monkeypatch.setattr(conversation, "MAX_QUEUED_CHARS", 500_000)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_S", 0.5)
     async with start_web() as other, open_raw(other, job_id, ada.access) as raw:
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         async with asyncio.timeout(20):
@@ -248,7 +249,7 @@ async def test_our_own_mistake_is_1011(
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(socket_conversation, "read_frame", broken)
+    monkeypatch.setattr(conversation, "read_frame", broken)
     async with open_socket(web.url(job_id), ada.access) as socket:
         await socket.say(kind="ping")
         assert await socket.closed() == Close.OUR_FAULT

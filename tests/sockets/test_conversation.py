@@ -6,7 +6,7 @@ from fastapi import WebSocket
 from starlette.datastructures import QueryParams, State
 from uuid_utils.compat import uuid7
 
-from app.api.socket_conversation import Conversation
+from app.api.sockets.conversation import Conversation
 from app.resources import Resources
 from app.store.users import SignedIn
 

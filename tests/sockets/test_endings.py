@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from app import metrics
 from app.actions.accounts import logout
 from app.actions.jobs import delete_job
-from app.api.socket_codes import Close
+from app.api.sockets.codes import Close
 from app.store.tables import Job, RefreshToken, User
 from tests.sockets.conftest import TOKENS, OpenWeb, Person, Web, add_job, add_person, open_socket, until
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api.socket_codes import Close
+from app.api.sockets.codes import Close
 from app.events.hub import Hub
 from app.store.events import StoredLog
 from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell

@@ -14,10 +14,10 @@ from websockets.frames import CloseCode
 
 from app import metrics
 from app.actions.previews import digest_of
-from app.api import preview_pages as pages
 from app.api.background import kept_up
-from app.api.preview_boxes import PreviewBoxes
-from app.api.preview_http import (
+from app.api.previews import pages
+from app.api.previews.boxes import PreviewBoxes
+from app.api.previews.exchange import (
     AppBroken,
     BodyTooLarge,
     declared_too_large,
@@ -25,7 +25,7 @@ from app.api.preview_http import (
     request_headers,
     request_target,
 )
-from app.api.preview_socket import pass_socket
+from app.api.previews.websocket import pass_socket
 from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
 from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing

@@ -16,11 +16,11 @@ from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from app.api.preview_headers import Pair, from_the_app
+from app.api.previews.headers import Pair, from_the_app
 from app.runtime.workspace import RuntimeProblem, Stream
 
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""For messages of the app. Messages of the client are limited by `socket_protocol`."""
+"""For messages of the app. Messages of the client are limited by `wire.websocket_protocol`."""
 
 HANDSHAKE_S = 20.0
 IDLE_S = 3600.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import h11
 from starlette.types import Receive, Scope, Send
 
-from app.api.preview_headers import Pair, for_the_app, from_the_app
+from app.api.previews.headers import Pair, for_the_app, from_the_app
 from app.runtime.workspace import Stream
 
 MAX_BODY_BYTES = 64 * 1024 * 1024

@@ -10,8 +10,8 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from app import metrics
 from app.actions.chat import say
-from app.api.socket_codes import Close
-from app.api.socket_frames import PONG, Ping, error_frame, read_frame, synced_frame
+from app.api.sockets.codes import Close
+from app.api.sockets.frames import PONG, Ping, error_frame, read_frame, synced_frame
 from app.domain.errors import Invalid, NotFound, Refusal, TooMany
 from app.domain.events import WHISPERED
 from app.events.bus import Numbered

@@ -19,9 +19,9 @@ from starlette.websockets import WebSocketState
 from app import metrics
 from app.api.background import kept_up
 from app.api.envelope import request_id
-from app.api.socket_codes import Close, close_for, label_of
-from app.api.socket_conversation import Conversation
-from app.api.socket_credentials import SUBPROTOCOL, identify
+from app.api.sockets.codes import Close, close_for, label_of
+from app.api.sockets.conversation import Conversation
+from app.api.sockets.credentials import SUBPROTOCOL, identify
 from app.auth.tokens import Tokens
 from app.domain.errors import NOT_FOUND, NotFound, Refusal, Unauthorized, Unavailable
 from app.domain.values import parse_id

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with limits that it lacks: for the size of a request's head, for the time without
 progress in a request, and for the time in which a client reads nothing of an answer.
 
-Bodies are limited where they are read (`body_limit`, `preview_http`).
+Bodies are limited where they are read (`body_limit`, `previews.exchange`).
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""Previews: what reaches a preview's host goes to the app in the box, and never to a route of ours."""

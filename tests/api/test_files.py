@@ -15,7 +15,7 @@ import pytest
 from app.api.wire import http_protocol
 from app.domain.workspace import MAX_SAVE_BYTES
 from app.runtime.attachment import Attachment
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from tests.api.conftest import Person, Service
 from tests.api.test_wire_limits import MIB, connected, rest
 

@@ -17,7 +17,7 @@ import httpx
 from app.embedded.datadir import DataDir
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from app.store.migrate import migrate
 from tests.e2e.guide_client import GuideClient
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from app.demo.answers import GO, Interview
 from app.demo.screen import Screen
 from app.embedded.datadir import DataDir
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from tests.cli.conftest import Popen
 from tests.embedded.conftest import processes_of, wait_for
 

@@ -23,7 +23,7 @@ from app.domain.job import FINISHED
 from app.events.redis import RedisBus, open_redis
 from app.queue import ArqBell, open_arq
 from app.resources import Resources
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from app.store.database import open_engine
 from app.store.spending import Bill
 from app.store.statements import open_statements

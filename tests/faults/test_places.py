@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.actions import runs
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from app.store import runs as run_rows
 from tests.house import TERMS, House
 from tests.pipeline.test_control import HeldModel

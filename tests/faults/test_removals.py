@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from app.actions import jobs
 from app.actions.removals import AGAIN_S, remove_boxes, remove_orphans
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import SandboxUnavailable
 from app.store.tables import Removal
 from tests.house import House

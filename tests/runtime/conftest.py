@@ -17,7 +17,7 @@ import pytest
 from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
 from tests.runtime.engine_proxy import NGINX, engine_proxy
 

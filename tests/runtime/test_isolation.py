@@ -10,8 +10,8 @@ import pytest
 
 from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.workspace import Manifest
-from app.runtime.boxes import BoxLimits
-from app.runtime.local import LocalRuntime
+from app.runtime.local.boxes import BoxLimits
+from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
 from tests.runtime.conftest import none_sleeps, output_of, until
 

@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.domain.workspace import Manifest
-from app.runtime.boxes import LocalBox
 from app.runtime.channel import Patience, attach
-from app.runtime.local import LocalRuntime
+from app.runtime.local.boxes import LocalBox
+from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import (
     BoxDied,
     FenceLost,
@@ -33,7 +33,7 @@ from tests.runtime.conftest import none_sleeps, output_of, sleepers, until
 START_AND_HANG = """
 import asyncio, sys, uuid
 from pathlib import Path
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 async def main():
     runtime = LocalRuntime(Path(sys.argv[1]), idle_s=60)
     workspace = await runtime.attach(uuid.UUID(sys.argv[2]), fence=5, create=True)

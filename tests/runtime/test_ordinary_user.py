@@ -18,7 +18,7 @@ import asyncio, os, sys, uuid
 from pathlib import Path
 from app.domain.ticket import CommandCheck
 from app.domain.errors import Forbidden
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 
 async def main():
     assert os.geteuid() == 65534
@@ -79,7 +79,7 @@ def interpreter() -> str | None:
     """A Python that the user `nobody` may run and that finds our libraries; None if there is none."""
     for python in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
         with contextlib.suppress(OSError):
-            if as_nobody(python, "-c", "import app.runtime.local").returncode == 0:
+            if as_nobody(python, "-c", "import app.runtime.local.runtime").returncode == 0:
                 return python
     return None
 

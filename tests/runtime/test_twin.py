@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.local import LocalRuntime
+from app.runtime.local.runtime import LocalRuntime
 from tests.runtime.test_commands import test_a_command_and_its_output, test_the_app_outlives_who_started_it
 from tests.runtime.test_lifecycle import (
     test_a_fence_is_remembered_beyond_the_box,

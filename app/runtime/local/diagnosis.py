@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from app.runtime.bubblewrap import Tools, base_python, find_bwrap, find_git, job_uid
+from app.runtime.local.bubblewrap import Tools, base_python, find_bwrap, find_git, job_uid
 from app.runtime.workspace import Diagnosis
 
 KIND = "local"

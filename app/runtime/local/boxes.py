@@ -21,8 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from app.runtime.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
 from app.runtime.guest.box import Config
+from app.runtime.local.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
 from app.runtime.workspace import FenceLost, SandboxUnavailable, WorkspaceMissing
 

@@ -16,11 +16,11 @@ from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from app.domain.workspace import NetworkMode
-from app.runtime import diagnosis
 from app.runtime.attachment import Attachment
-from app.runtime.boxes import BoxLimits, LocalBox
-from app.runtime.bubblewrap import Tools
 from app.runtime.channel import Channel, Patience, attach
+from app.runtime.local import diagnosis
+from app.runtime.local.boxes import BoxLimits, LocalBox
+from app.runtime.local.bubblewrap import Tools
 from app.runtime.places import Places
 from app.runtime.workspace import (
     BoxDied,

@@ -1,0 +1,1 @@
+"""Boxes made with bubblewrap on this machine."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from app.proxies import UnusableProxy
 from workers.llm.endpoint import Endpoint
 from workers.llm.lineup import Lineup
 from workers.llm.model import Model, Tokens
@@ -59,7 +60,10 @@ def choose(names: Names, servers: Servers, rehearsal_pace: float, *, usd_limited
 
     def find(name: str) -> Model:
         if name not in opened:
-            opened[name] = _open(name, servers, rehearsal_pace)
+            try:
+                opened[name] = _open(name, servers, rehearsal_pace)
+            except UnusableProxy as problem:
+                raise UnknownModel(f"{name} cannot be reached: {problem}") from problem
             if usd_limited and opened[name].price(Tokens(1, 1)) is None:
                 raise UnknownModel(
                     f"There is a budget in USD, but nobody knows what {name} costs. Set "

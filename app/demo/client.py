@@ -28,11 +28,12 @@ class Refused(Exception):
 
 
 class Client:
-    """One throw-away user. `url` is the service's address, without a slash at its end."""
+    """One throw-away user. `url` is the service's address, without a slash at its end. The service is on this
+    machine, so proxies of the environment are not for it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._http = httpx.AsyncClient(base_url=url, timeout=60)
+        self._http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
 
     async def __aenter__(self) -> "Client":
         return self
@@ -112,7 +113,10 @@ class JobSocket:
         while time.monotonic() - lost_at < RECONNECT_S:
             try:
                 async with connect(
-                    f"{self._address}?since={self._seq}", additional_headers=self._headers, max_size=None
+                    f"{self._address}?since={self._seq}",
+                    additional_headers=self._headers,
+                    max_size=None,
+                    proxy=None,
                 ) as self._link:
                     async for event in self._read(self._link, quiet_s):
                         lost_at = time.monotonic()

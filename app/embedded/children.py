@@ -15,10 +15,12 @@ from app.embedded.server import await_end
 STOP_TIMEOUT_S = 15.0
 DEATHS_ALLOWED, DEATHS_WITHIN_S = 5, 60.0
 FIRST_PAUSE_S = 0.2
+REFUSES_SETTINGS = 2
+"""The exit code of a child that its settings do not allow to start. It would say the same again."""
 
 
 class KeepsDying(StackProblem):
-    """A child died too often to be started again."""
+    """A child died too often to be started again, or cannot start at all."""
 
 
 @dataclass
@@ -83,6 +85,8 @@ class Children:
     def _bury(self, child: Child, now: float) -> str:
         assert child.process
         self._forget(child.process.pid)
+        if child.process.returncode == REFUSES_SETTINGS:
+            raise KeepsDying(f"The {child.name} process cannot start with these settings. Why is said above.")
         how = _in_words(child.process.returncode)
         child.process = None
         child.deaths = [*(death for death in child.deaths if now - death < DEATHS_WITHIN_S), now]

@@ -14,6 +14,7 @@ from app.embedded.binaries import find_postgres, find_valkey
 from app.embedded.cluster import cluster_folder, identity_and_major
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem, in_words
+from app.proxies import UnusableProxy, proxy_for
 from app.settings import Settings
 
 ROOM_BYTES = 2 * 1024**3
@@ -41,6 +42,7 @@ def examine_machine(settings: Settings) -> list[Finding]:
         _redis(settings),
         _address(settings),
         describe_model(settings),
+        *_proxy(settings),
         *_production(settings),
     ]
 
@@ -66,6 +68,25 @@ _MODEL_NEEDS: dict[str, tuple[str, ...]] = {
     "tape": (),
 }
 """The settings of which one must be set, by kind of model."""
+
+
+_MODEL_ADDRESSES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+
+
+def _proxy(settings: Settings) -> list[Finding]:
+    """How the model's server is reached, if a proxy of the environment has a part in it."""
+    kind = settings.model.partition(":")[0]
+    if kind not in _MODEL_ADDRESSES:
+        return []
+    url = str(getattr(settings, f"{kind}_base_url")) or _MODEL_ADDRESSES[kind]
+    try:
+        proxy = proxy_for(url)
+    except UnusableProxy as problem:
+        return [Finding("proxy", False, str(problem))]
+    if proxy is None:
+        return []
+    where = f"{urlsplit(proxy).scheme}://{urlsplit(proxy).hostname}"
+    return [Finding("proxy", True, f"{urlsplit(url).hostname} is asked through {where}")]
 
 
 def _data(folder: Path) -> Finding:

@@ -81,3 +81,14 @@ def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:
         said = boardroom("doctor", MODEL=model)
         assert (said.returncode, f"model: NOT WORKING, {words}\n" in said.stdout) == (1, True)
     assert "model: openai:x\n" in boardroom("doctor", MODEL="openai:x", OPENAI_API_KEY="k").stdout
+
+
+def test_doctor_says_which_proxy_leads_to_the_model(boardroom: Boardroom) -> None:
+    office = {"MODEL": "openai:x", "OPENAI_API_KEY": "k", "HTTPS_PROXY": "socks5://me:secret@office.example"}
+    said = boardroom("doctor", **office).stdout
+    assert "proxy: api.openai.com is asked through socks5://office.example\n" in said
+    assert (
+        "proxy: NOT WORKING, HTTPS_PROXY names"
+        in boardroom("doctor", **{**office, "HTTPS_PROXY": "ftp://a"}).stdout
+    )
+    assert "proxy:" not in boardroom("doctor", **office, OPENAI_BASE_URL="http://localhost:1/v1").stdout

@@ -38,8 +38,12 @@ def read_until(process: Popen, pattern: str) -> re.Match[str]:
     raise AssertionError(f"no {pattern} in:\n{''.join(said)}")
 
 
+OFFICE = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": ""}
+"""Proxies that nobody answers at."""
+
+
 def test_a_job_that_fails_is_exit_code_1(start: Start, home: Path) -> None:
-    demo = start("demo", "--idea", 'a list of "plants", it\'s $HOME', REHEARSAL_PACE="1")
+    demo = start("demo", "--idea", 'a list of "plants", it\'s $HOME', REHEARSAL_PACE="1", **OFFICE)
     read_until(demo, re.escape(f"starting PostgreSQL, Valkey, an API and a worker in {home} …"))
     read_until(demo, re.escape('💡 a list of "plants", it\'s $HOME'))
     job, email, password = read_until(demo, r"job (\S+) of (\S+), password (\S+)").groups()

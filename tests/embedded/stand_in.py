@@ -1,5 +1,5 @@
 """A stand-in for a child of the supervisor: `python stand_in.py FOLDER MANNER`. It makes a file named by its
-pid, then waits, with `die` exits, or with `stubborn` ignores SIGTERM."""
+pid, then waits, with `die` or `refuse` exits, or with `stubborn` ignores SIGTERM."""
 
 import os
 import signal
@@ -17,4 +17,6 @@ if manner == "stubborn":
 (folder / str(os.getpid())).touch()
 if manner == "die":
     sys.exit(3)
+if manner == "refuse":
+    sys.exit(2)
 time.sleep(60)

@@ -66,6 +66,13 @@ def test_a_child_that_keeps_dying_ends_the_supervisor(start: Start, monkeypatch:
         wait_for(lambda: children.tend() and False)
 
 
+def test_a_child_that_refuses_its_settings_is_not_started_again(start: Start, tmp_path: Path) -> None:
+    children = start("refuse")
+    with pytest.raises(KeepsDying, match="The refuse process cannot start with these settings"):
+        wait_for(lambda: children.tend() and False)
+    assert len(seen(tmp_path)) == 1
+
+
 def test_stopping_leaves_no_process(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.embedded.children.STOP_TIMEOUT_S", 0.5)
     children = start("wait", "stubborn")

@@ -12,11 +12,12 @@ from workers.llm.provider import Provider
 
 def open_anthropic(name: str, *, base_url: str, key: str, endpoint: Endpoint, price: Price) -> Provider:
     """A model of Anthropic's, by its own interface."""
+    url = base_url or "https://api.anthropic.com"
     client = AsyncAnthropic(
-        base_url=base_url or None,
+        base_url=url,
         api_key=key,
         max_retries=0,
-        http_client=open_client(endpoint.times),
+        http_client=open_client(endpoint.times, url),
     )
     library = AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
     return Provider(f"anthropic:{name}", library, endpoint, price, key)

@@ -4,15 +4,20 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+from app.proxies import proxy_for
 from workers.llm.endpoint import TimeLimits
 
 MAX_BYTES = 64 * 1024 * 1024
 """The largest answer. In a stream a token takes about 300 bytes."""
 
 
-def open_client(times: TimeLimits) -> httpx2.AsyncClient:
-    """A client without redirects: the key and the prompt are sent to the configured address only."""
+def open_client(times: TimeLimits, url: str) -> httpx2.AsyncClient:
+    """A client for the server at `url`. It follows no redirects: the key and the prompt are sent to the
+    configured address only. Raises UnusableProxy."""
     return httpx2.AsyncClient(
+        proxy=proxy_for(url),
+        trust_env=False,
+        verify=httpx2.create_ssl_context(),  # this does read SSL_CERT_FILE
         timeout=httpx2.Timeout(None, connect=times.connect_s),
         headers={"Accept-Encoding": "identity"},
         event_hooks={"response": [_bound]},

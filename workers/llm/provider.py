@@ -255,11 +255,12 @@ def open_openai(
     price: Callable[[Tokens], float | None],
 ) -> Provider:
     """A model behind the chat completions API: OpenAI's, or with `base_url` that of another server."""
+    url = base_url or "https://api.openai.com/v1"
     client = AsyncOpenAI(
-        base_url=base_url or "https://api.openai.com/v1",
+        base_url=url,
         api_key=key or "none",
         max_retries=0,
-        http_client=open_client(endpoint.times),
+        http_client=open_client(endpoint.times, url),
     )
     library = OpenAIChatModel(
         name,

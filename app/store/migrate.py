@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.store import boxes, spending, tables  # noqa: F401 - declare them
-from app.store.base import Base
 from app.store.database import async_url
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -29,11 +26,6 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(_config(connection), "head")
 
 
-def _drift(connection: Connection) -> list[str]:
-    context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-    return [str(difference) for difference in compare_metadata(context, Base.metadata)]
-
-
 async def migrate(url: str) -> None:
     """Apply the missing migrations. Many processes may call this at the same time."""
     engine = create_async_engine(async_url(url), connect_args={"timeout": 5})
@@ -43,8 +35,3 @@ async def migrate(url: str) -> None:
             await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()
-
-
-async def drift(connection: AsyncConnection) -> list[str]:
-    """How the tables in the database differ from those in `tables`; empty if they are the same."""
-    return await connection.run_sync(_drift)

@@ -2,8 +2,7 @@
 
 from alembic import context
 
-from app.store import boxes, spending, tables  # noqa: F401 - declare them
-from app.store.base import Base
+from app.store.tables import Base
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)

@@ -1,36 +1,13 @@
 """What is stored about boxes: the name of this service on a shared engine, and copies of jobs'
 repositories."""
 
-from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, ForeignKey, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
-from app.store.base import Base, now_column
-from app.store.tables import Job
-
-
-class Instance(Base):
-    """One row: the name by which this service recognises its containers on an engine that others use, too."""
-
-    __tablename__ = "instance"
-    __table_args__ = (CheckConstraint("single", name="one_row"),)
-
-    single: Mapped[bool] = mapped_column(primary_key=True, default=True)
-    name: Mapped[str]
-
-
-class Bundle(Base):
-    """A git bundle of a job's repository, as the box gave it after the last ticket."""
-
-    __tablename__ = "bundles"
-
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    content: Mapped[bytes]
-    created_at: Mapped[datetime] = now_column()
+from app.store.tables import Bundle, Instance, Job
 
 
 async def instance_name(connection: AsyncConnection) -> str:

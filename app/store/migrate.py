@@ -7,7 +7,6 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.store import boxes, spending, tables  # noqa: F401 - declare them
 from app.store.database import async_url
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"

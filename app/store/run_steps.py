@@ -8,9 +8,9 @@ from sqlalchemy import BigInteger, BindParameter, Text, Uuid, bindparam, cast, s
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.store.spending import ANSWERED, BILL, BILL_PARAMETERS, Bill, billed
+from app.store.spending import BILL, BILL_PARAMETERS, Bill, billed
 from app.store.statements import Connection, Statement
-from app.store.tables import RunStep
+from app.store.tables import ANSWERED, RunStep
 
 _COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
 

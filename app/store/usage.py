@@ -8,9 +8,8 @@ from sqlalchemy import BigInteger, ColumnElement, Float, ScalarSelect, bindparam
 
 from app.domain.budget import Limits
 from app.store.answers import as_text, made_of, one
-from app.store.spending import ANSWERED, ModelAttempt
 from app.store.statements import Connection, Statement
-from app.store.tables import Job, Ticket
+from app.store.tables import ANSWERED, Job, ModelAttempt, Ticket
 
 
 def _sums() -> dict[str, ColumnElement[Any]]:

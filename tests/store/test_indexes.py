@@ -10,11 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
 from app.store import attempts, idempotency, users
-from app.store.base import Base
 from app.store.database import open_engine
-from app.store.migrate import MIGRATIONS  # noqa: F401 - declares all tables
 from app.store.statements import within
-from app.store.tables import User
+from app.store.tables import Base, User
 
 LIMIT = timedelta(minutes=5)
 

@@ -3,9 +3,9 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.base import Base
 from app.store.database import open_engine
 from app.store.migrate import migrate
+from app.store.tables import Base
 
 FACTS = text(
     """

@@ -1,0 +1,53 @@
+"""What is stored about boxes: previews of apps, copies of repositories, and what is to be removed."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.tables.base import Base, now_column
+
+
+class Preview(Base):
+    """A preview address of a job's app, for one session and one start of the app. Its token is made from the
+    id when it is needed; only its SHA-256 is stored."""
+
+    __tablename__ = "previews"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    family_id: Mapped[UUID] = mapped_column(ForeignKey("refresh_families.id", ondelete="CASCADE"), index=True)
+    app_began: Mapped[datetime]
+    created_at: Mapped[datetime] = now_column()
+    expires_at: Mapped[datetime]
+
+
+class Instance(Base):
+    """One row: the name by which this service recognises its containers on an engine that others use, too."""
+
+    __tablename__ = "instance"
+    __table_args__ = (CheckConstraint("single", name="one_row"),)
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True)
+    name: Mapped[str]
+
+
+class Bundle(Base):
+    """A git bundle of a job's repository, as the box gave it after the last ticket."""
+
+    __tablename__ = "bundles"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    content: Mapped[bytes]
+    created_at: Mapped[datetime] = now_column()
+
+
+class Removal(Base):
+    """A deleted job whose box may still exist. Its removal is tried until the box is gone."""
+
+    __tablename__ = "removals"
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    not_before: Mapped[datetime] = now_column()

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge
 from app.domain.ticket import CommandCheck, HttpCheck
-from app.domain.values import clean
+from app.domain.values import clean, clip
 from app.runtime.guest.frames import Json, Violation
-from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
+from app.runtime.workspace import AppHeld, AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
 
 Size = Annotated[int, Field(ge=0, le=2**62)]
 CALENDAR = (datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
@@ -94,10 +94,18 @@ class App(Shape):
     restarts: Annotated[int, Field(ge=0, le=1000)]
     exit_code: int | None
     log_tail: Annotated[str, Field(max_length=65_536)]
+    held: bool = False
 
 
 class Answered(Shape):
     status: Annotated[int, Field(ge=0, le=999)]
+
+
+class Switched(Shape):
+    """Paths; see `guest.switching.switch`."""
+
+    kept: Annotated[list[Annotated[str, Field(max_length=4200)]], Field(max_length=200)]
+    replaced: Annotated[list[Annotated[str, Field(max_length=4200)]], Field(max_length=200)]
 
 
 class Usage(Shape):
@@ -194,6 +202,12 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
             return Conflict("The workspace is full.", code="workspace_full")
         case "not_listening":
             return Conflict("Nothing listens on that port.", code="not_listening")
+        case "held":
+            return AppHeld()
+        case "in_the_way":
+            return Conflict(
+                f"The app keeps a folder where a file has to be: {clip(detail, 200)}.", code="in_the_way"
+            )
         case "busy":
             return WorkspaceBusy("a worker is attached")
         case "no_tree":
@@ -209,7 +223,13 @@ def commit_of(made: Committed) -> Commit:
 
 def app_of(app: App) -> AppStatus:
     return AppStatus(
-        app.state, app.port, app.restarts, app.exit_code, clean(app.log_tail), moment_or_none(app.began)
+        app.state,
+        app.port,
+        app.restarts,
+        app.exit_code,
+        clean(app.log_tail),
+        moment_or_none(app.began),
+        app.held,
     )
 
 

@@ -34,6 +34,7 @@ from app.runtime.workspace import (
     RuntimeProblem,
     Saved,
     Stream,
+    Switched,
 )
 
 MAX_LISTING_BYTES = 4 * 1024 * 1024
@@ -287,9 +288,9 @@ class Attachment:
         )
         return HttpAnswer(answered.status, clean(data.decode(errors="replace")))
 
-    async def dial(self, port: int) -> Stream:
+    async def dial(self, port: int, *, lasting: bool = False) -> Stream:
         self._on_use()
-        call = self._channel.begin("dial", port=port)
+        call = self._channel.begin("dial", port=port, lasting=lasting)
         try:
             # The guest's first byte says that the connection is established.
             first = await call.read()
@@ -300,6 +301,16 @@ class Attachment:
             call.give_up()
             raise
         return Pipe(call, first[1:])
+
+    async def hold(self) -> None:
+        await self._channel.ask(answers.Done, "hold", deadline_s=APP_S)
+
+    async def release(self) -> None:
+        await self._channel.ask(answers.Done, "release")
+
+    async def switch(self, old: str | None, new: str) -> Switched:
+        done, _ = await self._channel.ask(answers.Switched, "switch", old=old, new=new, deadline_s=GIT_S)
+        return Switched(tuple(done.kept), tuple(done.replaced))
 
     async def status(self) -> BoxStatus:
         usage, _ = await self._channel.ask(answers.Usage, "status")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.runtime.answers import S, answer_of
+from app.runtime.answers import Done, S, answer_of
 from app.runtime.guest.ends import Sink, Source
 from app.runtime.guest.frames import Violation
 from app.runtime.guest.link import Link, LinkLost, Stream
@@ -173,6 +173,11 @@ class Exchange:
     def send_eof(self) -> None:
         self._stream.send_eof()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the guest has answered before the end of the data."""
+        return self._stream.is_cut
+
     async def answer(self, shape: type[S], shown: str = "") -> S:
         """The guest's answer. If the guest refused the call, the error for that is raised."""
         with self._channel.believing():
@@ -231,7 +236,10 @@ class Pipe:
 
     async def read(self) -> bytes:
         first, self._first = self._first, b""
-        return first or await self._exchange.read()
+        piece = first or await self._exchange.read()
+        if not piece and self._exchange.is_cut:
+            await self._exchange.answer(Done)  # raises the guest's reason, if it has ended the connection
+        return piece
 
     async def write(self, data: bytes) -> None:
         await self._exchange.send(data)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from app.domain.errors import Unavailable
 from app.domain.ticket import AnyCheck
 from app.domain.workspace import BoxState, Manifest, NetworkMode
 
@@ -51,6 +52,13 @@ class TreeMissing(RuntimeProblem):
 
 class WorkspaceBusy(RuntimeProblem):
     """A worker is attached, so a client may neither change files nor stop the box."""
+
+
+class AppHeld(Unavailable):
+    """The app is just being brought to another commit; it answers again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("The app is just being changed. Try again in a moment.", code="going_live")
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,8 @@ class CheckResult:
 @dataclass(frozen=True)
 class AppStatus:
     """The state of the app. It is `answering` once its health path has answered with a status below 500.
-    `began` is when `start_app` started it; a restart by the guest after a crash does not change it."""
+    `began` is when `start_app` started it; a restart by the guest after a crash does not change it, nor does
+    a `hold`. `held` says that it is held."""
 
     state: Literal["none", "starting", "answering", "died"]
     port: int | None = None
@@ -136,10 +145,21 @@ class AppStatus:
     exit_code: int | None = None
     log_tail: str = ""
     began: datetime | None = None
+    held: bool = False
 
     @property
     def answering(self) -> bool:
         return self.state == "answering"
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What a `switch` did with files of the app, at most 200 paths each. `kept`: the app has files of its own
+    where the new commit has some, too. `replaced`: the app had changed them, and now they are the
+    commit's."""
+
+    kept: tuple[str, ...]
+    replaced: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -281,8 +301,22 @@ class Workspace(Protocol):
     async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
         """One HTTP request to the running app, from inside the box."""
 
-    async def dial(self, port: int) -> Stream:
-        """A connection to `port` on the loopback inside the box. Raises Conflict if nothing listens there."""
+    async def dial(self, port: int, *, lasting: bool = False) -> Stream:
+        """A connection to `port` on the loopback inside the box. A `hold` does not wait for a `lasting` one.
+        Raises Conflict if nothing listens there, AppHeld; a read of the stream raises AppHeld if a `hold` has
+        ended it."""
+
+    async def hold(self) -> None:
+        """Let running requests end (bounded), end the app and everything else that runs in the box, and let
+        no request begin until `release`. Only on a worker's attachment; idempotent."""
+
+    async def release(self) -> None:
+        """Let requests begin again. The app has to be started before. Idempotent."""
+
+    async def switch(self, old: str | None, new: str) -> Switched:
+        """Bring the tracked files of /app from the commit `old` to `new`, and the head with them; the app's
+        data stay (see `guest.switching`). The app has to be held. It can be repeated after it broke off.
+        Raises Conflict `in_the_way`."""
 
     async def status(self) -> BoxStatus: ...
 

@@ -28,7 +28,7 @@ from app.api.previews.exchange import (
 from app.api.previews.websocket import pass_socket
 from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
-from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
+from app.runtime.workspace import AppHeld, BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
 from app.store.previews import Seen, find, still_valid
 from app.store.statements import Statements
 
@@ -150,19 +150,25 @@ class PreviewDoor:
         self, workspace: Workspace, scope: Scope, receive: Receive, answer: "_Answer", seen: Seen
     ) -> Response | None:
         app = await workspace.app_status()
+        if app.began == seen.app_began and app.held:
+            return pages.just_a_moment()
         if app.began != seen.app_began or app.port is None:
             return pages.void()
         if app.state == "died":
             return pages.died(app.exit_code, app.log_tail)
         try:
             async with asyncio.timeout(DIAL_S):
-                stream = await workspace.dial(app.port)
+                stream = await workspace.dial(app.port, lasting=scope["type"] == "websocket")
+        except AppHeld:
+            return pages.just_a_moment()
         except Refusal:
             return pages.starting()
         headers, target = request_headers(scope, self._origin.scheme), request_target(scope)
         pass_it = pass_socket if scope["type"] == "websocket" else pass_request
         try:
             await pass_it(scope, receive, answer, stream, headers, target)
+        except AppHeld:
+            return pages.just_a_moment()
         finally:
             await stream.close()
         return None

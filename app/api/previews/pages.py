@@ -39,6 +39,12 @@ def starting() -> Response:
     )
 
 
+def just_a_moment() -> Response:
+    """The app is being brought to a new version, with its data."""
+    words = "A new version of the app is being put in place. This page looks again every second."
+    return _page(503, "Just a moment", words, refresh=True, retry_after=REFRESH_S)
+
+
 def died(exit_code: int | None, log: str) -> Response:
     how = "" if exit_code is None else f" with exit code {exit_code}"
     words = f"It ended{how}. The end of its log is below. Start it again from Boardroom."

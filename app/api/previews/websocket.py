@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from app.api.previews.headers import Pair, from_the_app
-from app.runtime.workspace import RuntimeProblem, Stream
+from app.runtime.workspace import AppHeld, RuntimeProblem, Stream
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """For messages of the app. Messages of the client are limited by `wire.websocket_protocol`."""
@@ -60,6 +60,8 @@ async def pass_socket(
     except TimeoutError:
         await send({"type": "websocket.close", "code": CloseCode.GOING_AWAY})
         await peer.close(CloseCode.GOING_AWAY, "")
+    except AppHeld:
+        await send({"type": "websocket.close", "code": CloseCode.SERVICE_RESTART})
     except RuntimeProblem:
         await send({"type": "websocket.close", "code": CloseCode.BAD_GATEWAY, "reason": GONE})
 

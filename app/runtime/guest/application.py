@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from .holding import terminate
 from .installing import Gate
 from .output import Output
 from .process import Command, ending
@@ -48,6 +49,7 @@ class Application:
         self._log = Output(LOG_BYTES)
         self._port = 0
         self._began: float | None = None
+        self._held_since: float | None = None
         self._installed = 0.0
         self._answered = False
         self._restarts = 0
@@ -60,7 +62,7 @@ class Application:
             await self.stop()
             self._recipe = recipe
             self._restarts, self._exit_code = 0, None
-            self._began = time.time()
+            self._began = self._held_since or time.time()
             self._installed = math.inf
             self._keeper = asyncio.create_task(self._install_and_keep(recipe, gate))
         called = time.monotonic()
@@ -82,6 +84,19 @@ class Application:
             self._command = None
         self._answered, self._began = False, None
 
+    async def hold(self) -> None:
+        """End the app, with time to finish. Until `release` each start counts as the one before, so that
+        addresses of previews stay valid."""
+        self._held_since = self._began or self._held_since
+        if self._keeper is not None:
+            self._keeper.cancel()  # or it would start the app again
+        if self._command is not None:
+            await terminate(self._command)
+        await self.stop()
+
+    def release(self) -> None:
+        self._held_since = None
+
     @property
     def port(self) -> int | None:
         return self._port if self._recipe is not None else None
@@ -100,7 +115,7 @@ class Application:
         return {
             "state": state,
             "port": self.port,
-            "began": self._began,
+            "began": self._began or self._held_since,
             "restarts": self._restarts,
             "exit_code": self._exit_code,
             "log_tail": self._log.text.decode(errors="replace") if self._recipe is not None else "",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from . import application, installing, process
+from . import application, holding, installing, process
 from . import repository as git
 from .link import LinkLost
 from .output import Output
@@ -53,6 +53,7 @@ class Box:
         """Commands that the service itself runs, such as git and `rm`. A full disk does not end them: they
         may be what makes room."""
         self.checking = set[int]()
+        self.hold = holding.Hold()
         contained = self.config.listener is None
         # RLIMIT_NPROC counts a user's processes in all containers together, so it is used only if no cgroup
         # limits them.

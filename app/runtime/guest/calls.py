@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable
 
-from . import application, archive, checking, files, installing, web
+from . import application, archive, checking, files, going_live, installing, web
 from . import bundle as bundles
 from .box import Box
 from .frames import Json
@@ -168,6 +168,8 @@ async def check_file(call: Call) -> Json:
 
 
 async def start_app(call: Call) -> Json:
+    if call.save_as:
+        call.box.hold.refuse()
     args = call.args
     gate = installing.gate_of(call.stream, args)
     recipe = application.Recipe(args["install"], args["start"], args["port"], args["health"])
@@ -177,16 +179,22 @@ async def start_app(call: Call) -> Json:
     finally:
         if gate.within:
             await call.box.app.stop()
-    return call.box.app.status()
+    return _app(call)
 
 
 async def stop_app(call: Call) -> Json:
+    if call.save_as:
+        call.box.hold.refuse()
     await call.box.app.stop()
     return {}
 
 
 async def app_status(call: Call) -> Json:
-    return call.box.app.status()
+    return _app(call)
+
+
+def _app(call: Call) -> Json:
+    return {**call.box.app.status(), "held": call.box.hold.on}
 
 
 async def request(call: Call) -> Json:
@@ -201,24 +209,30 @@ async def request(call: Call) -> Json:
 
 
 async def dial(call: Call) -> Json:
+    hold = call.box.hold
+    hold.refuse()
     connection = await web.connect(call.args["port"])
     if connection is None:
         raise Refused("not_listening")
     # An empty line tells the caller that the connection is established.
     await call.stream.send(b"\n")
+    await hold.passing(_pass(call.stream, connection), call.args["lasting"])
+    return {}
+
+
+async def _pass(stream: Stream, connection: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
-    up = asyncio.create_task(_upward(call.stream, writer))
+    up = asyncio.create_task(_upward(stream, writer))
     try:
         while piece := await reader.read(65_536):
-            await call.stream.send(piece)
-        call.stream.send_eof()
+            await stream.send(piece)
+        stream.send_eof()
         await up
     except ConnectionError:
         pass
     finally:
         up.cancel()
         writer.close()
-    return {}
 
 
 async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
@@ -227,6 +241,28 @@ async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
             writer.write(piece)
             await writer.drain()
         writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+
+async def hold(call: Call) -> Json:
+    _only_for_workers(call)
+    await going_live.hold(call.box)
+    return {}
+
+
+async def release(call: Call) -> Json:
+    _only_for_workers(call)
+    going_live.release(call.box)
+    return {}
+
+
+async def switch(call: Call) -> Json:
+    _only_for_workers(call)
+    return await going_live.switch(call.box, call.args["old"], call.args["new"])
+
+
+def _only_for_workers(call: Call) -> None:
+    if call.save_as:
+        raise Refused("failed", "only a worker may do this")
 
 
 async def status(call: Call) -> Json:
@@ -259,5 +295,8 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "app_status": app_status,
     "request": request,
     "dial": dial,
+    "hold": hold,
+    "release": release,
+    "switch": switch,
     "status": status,
 }

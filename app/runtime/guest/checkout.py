@@ -26,18 +26,35 @@ class Entry(NamedTuple):
 def write(commit: str, folder: str) -> None:
     """Write the files of `commit` into the empty `folder`. The output of git (`repository.SHOW`) is read from
     files beside the folder, which are removed. Raises Refused."""
-    entries = _entries(commit, _taken(f"{folder}.commit"), _taken(f"{folder}.listed"))
+    entries = listed(commit, folder)
     with open(f"{folder}.shown", "rb") as objects:
         for entry in entries:
-            head = objects.readline().split()
-            if len(head) != 3:  # "<sha> missing"
-                raise Refused("git", f"{entry.path} is missing in the history")
+            size = size_of(objects, entry)
             path = f"{folder}/{entry.path}"
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            if _write_one(path, entry.mode, objects, int(head[2])) != entry.sha:
+            if write_one(path, entry.mode, objects, size) != entry.sha:
                 raise Refused("git", f"{entry.path} is not what its name in the history says")
             objects.readline()
     os.unlink(f"{folder}.shown")
+
+
+def listed(commit: str, place: str) -> list[Entry]:
+    """The files of `commit`, from git's output beside `place`, in the order of the contents there. Raises
+    Refused if they are not what the commit's name says."""
+    return _entries(commit, _taken(f"{place}.commit"), _taken(f"{place}.listed"))
+
+
+def size_of(objects: BinaryIO, entry: Entry) -> int:
+    """Read the line before the content of `entry`: its size in bytes."""
+    head = objects.readline().split()
+    if len(head) != 3:  # "<sha> missing"
+        raise Refused("git", f"{entry.path} is missing in the history")
+    return int(head[2])
+
+
+def pass_over(objects: BinaryIO, size: int) -> None:
+    """Skip a content and the line's end behind it."""
+    objects.seek(size + 1, os.SEEK_CUR)
 
 
 def _taken(path: str) -> bytes:
@@ -56,21 +73,36 @@ def _entries(commit: str, said: bytes, listed: bytes) -> list[Entry]:
     return entries
 
 
-def _write_one(path: str, mode: str, objects: BinaryIO, size: int) -> str:
-    """Write one file or link of `size` bytes from `objects`, and return its git hash."""
+def write_one(path: str, mode: str, objects: BinaryIO, size: int, folder: int | None = None) -> str:
+    """Write one file or link of `size` bytes from `objects`, and return its git hash. `path` is relative to
+    the descriptor `folder`, if there is one."""
     if mode == LINK:
         target = objects.read(size)
-        os.symlink(target, path)
-        return _named(b"blob", target).hexdigest()
+        os.symlink(target, path, dir_fd=folder)
+        return hash_of(target)
     found = _named(b"blob", b"", size)
-    with open(path, "xb") as file:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    with os.fdopen(descriptor, "wb") as file:
         while size:
             piece = objects.read(min(size, PIECE))
             size -= len(piece) or size
             found.update(piece)
             file.write(piece)
-    if mode == PROGRAM:
-        os.chmod(path, 0o755)  # noqa: S103 - as git does
+        if mode == PROGRAM:
+            os.fchmod(file.fileno(), 0o755)  # as git does
+    return found.hexdigest()
+
+
+def hash_of(content: bytes) -> str:
+    """The git hash of a file with this content, or of a link with this target."""
+    return _named(b"blob", content).hexdigest()
+
+
+def hash_of_file(file: BinaryIO, size: int) -> str:
+    """The git hash of an open file of `size` bytes."""
+    found = _named(b"blob", b"", size)
+    while piece := file.read(PIECE):
+        found.update(piece)
     return found.hexdigest()
 
 

@@ -102,6 +102,11 @@ class Stream:
     def send_eof(self) -> None:
         self.link.send(EOF, self.ident)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer came before the end of the data."""
+        return self._result is not None and not self._ended
+
     async def result(self) -> Json:
         """The answer. Raises LinkLost."""
         while self._result is None:

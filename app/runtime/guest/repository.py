@@ -127,9 +127,7 @@ class Repository:
             parent = ["-p", head[0]] if head else []
             sha = await self._git("commit-tree", tree, *parent, "-m", message, env=who)
             await self._git("update-ref", "HEAD", sha)
-            # The job's own `git status` uses this index.
-            with contextlib.suppress(OSError):
-                shutil.copyfile(self._index, f"{self._root}/.git/index")
+            self._share_index()
             return sha, tree
 
     async def head(self) -> tuple[str, str] | None:
@@ -146,11 +144,27 @@ class Repository:
 
     async def check_out(self, commit: str, folder: str) -> None:
         """Write the files of a commit into the empty folder; see `checkout`."""
+        await self.read_out(commit, folder)
+        checkout.write(commit, folder)
+
+    async def read_out(self, commit: str, place: str) -> None:
+        """Write a commit, its list of files and their contents into files beside `place`; see `checkout`."""
         async with self._lock:
-            code, _, complaints = await self._try(argv=("sh", "-c", SHOW, commit, folder))
+            code, _, complaints = await self._try(argv=("sh", "-c", SHOW, commit, place))
         if code != 0:
             raise Refused("git", f"{commit}: {complaints.decode(errors='replace')[-400:]}")
-        checkout.write(commit, folder)
+
+    async def move_head(self, commit: str) -> None:
+        """Make `commit` the head, without touching files."""
+        async with self._lock:
+            await self._git("update-ref", "HEAD", commit)
+            await self._git("read-tree", commit)
+            self._share_index()
+
+    def _share_index(self) -> None:
+        """Give the job's own `git status` a copy of our index."""
+        with contextlib.suppress(OSError):
+            shutil.copyfile(self._index, f"{self._root}/.git/index")
 
     async def with_tests(self, commit: str, kept: str, tests: str, steering: str) -> tuple[str, str] | None:
         """A commit like `commit`, in which all files that match one of the two patterns are those of the
@@ -235,8 +249,7 @@ class Repository:
             for sha, ref in refs:
                 await self._git("update-ref", ref, sha)
             await self._git("read-tree", "--reset", "-u", "HEAD")
-            with contextlib.suppress(OSError):
-                shutil.copyfile(self._index, f"{self._root}/.git/index")
+            self._share_index()
 
     @property
     def _packs(self) -> str:

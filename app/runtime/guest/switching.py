@@ -1,0 +1,181 @@
+"""Brings the files of /app from one commit to another, while the app is held, and leaves the app's
+data alone.
+
+Data is what git does not track, and a tracked file that the app has changed and the new commit leaves as it
+was. Where both have changed a file, the commit's version counts. A file that runs is always the commit's.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from . import checkout
+from .checkout import LINK, PROGRAM, Entry
+from .frames import Json
+from .paths import Refused
+
+MOST_NAMED = 200
+"""The most paths that are named in an answer."""
+
+RUNS = re.compile(
+    r"\.(py[cdiw]?|so|js|mjs|cjs|jsx|ts|mts|cts|tsx|vue|svelte|astro|html?|css|scss|less|sh|bash|rb|pl|php|go|rs"
+    r"|wasm|jar|toml|ini|cfg|lock)$"
+    r"|(^|/)(package(-lock)?|boardroom|tsconfig[^/]*|jsconfig|composer)\.json$"
+    r"|(^|/)(requirements[^/]*\.txt|[Mm]akefile|Procfile|Dockerfile|\.npmrc)$"
+)
+"""Paths of files that are code, or that say how code runs."""
+
+CACHES = ("__pycache__",)
+"""Folders that code of another version may have filled, and that would be believed."""
+
+
+def switch(root: str, folder: str, old: str | None, new: str) -> Json:
+    """Change the files below `root` from commit `old` to `new`, whose objects were written beside `folder`
+    (see `repository.read_out`). None as `old` stands for no files. Each file is written beside and renamed,
+    so that the call can be repeated after it was broken off anywhere.
+
+    `kept` are the untracked files of the app where the new commit has files of these names, `replaced` the
+    files that the app had changed and that are now the commit's. Raises Refused.
+    """
+    before = {} if old is None else _by_path(checkout.listed(old, f"{folder}.old"))
+    after = checkout.listed(new, folder)
+    kept, replaced = list[str](), list[str]()
+    with open(f"{folder}.shown", "rb") as objects:
+        for entry in after:
+            size = checkout.size_of(objects, entry)
+            there, was = _hash_at(root, entry), before.get(entry.path)
+            if there == entry.sha:
+                pass
+            elif _is_data(entry, was, there):
+                if was is None:
+                    kept.append(entry.path)
+            else:
+                if there is not None and (was is None or there != was.sha):
+                    replaced.append(entry.path)
+                _put(root, entry, objects, size)
+                continue
+            checkout.pass_over(objects, size)
+    now = {entry.path for entry in after}
+    for path, was in before.items():
+        if path not in now and (there := _hash_at(root, was)) is not None:
+            if there != was.sha:
+                replaced.append(path)
+            _remove(root, path)
+    _drop_caches(root)
+    return {"kept": kept[:MOST_NAMED], "replaced": replaced[:MOST_NAMED]}
+
+
+def _is_data(entry: Entry, was: Entry | None, there: str | None) -> bool:
+    """Whether the file at the place of `entry` is the app's data. `there` is its hash, None if there is no
+    file; `was` is its entry in the commit before."""
+    if RUNS.search(entry.path) or entry.mode in (PROGRAM, LINK):
+        return False
+    if was is None:
+        return there is not None
+    return was.sha == entry.sha
+
+
+def _by_path(entries: list[Entry]) -> Mapping[str, Entry]:
+    return {entry.path: entry for entry in entries}
+
+
+def _hash_at(root: str, entry: Entry) -> str | None:
+    """The git hash of what is at the place of `entry`, `-` if that is neither a file nor a link;
+    None if there is nothing."""
+    try:
+        with _parent(root, entry.path, make=False) as (folder, name):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                return checkout.hash_of(os.fsencode(os.readlink(name, dir_fd=folder)))
+            if not stat.S_ISREG(status.st_mode):
+                return "-"
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                return checkout.hash_of_file(file, status.st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _put(root: str, entry: Entry, objects: BinaryIO, size: int) -> None:
+    with _parent(root, entry.path, make=True) as (folder, name):
+        beside = f".{os.urandom(8).hex()}.saving"
+        try:
+            if checkout.write_one(beside, entry.mode, objects, size, folder) != entry.sha:
+                raise Refused("git", f"{entry.path} is not what its name in the history says")
+            objects.readline()
+            _clear_place(folder, name)
+            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=folder)
+            raise
+
+
+def _clear_place(folder: int, name: str) -> None:
+    """An empty folder makes way for a file; one with files in it is data that nobody may overwrite."""
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise Refused("in_the_way", os.fsencode(name).decode(errors="backslashreplace")) from error
+
+
+def _remove(root: str, path: str) -> None:
+    """Remove a file, and the folders that are empty after it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with _parent(root, path, make=False) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+        while (path := path.rpartition("/")[0]) != "":
+            with _parent(root, path, make=False) as (folder, name):
+                try:
+                    os.rmdir(name, dir_fd=folder)
+                except OSError:
+                    return
+
+
+@contextlib.contextmanager
+def _parent(root: str, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder that holds `path`, and its name there. Folders are opened one by one and
+    never through a link: with `make`, a link or file in the place of one is removed, and a missing one is
+    made."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    *above, name = path.split("/")
+    folder = os.open(root, flags & ~os.O_NOFOLLOW)
+    try:
+        for part in above:
+            if make:
+                _make_folder(folder, part)
+            inner = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder, name
+    finally:
+        os.close(folder)
+
+
+def _make_folder(folder: int, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return
+        os.unlink(name, dir_fd=folder)
+    os.mkdir(name, 0o755, dir_fd=folder)
+
+
+def _drop_caches(root: str) -> None:
+    """Remove compiled files of other versions, except those of installed packages."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False) or entry.name in (".git", "node_modules"):
+                    continue
+                if entry.name in CACHES:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                elif not os.path.exists(f"{entry.path}/pyvenv.cfg"):
+                    waiting.append(entry.path)

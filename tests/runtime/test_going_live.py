@@ -127,8 +127,6 @@ async def test_a_lasting_connection_is_not_waited_for_and_hears_why(workspace: W
     await server(workspace, "one")
     await workspace.start_app(MANIFEST)
     async with dialled(workspace, lasting=True) as stream, asyncio.timeout(5):
-        await stream.write(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
-        await stream.read()
         await workspace.hold()
         with pytest.raises(AppHeld):
             await all_of(stream)

@@ -273,8 +273,10 @@ class Ticket(Shape):
 
 class Evidence(Shape):
     """One check that the service ran on `commit`. `run` is the number of the job's run, from 1. `phase` says
-    why: `red` before work on the ticket, `green` after it, `regression` after a later ticket, `final` at the
-    end, `bisect` to find the commit that broke it, `review` for the reviewer."""
+    why: `red` before work on the ticket, `run` on the commit at which the run began to build, if it passed
+    before its ticket (if it passes there, too, it holds, but held before), `green` after the work,
+    `regression` after a later ticket, `final` at the end, `bisect` to find the commit that broke it,
+    `review` for the reviewer."""
 
     model_config = example(
         id=OTHER_ID,

@@ -58,8 +58,8 @@ class Result(Shape):
 
 
 class TracedCheck(Shape):
-    """`before` is the last result on a commit before the ticket, `after` the last result since. `proven`
-    means that it failed before and passed after."""
+    """`before` is the result before the work, `after` the last result since. `proven` means that it failed
+    before and passed after. If `before` has the phase `run` and passed, the check holds, but held before."""
 
     model_config = example(**_CHECK)
 
@@ -89,8 +89,9 @@ class TracedTicket(Shape):
 
 
 class TracedRequirement(Shape):
-    """`proven` means that all its tickets are done and each of their criteria has a proven check. Tickets
-    that belong to no requirement are in a last row with an empty `id`."""
+    """`proven` means that all its tickets are done, each with a proven check, and that each of their
+    criteria has a proven check, or one that was proven in another run. Tickets that belong to no requirement
+    are in a last row with an empty `id`."""
 
     model_config = example(
         id="R1",

@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 from app.demo.client import Json
 from app.domain.job import Status
+from app.domain.proof import BEFORE
 from app.domain.ticket import TicketStatus
 
 BUBBLE_COLUMNS = 76
@@ -116,7 +117,7 @@ class Screen:
         results = [
             (item["ticket_id"], item["check"]["id"], item["phase"], item["passed"]) for item in evidence
         ]
-        red = {(ticket, check) for ticket, check, phase, passed in results if phase == "red" and not passed}
+        red = {(ticket, check) for ticket, check, phase, passed in results if phase in BEFORE and not passed}
         holds = {(ticket, check) for ticket, check, phase, passed in results if phase == "final" and passed}
         checks = {(ticket, check) for ticket, check, _, _ in results if ticket}
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -126,7 +127,7 @@ class Screen:
         table.add_row("tickets", ", ".join(f"{count} {status}" for status, count in sorted(tickets.items())))
         table.add_row(
             "checks",
-            f"{len(red & holds)} of {len(checks)} failed before their ticket and pass at the end; "
+            f"{len(red & holds)} of {len(checks)} failed before the work and pass at the end; "
             f"{len(results)} results in all",
         )
         self._console.print(table)

@@ -126,10 +126,10 @@ AnyCheck = CommandCheck | HttpCheck | FileCheck | PageCheck
 Check = Annotated[AnyCheck, Field(discriminator="kind")]
 CHECK: TypeAdapter[AnyCheck] = TypeAdapter(Check)
 
-Phase = Literal["red", "green", "regression", "final", "bisect", "review"]
-"""Why a check was run. red: before work on its ticket. green: after it. regression: after a later ticket.
-final: at the end. bisect: on an older commit, to find the one that broke it. review: for a finding of the
-reviewer."""
+Phase = Literal["red", "run", "green", "regression", "final", "bisect", "review"]
+"""Why a check was run. red: before work on its ticket. run: on the commit at which its run began to build,
+since it passed before its ticket. green: after the work. regression: after a later ticket. final: at the
+end. bisect: on an older commit, to find the one that broke it. review: for a finding of the reviewer."""
 
 
 def epic_status(children: Iterable[TicketStatus]) -> TicketStatus:

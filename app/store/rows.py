@@ -110,6 +110,7 @@ class Seen:
     passed: bool
     output_tail: str
     exit_code: int | None
+    run_id: UUID
 
 
 async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
@@ -118,7 +119,7 @@ async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
 
 
 async def evidence_of(session: AsyncSession, job_id: UUID, check_digest: str, tree: str) -> Sequence[Seen]:
-    """The evidence of one check on one tree, oldest first: one for each ticket and phase."""
+    """The evidence of one check on one tree, oldest first."""
     same = and_(Evidence.check_digest == check_digest, Evidence.tree == tree)
     return await _seen(session, and_(Evidence.job_id == job_id, same))
 
@@ -133,6 +134,7 @@ async def _seen(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[S
             Evidence.passed,
             Evidence.output_tail,
             Evidence.exit_code,
+            Evidence.run_id,
         )
         .where(which)
         .order_by(Evidence.created_at, Evidence.id)

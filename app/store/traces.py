@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ScalarSelect, bindparam, func, select
+from sqlalchemy import ScalarSelect, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.domain import trace
+from app.domain.proof import BEFORE
 from app.domain.ticket import TicketType
 from app.store.answers import array_of, as_text, made_of, one, stamp
 from app.store.statements import Connection, Statement
@@ -39,16 +40,23 @@ def _tickets() -> ScalarSelect[Any]:
 
 
 def _evidence() -> ScalarSelect[Any]:
-    """For each check of a ticket the last result before the ticket (a failure, if there was one) and the last
-    result since. Results of a bisection do not count."""
-    before = (Evidence.phase == "red").label("before")
+    """For each check of a ticket the last result since the work, and the one before it that says most: of
+    the run that planned the ticket, a failure, or else the pass on the commit at which the run began.
+    Results of a bisection do not count."""
+    before = or_(*(Evidence.phase == phase for phase in sorted(BEFORE))).label("before")
+    says_most = (
+        before & (Evidence.run_id != func.coalesce(Ticket.run_id, Evidence.run_id)),
+        before & Evidence.passed,
+        before & Evidence.passed & (Evidence.phase == "red"),
+    )
     each = (Evidence.ticket_id, before, Evidence.check_digest)
     last = (
         select(Evidence, before, Run.number.label("run"))
         .join(Run, Run.id == Evidence.run_id)
-        .where(Evidence.job_id == Job.id, Evidence.ticket_id.is_not(None), Evidence.phase != "bisect")
+        .join(Ticket, Ticket.id == Evidence.ticket_id)
+        .where(Evidence.job_id == Job.id, Evidence.phase != "bisect")
         .ext(distinct_on(*each))
-        .order_by(*each, before & Evidence.passed, Evidence.created_at.desc(), Evidence.id.desc())
+        .order_by(*each, *says_most, Evidence.created_at.desc(), Evidence.id.desc())
         .correlate(Job)
         .subquery()
         .c
@@ -57,6 +65,7 @@ def _evidence() -> ScalarSelect[Any]:
         ticket_id=last.ticket_id,
         before=last.before,
         check=last.check,
+        words=last.check_digest,
         evidence_id=last.id,
         run=last.run,
         phase=last.phase,
@@ -67,10 +76,30 @@ def _evidence() -> ScalarSelect[Any]:
     return select(func.coalesce(func.json_agg(shown), func.json_build_array())).scalar_subquery()
 
 
-_FACTS = Statement(
-    select(as_text(made_of(requirements=_requirements(), tickets=_tickets(), evidence=_evidence()))).where(
-        Job.id == bindparam("job_id"), Job.user_id == bindparam("owner")
+def _outcomes() -> ScalarSelect[Any]:
+    """The fields of `proof.CheckOutcome`, for all evidence of the job's tickets."""
+    fields = (Evidence.ticket_id, Evidence.check_digest, Run.number, Evidence.phase, Evidence.passed)
+    each = (
+        select(func.json_build_array(*fields).label("fields"))
+        .join(Run, Run.id == Evidence.run_id)
+        .where(Evidence.job_id == Job.id, Evidence.ticket_id.is_not(None))
+        .correlate(Job)
+        .subquery()
     )
+    return select(func.coalesce(func.json_agg(each.c.fields), func.json_build_array())).scalar_subquery()
+
+
+_FACTS = Statement(
+    select(
+        as_text(
+            made_of(
+                requirements=_requirements(),
+                tickets=_tickets(),
+                evidence=_evidence(),
+                outcomes=_outcomes(),
+            )
+        )
+    ).where(Job.id == bindparam("job_id"), Job.user_id == bindparam("owner"))
 )
 
 
@@ -80,4 +109,4 @@ async def traced(connection: Connection, owner: UUID, job_id: UUID) -> list[dict
     if found is None:
         return None
     facts = orjson.loads(found)
-    return trace.rows(facts["requirements"] or [], facts["tickets"], facts["evidence"])
+    return trace.rows(facts["requirements"] or [], facts["tickets"], facts["evidence"], facts["outcomes"])

@@ -209,6 +209,7 @@ def test_nothing_waits_for_an_epic_which_waits_for_its_own_tickets() -> None:
 
 
 TREE = "a" * 40
+RUN, RUN_BEFORE = uuid4(), uuid4()
 
 
 def ticket(status: TicketStatus = TicketStatus.DONE, **changes: Any) -> Ticket:
@@ -220,13 +221,14 @@ def ticket(status: TicketStatus = TicketStatus.DONE, **changes: Any) -> Ticket:
         "reason": "",
         "acceptance_criteria": ["It works."],
         "checks": [CHECK],
+        "run_id": RUN,
     }
     return Ticket(**(values | changes))
 
 
-def seen(of: Ticket, phase: str, *, passed: bool, tree: str = TREE) -> Seen:
+def seen(of: Ticket, phase: str, *, passed: bool, tree: str = TREE, run: UUID | None = None) -> Seen:
     key = check_digest(CommandCheck.model_validate(CHECK))
-    return Seen(of.id, phase, key, tree, passed, "", 0)
+    return Seen(of.id, phase, key, tree, passed, "", 0, run or of.run_id or RUN)
 
 
 def judged(tickets: list[Ticket], evidence: list[Seen]) -> Verdict:
@@ -244,6 +246,48 @@ def test_verified_needs_red_before_and_green_on_the_final_tree() -> None:
         verdict = judged([one], incomplete)
         assert verdict.verification is Verification.PARTLY
         assert "Add a book: It works." in verdict.message
+
+
+def test_a_failure_before_the_run_is_as_good_as_one_before_the_ticket() -> None:
+    one = ticket()
+    early, green = seen(one, "red", passed=True), seen(one, "final", passed=True)
+    verdict = judged([one], [early, seen(one, "run", passed=False), green])
+    assert verdict.verification is Verification.VERIFIED
+    assert "1 of 1 criteria" in verdict.message
+    verdict = judged([one], [early, seen(one, "run", passed=True), green])
+    assert verdict.verification is Verification.PARTLY
+    assert "Not proven by a check:\n- Add a book: It works. (holds, but held before)" in verdict.message
+
+
+def test_a_failure_of_another_run_proves_nothing_anew() -> None:
+    """A requirement was reworded, and its ticket planned again with the check it had."""
+    again = ticket()
+    proven = [seen(again, phase, passed=phase != "red", run=RUN_BEFORE) for phase in ("red", "green")]
+    held = [seen(again, phase, passed=True) for phase in ("red", "run", "green", "final")]
+    verdict = judged([again], [*proven, *held])
+    assert verdict.verification is Verification.PARTLY
+    assert "No criterion of these tickets was proven in their own run:\n- Add a book" in verdict.message
+    old = ticket(run_id=RUN_BEFORE)
+    kept = [seen(old, "red", passed=False), seen(old, "final", passed=True, run=RUN)]
+    assert judged([old], kept).verification is Verification.VERIFIED, "a ticket that was left alone"
+
+
+def test_what_was_proven_in_another_run_may_be_asked_for_again_beside_something_new() -> None:
+    old = ticket(run_id=RUN_BEFORE)
+    new = ticket(title="Lend a book", acceptance_criteria=["New.", "As before."])
+    new.checks = [{**CHECK, "run": "false"}, {**CHECK, "id": "c2", "criterion": 1}]
+    fresh = check_digest(CommandCheck.model_validate(new.checks[0]))
+    red_green = ("red", "green", "final")
+    evidence = [
+        *(seen(old, phase, passed=phase != "red") for phase in red_green),
+        *(seen(new, phase, passed=True) for phase in ("red", "run", "green", "final")),
+        *(Seen(new.id, phase, fresh, TREE, phase != "red", "", 0, RUN) for phase in red_green),
+    ]
+    verdict = judged([old, new], evidence)
+    assert verdict.verification is Verification.VERIFIED
+    assert "Proven in another run:\n- Lend a book: As before. (holds, but held before)" in verdict.message
+    without = [item for item in evidence if (item.ticket_id, item.phase) != (old.id, "red")]
+    assert judged([old, new], without).verification is Verification.PARTLY
 
 
 def test_requirements_that_were_left_out_are_named() -> None:

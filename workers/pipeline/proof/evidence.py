@@ -12,6 +12,7 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from app import metrics
+from app.domain.proof import BEFORE
 from app.domain.ticket import CHECK, AnyCheck, Phase, TicketStatus, TicketType
 from app.domain.values import clean
 from app.runtime.workspace import CheckResult, Commit, Workspace
@@ -118,7 +119,7 @@ async def observe(
     ticket_id: UUID | None = None,
 ) -> CheckResult:
     """Run a check on `commit`, or use its stored result on the same tree. Either way the result is stored for
-    this ticket and phase, each outcome once, unless the check could not be run here."""
+    this ticket, phase and run, each outcome once, unless the check could not be run here."""
     key = check_digest(check)
     async with context.glance() as session:
         same = await rows.evidence_of(session, context.job_id, key, commit.tree)
@@ -127,17 +128,17 @@ async def observe(
     else:
         async with aloud(context, ticket_id) as hear:
             result = judged(check, await context.unless_paused(workspace.check(commit.sha, check, hear)))
-    known = {(item.ticket_id, item.phase, item.passed) for item in same}
-    if result.checked and (ticket_id, phase, result.passed) not in known:
+    known = {(item.ticket_id, item.phase, item.passed, item.run_id) for item in same}
+    if result.checked and (ticket_id, phase, result.passed, context.run_id) not in known:
         await _store(context, ticket_id, check, commit, phase, key, result)
     return result
 
 
 def _standing(seen: Sequence[Seen], phase: Phase) -> Seen | None:
     """The stored result to use. A failure may be the fault of the box (it was full, or about to die), and no
-    retry could ever mend that. So a failure is used only as the state before the ticket."""
+    retry could ever mend that. So a failure is used only as the state before the work."""
     passed = next((item for item in seen if item.passed), None)
-    return passed or next((item for item in seen if phase == "red"), None)
+    return passed or next((item for item in seen if phase in BEFORE), None)
 
 
 def _criterion(ticket: Ticket, check: AnyCheck) -> str:

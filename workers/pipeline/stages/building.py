@@ -29,8 +29,9 @@ retry."""
 async def building(context: Context) -> Outcome:
     await enter(context, Stage.BUILDING)
     async with attached(context) as workspace:
-        if await begin(context, workspace):
-            await keep(context, workspace)
+        is_new = await begin(context, workspace)
+        if is_new or not await trial.has_begun(context):
+            await keep(context, workspace)  # so that the commit at which the run begins outlives the box
         await trial.begin_of_run(context, workspace)
         await found(context, workspace)
         while (ticket := await _next(context)) is not None:

@@ -15,6 +15,7 @@ from app.actions import changes
 from app.domain.conversation import Agent
 from app.domain.errors import Refusal
 from app.domain.job import FailureCode, Verification
+from app.domain.proof import HELD_BEFORE, CheckOutcome, Proofs, Standing, is_shown
 from app.domain.stages import RunState, Stage
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.workspace import MANIFEST, Manifest
@@ -160,45 +161,60 @@ def judge(
 ) -> Verdict:
     """How much of the build is proven, and the closing message, which names what is not.
 
-    A criterion is proven by a check that failed before its ticket and passes at the end. `holds` are the
-    checks that pass at the end, as (ticket, digest). `without_ticket` are the requirements that no ticket
-    serves.
+    A criterion is proven by a check that failed before its ticket or its run and passes at the end (see
+    `domain.proof`). `holds` are the checks that pass at the end, as (ticket, digest). `without_ticket` are
+    the requirements that no ticket serves.
     """
     work = [t for t in tickets if t.type != TicketType.EPIC]
     skipped = [t for t in work if t.status == TicketStatus.SKIPPED]
     done = closed_by_checks(tickets)
-    red = {(s.ticket_id, s.check_digest) for s in seen if s.phase == "red" and not s.passed}
-    known = {s.check_digest for s in seen}
-    unproven = [
-        f"{ticket.title}: {criterion}{_why(ticket, place, known)}"
+    tried = {s.check_digest for s in seen}
+    proofs = Proofs(CheckOutcome(s.ticket_id, s.check_digest, s.run_id, s.phase, s.passed) for s in seen)
+    stands = {ticket.id: _standings(ticket, proofs, holds) for ticket in done}
+    found = [
+        (standing, f"- {ticket.title}: {criterion}{_why(ticket, place, tried, standing)}")
         for ticket in done
-        for place, criterion in enumerate(ticket.acceptance_criteria)
-        if not any(
-            check.criterion == place
-            and (ticket.id, check_digest(check)) in holds
-            and (ticket.id, check_digest(check)) in red
-            for check in checks_of(ticket)
+        for place, (criterion, standing) in enumerate(
+            zip(ticket.acceptance_criteria, stands[ticket.id], strict=True)
         )
     ]
-    criteria = sum(len(ticket.acceptance_criteria) for ticket in done)
+    unshown = [ticket for ticket in done if not is_shown(stands[ticket.id])]
+    proven = sum(standing is Standing.PROVEN for standing, _ in found)
     lines = [
-        f"Your app is built and answers. I saw {criteria - len(unproven)} of {criteria} criteria of "
-        f"{len(done)} tickets hold, each by a check that failed before its ticket was done."
+        f"Your app is built and answers. I saw {proven} of {len(found)} criteria of {len(done)} tickets "
+        "hold, each by a check that failed before its ticket or before its run."
     ]
-    if unproven:
-        lines += ["", "Not proven by a check:", *(f"- {line}" for line in unproven)]
+    if unproven := [line for standing, line in found if standing in (Standing.OPEN, Standing.HELD)]:
+        lines += ["", "Not proven by a check:", *unproven]
+    if known := [line for standing, line in found if standing is Standing.KNOWN]:
+        lines += ["", "Proven in another run:", *known]
+    if nothing_new := [f"- {t.title}" for t in unshown if set(stands[t.id]) == {Standing.KNOWN}]:
+        lines += ["", "No criterion of these tickets was proven in their own run:", *nothing_new]
     left_out = [f"{ticket.title}: {ticket.reason}" for ticket in skipped]
     left_out += [f"{title}: no ticket was made for it." for title in without_ticket]
     if left_out:
         lines += ["", "Left out:", *(f"- {line}" for line in left_out)]
-    if criteria == 0:
+    if not found:
         return Verdict(Verification.UNVERIFIED, "\n".join(lines))
-    whole = not unproven and not left_out
+    whole = not unshown and not left_out
     return Verdict(Verification.VERIFIED if whole else Verification.PARTLY, "\n".join(lines))
 
 
-def _why(ticket: Ticket, place: int, known: Set[str]) -> str:
-    """A note for a criterion that is not proven because the box has no browser; else ""."""
+def _standings(ticket: Ticket, proofs: Proofs, holds: Set[tuple[UUID, str]]) -> list[Standing]:
+    """How each criterion stands: as the best of its checks."""
+    found = [Standing.OPEN] * len(ticket.acceptance_criteria)
+    for check in checks_of(ticket):
+        words = check_digest(check)
+        standing = proofs.standing(ticket.id, words, ticket.run_id, holds=(ticket.id, words) in holds)
+        if check.criterion < len(found):
+            found[check.criterion] = max(found[check.criterion], standing)
+    return found
+
+
+def _why(ticket: Ticket, place: int, tried: Set[str], standing: Standing) -> str:
+    """A note for a criterion that held before, or is not proven because the box has no browser; else ""."""
+    if standing in (Standing.HELD, Standing.KNOWN):
+        return f" ({HELD_BEFORE})"
     mine = [check for check in checks_of(ticket) if check.criterion == place]
-    unseen = any(check.kind == "page" and check_digest(check) not in known for check in mine)
+    unseen = any(check.kind == "page" and check_digest(check) not in tried for check in mine)
     return " (not checked: the box has no browser)" if unseen else ""

@@ -1,8 +1,10 @@
 """One attempt at a ticket and its judgement: what it starts from, the attempt, the commit, and the checks on
 it.
 
-The ticket's checks also run on the commit before the ticket ("red before green"): one that passes there
-already proves nothing. After the attempt everything is committed first, then checked on that commit.
+The ticket's checks also run on the commit before the ticket ("red before green"). One that passes there
+already runs on the commit at which the run began to build: an earlier ticket may have done more than was
+asked. If it passes there, too, it proves nothing (decision 36). After the attempt everything is committed
+first, then checked on that commit.
 """
 
 from collections.abc import Sequence
@@ -46,6 +48,7 @@ TRIED_CHARS = 12_000
 LATELY = 5
 """How many of the last closed tickets the Builder is shown with their summaries."""
 
+_BEGIN = "begin"
 _COMMIT: TypeAdapter[Commit] = TypeAdapter(Commit)
 _STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 
@@ -73,7 +76,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
         failure = Failure(reason=death, criterion="", check="", output="")
         standing = await _standing(context, ticket, [])
         return Tried(standing, base, base, "", [failure], "", {"log": death})
-    red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks_of(ticket)]
+    red = await _check_before(context, workspace, ticket, base)
     standing = await _standing(context, ticket, red)
     shown, tree = await _start(context, workspace, ticket, standing, base)
     summary, failures = "", []
@@ -134,12 +137,30 @@ async def _base(context: Context, workspace: Workspace, ticket: Ticket) -> Commi
 
 
 async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
-    """The commit at which this run began to build."""
+    """The commit at which this run began to build: in a first build the scaffold. Stored once per run, also
+    if it is retried."""
 
     async def make() -> Result:
         return Result(_COMMIT.dump_json(await begun(workspace)).decode())
 
-    return _COMMIT.validate_json(await once(context, "begin", "tool", "begin", make))
+    return _COMMIT.validate_json(await once(context, _BEGIN, "tool", "begin", make))
+
+
+async def has_begun(context: Context) -> bool:
+    """Whether the run has begun to build."""
+    return await context.step(_BEGIN) is not None
+
+
+async def _check_before(
+    context: Context, workspace: Workspace, ticket: Ticket, base: Commit
+) -> list[Finding]:
+    """How the ticket's checks come out on `base`, the commit before it."""
+    red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks_of(ticket)]
+    begin = await begin_of_run(context, workspace)
+    for finding in red:
+        if finding.passed:
+            await run_check(context, workspace, ticket, finding.check, begin, "run")
+    return red
 
 
 async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:

@@ -2,12 +2,10 @@
 workers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
-
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Unavailable
 from app.events.hub import Hub
@@ -19,9 +17,9 @@ from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import Diagnosis, Runtime
 from app.settings import Settings
 from app.store import boxes
-from app.store.database import absence_is_unavailable, open_engine
+from app.store.database import open_engine
 from app.store.events import StoredLog
-from app.store.statements import open_statements
+from app.store.statements import StatementPool, open_statements
 
 if TYPE_CHECKING:
     from app.runtime.docker.runtime import DockerRuntime
@@ -51,23 +49,23 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as later:
         engine = open_engine(settings.database_url)
         later.push_async_callback(engine.dispose)
-        statements = await later.enter_async_context(open_statements(settings.database_url))
+        pool = await later.enter_async_context(open_statements(settings.database_url))
         bus = RedisBus(open_redis(settings.redis_url))
         later.push_async_callback(bus.close)
         bell = ArqBell(open_arq(settings.redis_url))
         later.push_async_callback(bell.close)
-        runtime = await open_runtime(settings, engine)
+        runtime = await open_runtime(settings, pool)
         later.push_async_callback(runtime.close)
-        yield Resources(engine, statements, bus, bell, runtime)
+        yield Resources(engine, pool, bus, bell, runtime)
 
 
-async def open_runtime(settings: Settings, engine: AsyncEngine | None = None) -> Runtime:
+async def open_runtime(settings: Settings, pool: StatementPool | None = None) -> Runtime:
     """The runtime for boxes that WORKSPACE_RUNTIME asks for. `auto`: a container engine if one answers and
     has the image, else local boxes. Where no box can be made, the runtime says so when it is used."""
     wanted = settings.workspace_runtime
     if wanted == "local" or (wanted == "auto" and not find_engine(settings.docker_host)):
         return _local(settings)
-    docker = _docker(settings, engine)
+    docker = _docker(settings, pool)
     if wanted == "docker" or await docker.has_image():
         return docker
     await docker.close()
@@ -109,21 +107,16 @@ def _local(settings: Settings) -> LocalRuntime:
     )
 
 
-def _docker(settings: Settings, engine: AsyncEngine | None) -> "DockerRuntime":
-    """`engine` is for the database, which has the name under which our containers are labelled. Without it a
+def _docker(settings: Settings, pool: StatementPool | None) -> "DockerRuntime":
+    """`pool` is of the database, which has the name under which our containers are labelled. Without it a
     connection is opened when the name is needed."""
     # Imported here, because with its HTTP client it is an eighth of all that a process loads.
     docker = import_module("app.runtime.docker.runtime")
     hardening = import_module("app.runtime.docker.hardening")
 
     async def instance() -> str:
-        own = engine if engine is not None else _database(settings)
-        try:
-            async with absence_is_unavailable(), own.begin() as connection:
-                return await boxes.instance_name(connection)
-        finally:
-            if own is not engine:
-                await own.dispose()
+        async with nullcontext(pool) if pool else _database(settings) as own, own.open() as statements:
+            return await boxes.instance_name(statements)
 
     recipe = hardening.Recipe(
         settings.workspace_image,
@@ -143,17 +136,17 @@ def _docker(settings: Settings, engine: AsyncEngine | None) -> "DockerRuntime":
     return opened
 
 
-def _database(settings: Settings) -> AsyncEngine:
+def _database(settings: Settings) -> AbstractAsyncContextManager[StatementPool]:
     if not settings.database_url:
         raise NotConfigured(
             "The database says which containers are ours: start `boardroom up`, or set DATABASE_URL."
         )
-    return open_engine(settings.database_url)
+    return open_statements(settings.database_url)
 
 
 def make_hub(settings: Settings, resources: Resources) -> Hub:
     """The hub of a web process. It does nothing until its `run` is started."""
-    return Hub(StoredLog(resources.statements), RedisHints(settings.redis_url), settings.sweep_s)
+    return Hub(StoredLog(resources.pool), RedisHints(settings.redis_url), settings.sweep_s)
 
 
 @asynccontextmanager
@@ -162,7 +155,7 @@ async def open_probes(settings: Settings, resources: Resources) -> AsyncIterator
     redis = open_arq(settings.redis_url)
 
     async def database() -> str:
-        async with resources.read():
+        async with resources.look():
             return "answers"
 
     async def bell() -> str:

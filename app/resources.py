@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.events.bus import Bus
 from app.queue import Bell
 from app.runtime.workspace import Runtime
-from app.store.database import each_by_itself, glance, look, read
-from app.store.statements import Connection, Statements
+from app.store.database import each_by_itself, glance, look
+from app.store.statements import StatementPool, Statements
 from app.unit import Unit, open_unit
 
 
@@ -20,7 +20,7 @@ class Resources:
     """There is always a `runtime`. Where no box can be made, it says so when it is used."""
 
     engine: AsyncEngine
-    statements: Statements
+    pool: StatementPool
     bus: Bus
     bell: Bell
     runtime: Runtime
@@ -34,18 +34,14 @@ class Resources:
         workers."""
         return open_unit(self.engine, self.bus, self.bell)
 
-    def statement(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection for changes of one statement without events. Each statement commits by itself."""
-        return self.statements.connection()
-
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Read-only, one snapshot, for rows as columns."""
-        return read(self.engine)
-
     def look(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """Read-only, one snapshot, for rows as instances."""
+        """Rows, read-only and of one snapshot."""
         return look(self.engine)
 
     def glance(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Like `look`, for a single statement: a third of the cost, because no transaction is opened."""
         return glance(self._each)
+
+    def statements(self) -> AbstractAsyncContextManager[Statements]:
+        """Statements that commit by themselves, without events: for what happens most often."""
+        return self.pool.open()

@@ -97,8 +97,8 @@ async def steps(house: House, database_url: str) -> list[Row]:
     async def a_step() -> Cost:
         async with house.worker(delayed(0.05)):
             job = await house.until_finished(await house.create())
-        async with house.resources.read() as connection:
-            made = (await connection.execute(asked, {"id": job.id})).all()
+        async with house.resources.look() as session:
+            made = (await session.execute(asked, {"id": job.id})).all()
         between = [
             (later.created_at - earlier.created_at).total_seconds() * 1000 - earlier.latency_ms
             for earlier, later in pairwise(made)
@@ -120,9 +120,9 @@ async def together(house: House, lineup: Lineup, jobs: int) -> float:
     ids = [await house.create() for _ in range(jobs)]
 
     async def over() -> bool:
-        async with house.resources.read() as connection:
+        async with house.resources.look() as session:
             query = text("select count(*) from jobs where id = any(:ids) and status <> 'failed'")
-            return not await connection.scalar(query, {"ids": ids})
+            return not await session.scalar(query, {"ids": ids})
 
     began = time.perf_counter()
     async with house.worker(lineup, terms=Terms(slots=jobs, lease_s=30, sweep_s=2)):

@@ -92,13 +92,13 @@ class House:
 
     async def attempts(self, job_id: UUID) -> list[Any]:
         """The recorded requests to models of a job, in order."""
-        async with self.resources.read() as connection:
+        async with self.resources.look() as session:
             query = text("select * from model_attempts where job_id = :id order by id")
-            return list((await connection.execute(query, {"id": job_id})).all())
+            return list((await session.execute(query, {"id": job_id})).all())
 
     async def events(self, job_id: UUID) -> list[dict[str, Any]]:
-        async with self.resources.read() as connection:
-            found = await connection.execute(
+        async with self.resources.look() as session:
+            found = await session.execute(
                 text("select payload from job_events where job_id = :id order by seq"), {"id": job_id}
             )
             return [orjson.loads(payload) for (payload,) in found]

@@ -151,8 +151,8 @@ class Context:
     async def store(self, step: RunStep, bill: Bill | None = None) -> None:
         """Store a step of this run, with the bill of its answer, in a statement of its own. This counts as
         progress. Raises LeaseLost if the run is not ours any more."""
-        async with self.resources.statement() as connection:
-            if not await run_steps.store(connection, step, self.fence, bill):
+        async with self.resources.statements() as statements:
+            if not await run_steps.store(statements, step, self.fence, bill):
                 raise LeaseLost
         self.remember(step)
 

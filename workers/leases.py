@@ -17,7 +17,6 @@ from app.domain.errors import Unavailable
 from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
 from app.store import runs
-from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
 from workers.context import Context
 from workers.llm.lineup import Lineup
@@ -92,8 +91,8 @@ class Desk:
         await self._served.close()
         for item in held:
             try:
-                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
-                    await runs.release(connection, item.claim.run_id, item.claim.fence)
+                async with self._resources.statements() as statements:
+                    await runs.release(statements, item.claim.run_id, item.claim.fence)
             except Unavailable:
                 log.warning("run.not_released", run=str(item.claim.run_id))
 
@@ -104,9 +103,9 @@ class Desk:
             if not self._open or free <= 0:
                 return
             try:
-                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
+                async with self._resources.statements() as statements:
                     claims = await runs.claim(
-                        connection, self._name, self._terms.lease_s, run_id, most=free, held=set(self._held)
+                        statements, self._name, self._terms.lease_s, run_id, most=free, held=set(self._held)
                     )
             except Unavailable:
                 return
@@ -178,8 +177,8 @@ class Desk:
                 continue
             pairs = [(item.claim.run_id, item.claim.fence) for item in held.values()]
             try:
-                async with absence_is_unavailable(), self._resources.engine.begin() as connection:
-                    ours = await runs.renew(connection, pairs, self._terms.lease_s)
+                async with self._resources.statements() as statements:
+                    ours = await runs.renew(statements, pairs, self._terms.lease_s)
             except Unavailable:
                 log.warning("leases.not_renewed", runs=len(pairs))
                 continue

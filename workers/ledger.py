@@ -52,8 +52,8 @@ class RunLedger:
         purpose = Purpose(
             context.job_id, context.run_id, context.fence, self.step, self.agent, self.ticket_id
         )
-        async with context.resources.statement() as connection:
-            made = await spending.reserve(connection, purpose, model.name, worst, context.limits)
+        async with context.resources.statements() as statements:
+            made = await spending.reserve(statements, purpose, model.name, worst, context.limits)
         if not isinstance(made, Refused):
             return made
         if made.limit == "lease":
@@ -63,8 +63,8 @@ class RunLedger:
 
     async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
         metrics.model_calls.labels(self._model, outcome).inc()
-        async with self.context.resources.statement() as connection:
-            await spending.settle(connection, attempt, outcome, used, latency_ms)
+        async with self.context.resources.statements() as statements:
+            await spending.settle(statements, attempt, outcome, used, latency_ms)
 
     async def rest(self, seconds: float) -> None:
         """Raises Paused."""

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.errors import Unavailable
 from app.domain.values import clip, parse_id
 from app.settings import BadSettings, load_settings
 from app.store import tapes
-from app.store.database import open_engine, read
+from app.store.database import look, open_engine
 from app.store.tapes import Step
 from workers.agents.network import TOLD
 from workers.agents.roles import ROLES
@@ -27,17 +27,17 @@ _CALL = re.compile(r"build\.[0-9a-f-]{36}\.\d+\.\d+\.\d+")
 """The keys of tool calls. Other steps of kind `tool` are not on a tape."""
 
 
-async def tape(connection: AsyncConnection, job_id: UUID, note: str = "") -> AsyncIterator[TapeLine]:
+async def tape(session: AsyncSession, job_id: UUID, note: str = "") -> AsyncIterator[TapeLine]:
     """The job as the lines of a tape; none when there is no such job. The words of instructions that have
     changed since they were used are not on it."""
-    told = await tapes.told(connection, job_id)
+    told = await tapes.told(session, job_id)
     if told is None:
         return
     yield Head(note=note, **asdict(told))
     today = (role.instructions(network) for role in ROLES for network in TOLD)
     instructions = {digest(text): text for text in today}
     given: dict[tuple[str, str], Prompt] = {}
-    async for step in tapes.steps(connection, job_id):
+    async for step in tapes.steps(session, job_id):
         if step.kind == "tool":
             if _CALL.fullmatch(step.key):
                 yield Did(result=clip(step.payload, RESULT_CHARS))
@@ -72,8 +72,8 @@ async def _write(database_url: str, job_id: UUID) -> bool:
     engine = open_engine(database_url)
     found = False
     try:
-        async with read(engine) as connection:
-            async for line in tape(connection, job_id):
+        async with look(engine) as session:
+            async for line in tape(session, job_id):
                 found = True
                 sys.stdout.write(line.model_dump_json() + "\n")
     finally:

@@ -58,9 +58,9 @@ async def register(
     account: NewAccount,
 ) -> Session:
     """A new user, logged in. Forbidden `registration_closed`, Conflict `email_taken`, TooMany."""
-    async with resources.statement() as connection:
-        await spend(connection, REGISTER, address)
-        await attempts.forget_old(connection)
+    async with resources.statements() as statements:
+        await spend(statements, REGISTER, address)
+        await attempts.forget_old(statements)
     if registration == "closed":
         raise Forbidden("Registration is switched off (REGISTRATION=closed).", code="registration_closed")
     password_hash = await hash_password(account.password)
@@ -79,19 +79,19 @@ async def register(
 async def login(resources: Resources, tokens: Tokens, address: str, *, email: str, password: str) -> Session:
     """BadRequest `invalid_credentials`, with the same time and bytes for an unknown email; TooMany."""
     pair = hashlib.sha256(f"{email.strip().lower()}\n{address}".encode()).hexdigest()
-    async with resources.statement() as connection:
-        await spend(connection, LOGIN_ADDRESS, address)
-        await spend(connection, LOGIN, pair)
-        user = await users.find_user(connection, email.strip())
-        await attempts.forget_old(connection)
+    async with resources.statements() as statements:
+        await spend(statements, LOGIN_ADDRESS, address)
+        await spend(statements, LOGIN, pair)
+        user = await users.find_user(statements, email.strip())
+        await attempts.forget_old(statements)
     wrong = BadRequest("Email or password is wrong.", code="invalid_credentials")
     if not await verify_password(password, user.password_hash if user else None) or user is None:
         raise wrong
-    async with resources.statement() as connection:
-        token = await users.begin_session(connection, user, REFRESH_LIFE)
+    async with resources.statements() as statements:
+        token = await users.begin_session(statements, user, REFRESH_LIFE)
         if token is None:
             raise wrong
-        await attempts.give_back(connection, (LOGIN_ADDRESS.key(address), LOGIN.key(pair)))
+        await attempts.give_back(statements, (LOGIN_ADDRESS.key(address), LOGIN.key(pair)))
     return _session(tokens, user, token)
 
 

@@ -8,7 +8,7 @@ from app.domain.errors import Conflict, Invalid
 from app.resources import Resources
 from app.store import idempotency
 from app.store.idempotency import FirstAnswer, Once
-from app.store.statements import Statements
+from app.store.statements import StatementPool
 from app.unit import Unit
 
 
@@ -16,11 +16,11 @@ class StillRunning(Conflict):
     """The first request is still being handled. This refusal is not stored as an answer."""
 
 
-async def first_answer(reads: Statements, once: Once) -> FirstAnswer | None:
+async def first_answer(reads: StatementPool, once: Once) -> FirstAnswer | None:
     """The stored answer to the first request with this key, if there is one. Raises Invalid
     `idempotency_mismatch`."""
-    async with reads.connection() as connection:
-        first = await idempotency.find(connection, once)
+    async with reads.open() as statements:
+        first = await idempotency.find(statements, once)
     if first is not None and first.body_digest != once.body_digest:
         raise Invalid("This Idempotency-Key was used with another body.", code="idempotency_mismatch")
     return first

@@ -6,7 +6,7 @@ from math import ceil
 
 from app.domain.errors import TooMany
 from app.store import attempts
-from app.store.statements import Connection
+from app.store.statements import Statements
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ LOGIN = Limit("login", 10, timedelta(minutes=5))
 """For one email from one address, so that nobody can lock out a user from elsewhere."""
 
 
-async def spend(connection: Connection, limit: Limit, whom: str) -> None:
+async def spend(statements: Statements, limit: Limit, whom: str) -> None:
     """Count one attempt. Raises TooMany, with the seconds until the window ends, if the limit is passed; such
     an attempt is counted, too."""
-    number, left = await attempts.count(connection, limit.key(whom), limit.window)
+    number, left = await attempts.count(statements, limit.key(whom), limit.window)
     if number > limit.most:
         raise TooMany(
             "Too many attempts. Wait a moment and try again.",

@@ -40,8 +40,8 @@ async def remove_orphans(resources: Resources, suspects: frozenset[UUID]) -> fro
     job that is just being made is left alone. Returns the orphans that are still there.
     """
     found = await resources.runtime.boxes()
-    async with resources.read() as connection:
-        orphans = await boxes.without_job(connection, found)
+    async with resources.glance() as session:
+        orphans = await boxes.without_job(session, found)
     gone = set()
     for job_id in orphans & suspects:
         log.info("box.orphan", job=str(job_id))

@@ -107,8 +107,8 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
         answer = await unit.answer()
     # If this fails, the job's next request to a model does it.
     with suppress(Unavailable):
-        async with resources.statement() as connection:
-            await spending.charge_lost(connection, job_id)
+        async with resources.statements() as statements:
+            await spending.charge_lost(statements, job_id)
     return answer
 
 

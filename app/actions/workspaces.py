@@ -24,7 +24,7 @@ from app.runtime.workspace import (
     WorkspaceBusy,
     WorkspaceMissing,
 )
-from app.store import boxes, jobs
+from app.store import boxes
 
 log = structlog.get_logger()
 
@@ -67,8 +67,8 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
 
 async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
     """Start the app if it does not run. Returns None if there is no app yet."""
-    async with resources.read() as connection:
-        manifest = await jobs.manifest(connection, job_id)
+    async with resources.glance() as session:
+        manifest = await boxes.manifest(session, job_id)
     manifest = manifest or await manifest_of(workspace)
     if manifest is None:
         return None
@@ -105,8 +105,8 @@ async def _attach(resources: Resources, job_id: UUID) -> Workspace:
     try:
         return await resources.runtime.attach(job_id)
     except WorkspaceMissing:
-        async with resources.read() as connection:
-            bundle = await boxes.find_bundle(connection, job_id)
+        async with resources.glance() as session:
+            bundle = await boxes.find_bundle(session, job_id)
         if bundle is None:
             raise
     log.warning("box.restored", job=str(job_id), bytes=len(bundle))
@@ -120,8 +120,8 @@ async def _attach(resources: Resources, job_id: UUID) -> Workspace:
 
 
 async def _is_stopped(resources: Resources, user_id: UUID, job_id: UUID) -> bool:
-    async with resources.read() as connection:
-        stopped = await jobs.is_box_stopped(connection, user_id, job_id)
+    async with resources.glance() as session:
+        stopped = await boxes.is_stopped(session, user_id, job_id)
     if stopped is None:
         raise NotFound(NOT_FOUND)
     return stopped

@@ -30,8 +30,8 @@ router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_cla
 @router.get("/", response_model=list[App], responses=refusals("invalid"))
 async def list_apps(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
     """All apps of the user, newest first."""
-    async with here.reads.connection() as connection:
-        return list_answer(request, await apps.all_apps(connection, caller.user_id, page), page)
+    async with here.reads.open() as statements:
+        return list_answer(request, await apps.all_apps(statements, caller.user_id, page), page)
 
 
 @router.get(
@@ -43,9 +43,9 @@ async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId
     """The app of a job; it exists from the event `prdReady` on, before that the answer is 204. While the app
     runs and answers, `spec.frontend_url` is its address (the same as `preview_url` of
     `containers/status`)."""
-    async with here.reads.connection() as connection:
-        found = await apps.app_of(connection, caller.user_id, job_id)
-        if found is None and not await jobs.exists(connection, caller.user_id, job_id):
+    async with here.reads.open() as statements:
+        found = await apps.app_of(statements, caller.user_id, job_id)
+        if found is None and not await jobs.exists(statements, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
     return Response(status_code=204) if found is None else await _with_address(request, here, caller, found)
 
@@ -53,8 +53,8 @@ async def app_of_job(request: Request, here: Here, caller: Caller, job_id: JobId
 @router.get("/{id}/", response_model=App, responses=refusals("not_found"))
 async def one_app(request: Request, here: Here, caller: Caller, app_id: ItemId) -> Response:
     """One app. `spec.frontend_url` is its address while it runs and answers."""
-    async with here.reads.connection() as connection:
-        found = await apps.app(connection, caller.user_id, app_id)
+    async with here.reads.open() as statements:
+        found = await apps.app(statements, caller.user_id, app_id)
     if found is None:
         raise NotFound(NOT_FOUND)
     return await _with_address(request, here, caller, found)

@@ -87,13 +87,13 @@ class Budget(BaseModel):
 @router.get("/usage/", response_model=UsageDetail, responses=refusals("not_found"))
 async def job_usage(here: Here, caller: Caller, job_id: JobId) -> Response:
     """What the job has used of language models up to now, by role and by ticket."""
-    async with here.reads.connection() as connection:
-        return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))
+    async with here.reads.open() as statements:
+        return json_answer(await usage.usage(statements, caller.user_id, job_id, here.limits))
 
 
 @router.post("/budget/", response_model=UsageDetail, responses=refusals("bad_json", "not_found", "invalid"))
 async def set_budget(here: Here, caller: Caller, job_id: JobId, body: Budget) -> Response:
     """Give the job its own limits. A job that failed with `budget` continues with `retry/`."""
     await actions.set_budget(here.resources, caller.user_id, job_id, body.token_budget, body.cost_budget_usd)
-    async with here.reads.connection() as connection:
-        return json_answer(await usage.usage(connection, caller.user_id, job_id, here.limits))
+    async with here.reads.open() as statements:
+        return json_answer(await usage.usage(statements, caller.user_id, job_id, here.limits))

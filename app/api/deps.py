@@ -22,7 +22,7 @@ from app.domain.values import parse_id
 from app.resources import Resources
 from app.store import users
 from app.store.answers import Listed, Page
-from app.store.statements import Statements
+from app.store.statements import StatementPool
 from app.store.users import SignedIn
 
 MAX_PAGE = 1000
@@ -35,7 +35,7 @@ class House:
     """What all routes share; made once per process and kept in `app.state.house`."""
 
     resources: Resources
-    reads: Statements
+    reads: StatementPool
     tokens: Tokens
     throttle: Throttle
     registration: Registration
@@ -75,8 +75,8 @@ async def identify(request: Request) -> SignedIn:
         raise Unauthorized("Log in first: this call needs an access token.", code="not_authenticated")
     here = house(request)
     claims = here.tokens.read_access(token.strip())
-    async with here.reads.connection() as connection:
-        caller = await users.signed_in(connection, claims.user_id, claims.session_id)
+    async with here.reads.open() as statements:
+        caller = await users.signed_in(statements, claims.user_id, claims.session_id)
     if caller is None:
         raise Unauthorized("This session is over: log in again.", code="session_over")
     here.throttle.take(caller.user_id)

@@ -63,8 +63,8 @@ async def create_job(here: Here, caller: Caller, body: NewJob, once: OnceAsked) 
 @router.get("/", response_model=list[Job], responses=refusals("invalid"))
 async def list_jobs(request: Request, here: Here, caller: Caller, page: PageAsked) -> Response:
     """All jobs of the user, newest first."""
-    async with here.reads.connection() as connection:
-        return list_answer(request, await jobs.all_jobs(connection, caller.user_id, page), page)
+    async with here.reads.open() as statements:
+        return list_answer(request, await jobs.all_jobs(statements, caller.user_id, page), page)
 
 
 @router.delete("/purge/", response_model=Purged, responses=refusals("purge_off"))
@@ -79,8 +79,8 @@ async def purge_jobs(here: Here, caller: Caller) -> Response:
 async def job_detail(here: Here, caller: Caller, job_id: JobId) -> Response:
     """A job with all its steps and messages, as one snapshot. Connect the socket with `?since=<last_seq>` to
     get every event after it."""
-    async with here.reads.connection() as connection:
-        return json_answer(await jobs.detail(connection, caller.user_id, job_id))
+    async with here.reads.open() as statements:
+        return json_answer(await jobs.detail(statements, caller.user_id, job_id))
 
 
 @router.patch(
@@ -90,8 +90,8 @@ async def edit_job(here: Here, caller: Caller, job_id: JobId, body: Rewording) -
     """Change the idea while the job is `collecting`. `prompt` changes with it; the chat stays as it is."""
     if body.initial_prompt is not None:
         await actions.edit_prompt(here.resources, caller.user_id, job_id, body.initial_prompt)
-    async with here.reads.connection() as connection:
-        return json_answer(await jobs.job(connection, caller.user_id, job_id))
+    async with here.reads.open() as statements:
+        return json_answer(await jobs.job(statements, caller.user_id, job_id))
 
 
 @router.delete("/{job_id}/", status_code=204, responses=refusals("not_found"))
@@ -129,9 +129,9 @@ async def job_events(
     limit: Annotated[int, Query(description="How many at most, 1–1000 (clamped).")] = MAX_PAGE,
 ) -> Response:
     """The stored events of a job."""
-    async with here.reads.connection() as connection:
+    async with here.reads.open() as statements:
         found = await jobs.event_page(
-            connection, caller.user_id, job_id, min(since, MAX_BIGINT), clamp(limit, 1, MAX_PAGE)
+            statements, caller.user_id, job_id, min(since, MAX_BIGINT), clamp(limit, 1, MAX_PAGE)
         )
     if found is None:
         raise NotFound(NOT_FOUND)
@@ -148,8 +148,8 @@ async def job_evidence(
 ) -> Response:
     """Every check that the service ran, with the commit it ran on and the result. Claims of agents are not
     evidence and are not listed."""
-    async with here.reads.connection() as connection:
-        found = await tickets.evidence(connection, caller.user_id, job_id, page)
-        if found.is_empty and not await jobs.exists(connection, caller.user_id, job_id):
+    async with here.reads.open() as statements:
+        found = await tickets.evidence(statements, caller.user_id, job_id, page)
+        if found.is_empty and not await jobs.exists(statements, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
     return list_answer(request, found, page)

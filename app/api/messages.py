@@ -54,9 +54,9 @@ async def list_messages(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The messages of one job, or of all jobs of the user, oldest first."""
-    async with here.reads.connection() as connection:
-        found = await messages.all_messages(connection, caller.user_id, job_id, page)
-        if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
+    async with here.reads.open() as statements:
+        found = await messages.all_messages(statements, caller.user_id, job_id, page)
+        if found.is_empty and job_id and not await jobs.exists(statements, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
     return list_answer(request, found, page)
 
@@ -64,8 +64,8 @@ async def list_messages(
 @router.get("/{id}/", response_model=Message, responses=refusals("not_found"))
 async def one_message(here: Here, caller: Caller, message_id: ItemId) -> Response:
     """One message."""
-    async with here.reads.connection() as connection:
-        return json_answer(await messages.message(connection, caller.user_id, message_id))
+    async with here.reads.open() as statements:
+        return json_answer(await messages.message(statements, caller.user_id, message_id))
 
 
 @router.post(
@@ -87,8 +87,8 @@ async def add_message(here: Here, caller: Caller, body: NewMessage) -> Response:
         body.content,
         body.metadata,
     )
-    async with here.reads.connection() as connection:
-        return json_answer(await messages.message(connection, caller.user_id, message_id), 201)
+    async with here.reads.open() as statements:
+        return json_answer(await messages.message(statements, caller.user_id, message_id), 201)
 
 
 @router.delete("/{id}/", status_code=204, responses=refusals("not_found"))

@@ -44,9 +44,9 @@ async def list_tickets(
     request: Request, here: Here, caller: Caller, job_id: JobFilter, page: PageAsked
 ) -> Response:
     """The tickets of one job, or of all jobs of the user, in the order in which they are worked on."""
-    async with here.reads.connection() as connection:
-        found = await tickets.all_tickets(connection, caller.user_id, job_id, page)
-        if found.is_empty and job_id and not await jobs.exists(connection, caller.user_id, job_id):
+    async with here.reads.open() as statements:
+        found = await tickets.all_tickets(statements, caller.user_id, job_id, page)
+        if found.is_empty and job_id and not await jobs.exists(statements, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
     return list_answer(request, found, page)
 
@@ -54,8 +54,8 @@ async def list_tickets(
 @router.get("/{id}/", response_model=Ticket, responses=refusals("not_found"))
 async def one_ticket(here: Here, caller: Caller, ticket_id: ItemId) -> Response:
     """One ticket."""
-    async with here.reads.connection() as connection:
-        return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))
+    async with here.reads.open() as statements:
+        return json_answer(await tickets.ticket(statements, caller.user_id, ticket_id))
 
 
 @router.post(
@@ -71,8 +71,8 @@ async def add_ticket(here: Here, caller: Caller, body: NewTicket) -> Response:
     if job_id is None:
         raise NotFound(NOT_FOUND)
     ticket_id = await actions.add_ticket(here.resources, caller.user_id, job_id, body)
-    async with here.reads.connection() as connection:
-        return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id), 201)
+    async with here.reads.open() as statements:
+        return json_answer(await tickets.ticket(statements, caller.user_id, ticket_id), 201)
 
 
 @router.patch(
@@ -82,8 +82,8 @@ async def edit_ticket(here: Here, caller: Caller, ticket_id: ItemId, body: Ticke
     """Change a ticket while no run is active. The checks of criteria that stay word for word are kept. A
     `done` ticket with other criteria becomes `todo` again. The status cannot be set: checks decide it."""
     await actions.edit_ticket(here.resources, caller.user_id, ticket_id, body)
-    async with here.reads.connection() as connection:
-        return json_answer(await tickets.ticket(connection, caller.user_id, ticket_id))
+    async with here.reads.open() as statements:
+        return json_answer(await tickets.ticket(statements, caller.user_id, ticket_id))
 
 
 @router.delete("/{id}/", status_code=204, responses=refusals("not_found", "job_running"))

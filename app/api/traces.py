@@ -125,8 +125,8 @@ async def job_trace(
 ) -> Response:
     """Each requirement with its tickets, their commits, their checks and the last results, over all runs of
     the job. `[]` while there are no requirements."""
-    async with here.reads.connection() as connection:
-        found = await traces.traced(connection, caller.user_id, job_id)
+    async with here.reads.open() as statements:
+        found = await traces.traced(statements, caller.user_id, job_id)
     if found is None:
         raise NotFound(NOT_FOUND)
     page = _rows_after(found, after)

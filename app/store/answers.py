@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.domain.errors import FieldError, Invalid
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 
 _UTC: ColumnElement[str] = literal_column("'UTC'")
 _STAMP: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""")
@@ -63,9 +63,9 @@ def as_text(body: ColumnElement[Any]) -> ColumnElement[str]:
     return cast(body, Text)
 
 
-async def one(connection: Connection, query: Statement, **values: Any) -> bytes | None:
+async def one(statements: Statements, query: Statement, **values: Any) -> bytes | None:
     """The answer of `query`, or None if it has no row. `values` are its bound parameters."""
-    row = await connection.row(query, values)
+    row = await statements.row(query, values)
     return None if row is None else row[0].encode()
 
 
@@ -90,21 +90,21 @@ class Listing:
         self._order = order
         self._newest_first = newest_first
 
-    async def read(self, connection: Connection, page: Page, **values: UUID) -> Listed:
+    async def read(self, statements: Statements, page: Page, **values: UUID) -> Listed:
         """Read the list or a page of it. `values` are the bound parameters. Raises Invalid if `before` or
         `after` is not in the list."""
         if page == Page():
-            body = await one(connection, self._whole, **values)
+            body = await one(statements, self._whole, **values)
             assert body is not None, "an aggregate is always there"
             return Listed(body)
-        return await self._page(connection, page, values)
+        return await self._page(statements, page, values)
 
-    async def _page(self, connection: Connection, page: Page, values: Mapping[str, UUID]) -> Listed:
+    async def _page(self, statements: Statements, page: Page, values: Mapping[str, UUID]) -> Listed:
         query = self._rows
         here = tuple_(*self._order)
         for name, cursor in (("before", page.before), ("after", page.after)):
             if cursor is not None:
-                there = tuple_(*await self._position(connection, name, cursor, values))
+                there = tuple_(*await self._position(statements, name, cursor, values))
                 behind = (name == "after") is not self._newest_first
                 query = query.where(here > there if behind else here < there)
         backwards = page.before is not None and page.after is None and page.limit is not None
@@ -112,7 +112,7 @@ class Listing:
         query = query.order_by(*(column.desc() if falling else column.asc() for column in self._order))
         if page.limit is not None:
             query = query.limit(page.limit + 1)
-        rows = await connection.rows(Statement(query), values)
+        rows = await statements.rows(Statement(query), values)
         edge = None
         if page.limit is not None and len(rows) > page.limit:
             rows = rows[: page.limit]
@@ -122,10 +122,10 @@ class Listing:
         return Listed(f"[{','.join(row[1] for row in rows)}]".encode(), edge)
 
     async def _position(
-        self, connection: Connection, name: str, cursor: UUID, values: Mapping[str, UUID]
+        self, statements: Statements, name: str, cursor: UUID, values: Mapping[str, UUID]
     ) -> Sequence[Any]:
         """The position of an id in the list. Raises Invalid if it is not in the list."""
-        found = await connection.row(self._place, {**values, "cursor": cursor})
+        found = await statements.row(self._place, {**values, "cursor": cursor})
         if found is None:
             message = "names nothing in this list"
             raise Invalid(f"{name}: {message}.", errors=[FieldError(name, message)])

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import App, Job
 
 _APP = made_of(
@@ -27,16 +27,16 @@ _ALL = Listing(
 )
 
 
-async def app(connection: Connection, owner: UUID, app_id: UUID) -> bytes | None:
+async def app(statements: Statements, owner: UUID, app_id: UUID) -> bytes | None:
     """An `App`."""
-    return await one(connection, _ALONE, app_id=app_id, owner=owner)
+    return await one(statements, _ALONE, app_id=app_id, owner=owner)
 
 
-async def app_of(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
+async def app_of(statements: Statements, owner: UUID, job_id: UUID) -> bytes | None:
     """The `App` of a job, None while there is none."""
-    return await one(connection, _OF_JOB, job_id=job_id, owner=owner)
+    return await one(statements, _OF_JOB, job_id=job_id, owner=owner)
 
 
-async def all_apps(connection: Connection, owner: UUID, page: Page) -> Listed:
+async def all_apps(statements: Statements, owner: UUID, page: Page) -> Listed:
     """`[App]`, newest first."""
-    return await _ALL.read(connection, page, owner=owner)
+    return await _ALL.read(statements, page, owner=owner)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Interval, Text, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import Attempts
 
 SWEEP = 100
@@ -29,9 +29,9 @@ _COUNT = Statement(
 )
 
 
-async def count(connection: Connection, key: str, window: timedelta) -> tuple[int, timedelta]:
+async def count(statements: Statements, key: str, window: timedelta) -> tuple[int, timedelta]:
     """Count one attempt under `key`; returns how many the window has now, and how long it still lasts."""
-    row = await connection.row(_COUNT, {"key": key, "window": window})
+    row = await statements.row(_COUNT, {"key": key, "window": window})
     assert row is not None
     return row[0], row[1]
 
@@ -43,9 +43,9 @@ _GIVE_BACK = Statement(
 )
 
 
-async def give_back(connection: Connection, keys: Sequence[str]) -> None:
+async def give_back(statements: Statements, keys: Sequence[str]) -> None:
     """Uncount one attempt under each key, because it succeeded."""
-    await connection.each(_GIVE_BACK, [{"of": key} for key in keys])
+    await statements.each(_GIVE_BACK, [{"of": key} for key in keys])
 
 
 # Not the wall clock: what may change within a statement is no way into an index.
@@ -55,6 +55,6 @@ _FORGET_OLD = Statement(
 )
 
 
-async def forget_old(connection: Connection) -> None:
+async def forget_old(statements: Statements) -> None:
     """Drop counters whose window is over."""
-    await connection.row(_FORGET_OLD, {})
+    await statements.row(_FORGET_OLD, {})

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.domain.errors import Unavailable
@@ -142,18 +142,12 @@ async def absence_is_unavailable() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def read(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection in a read-only transaction on one snapshot."""
+async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """A read-only transaction on one snapshot. Its instances can be used afterwards."""
     async with absence_is_unavailable(), engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        yield connection
-
-
-@asynccontextmanager
-async def look(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    """Like `read`, but for rows as instances, which can be used afterwards."""
-    async with read(engine) as connection, AsyncSession(connection, expire_on_commit=False) as session:
-        yield session
+        async with AsyncSession(connection, expire_on_commit=False) as session:
+            yield session
 
 
 def each_by_itself(engine: AsyncEngine) -> AsyncEngine:

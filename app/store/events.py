@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.events.bus import Numbered
 from app.events.log import PAGE
-from app.store.statements import Connection, Statement, Statements, within
+from app.store.statements import Statement, StatementPool, Statements, within
 from app.store.tables import Job, JobEvent
 
 _APPEND = Statement(insert(JobEvent))
@@ -42,22 +42,22 @@ async def append(session: AsyncSession, entries: Sequence[Entry]) -> None:
     await (await within(session)).each(_APPEND, [entry._asdict() for entry in entries])
 
 
-async def after(connection: Connection, job_id: UUID, seq: int, limit: int) -> Sequence[Numbered]:
+async def after(statements: Statements, job_id: UUID, seq: int, limit: int) -> Sequence[Numbered]:
     """The events with a number above `seq`, in order, at most `limit`."""
-    rows = await connection.rows(_AFTER, {"job_id": job_id, "seq": seq, "most": limit})
+    rows = await statements.rows(_AFTER, {"job_id": job_id, "seq": seq, "most": limit})
     return [Numbered(*row) for row in rows]
 
 
 class StoredLog:
     """The log, read with one statement per call."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, pool: StatementPool) -> None:
+        self._pool = pool
 
     async def after(self, job_id: UUID, seq: int, limit: int = PAGE) -> Sequence[Numbered]:
-        async with self._statements.connection() as connection:
-            return await after(connection, job_id, seq, limit)
+        async with self._pool.open() as statements:
+            return await after(statements, job_id, seq, limit)
 
     async def heads(self, job_ids: Collection[UUID]) -> Mapping[UUID, int]:
-        async with self._statements.connection() as connection:
-            return {row[0]: row[1] for row in await connection.rows(_HEADS, {"job_ids": list(job_ids)})}
+        async with self._pool.open() as statements:
+            return {row[0]: row[1] for row in await statements.rows(_HEADS, {"job_ids": list(job_ids)})}

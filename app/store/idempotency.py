@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.store.statements import Connection, Statement, within
+from app.store.statements import Statement, Statements, within
 from app.store.tables import IdempotencyKey
 
 KEPT = timedelta(hours=24)
@@ -63,10 +63,10 @@ _FIND = Statement(
 )
 
 
-async def find(connection: Connection, once: Once) -> FirstAnswer | None:
+async def find(statements: Statements, once: Once) -> FirstAnswer | None:
     """The answer to the first of these requests; None if there is none, or if it is older than KEPT."""
     asked = {"user_id": once.user_id, "method": once.method, "path": once.path, "key": once.key}
-    row = await connection.row(_FIND, asked)
+    row = await statements.row(_FIND, asked)
     return None if row is None else FirstAnswer(*row)
 
 

@@ -3,13 +3,11 @@
 from uuid import UUID
 
 from sqlalchemy import ScalarSelect, bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.workspace import Manifest
 from app.store import events
 from app.store.answers import Listed, Listing, Page, array_of, as_text, made_of, one, stamp
 from app.store.messages import MESSAGE
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import Job, Message, Step
 
 _JOB = {
@@ -58,48 +56,34 @@ _ALL = Listing(
 _EXISTS = Statement(select(Job.id).where(*_MINE))
 
 
-async def job(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
+async def job(statements: Statements, owner: UUID, job_id: UUID) -> bytes | None:
     """A `Job`."""
-    return await one(connection, _ALONE, job_id=job_id, owner=owner)
+    return await one(statements, _ALONE, job_id=job_id, owner=owner)
 
 
-async def detail(connection: Connection, owner: UUID, job_id: UUID) -> bytes | None:
+async def detail(statements: Statements, owner: UUID, job_id: UUID) -> bytes | None:
     """A `JobDetail`: one statement, so one snapshot with its `last_seq`."""
-    return await one(connection, _WITH_ALL, job_id=job_id, owner=owner)
+    return await one(statements, _WITH_ALL, job_id=job_id, owner=owner)
 
 
-async def all_jobs(connection: Connection, owner: UUID, page: Page) -> Listed:
+async def all_jobs(statements: Statements, owner: UUID, page: Page) -> Listed:
     """`[Job]`, newest first."""
-    return await _ALL.read(connection, page, owner=owner)
+    return await _ALL.read(statements, page, owner=owner)
 
 
-async def exists(connection: Connection, owner: UUID, job_id: UUID) -> bool:
+async def exists(statements: Statements, owner: UUID, job_id: UUID) -> bool:
     """Whether this owner has such a job."""
-    return await connection.row(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
-
-
-async def is_box_stopped(connection: AsyncConnection, owner: UUID, job_id: UUID) -> bool | None:
-    """Whether the client stopped the job's container; None when there is no such job."""
-    stopped: bool | None = await connection.scalar(
-        select(Job.box_stopped).where(Job.id == job_id, Job.user_id == owner)
-    )
-    return stopped
-
-
-async def manifest(connection: AsyncConnection, job_id: UUID) -> Manifest | None:
-    """How the job's app is started; None if that is not stored yet."""
-    kept = await connection.scalar(select(Job.manifest).where(Job.id == job_id))
-    return None if kept is None else Manifest.model_validate(kept)
+    return await statements.row(_EXISTS, {"job_id": job_id, "owner": owner}) is not None
 
 
 async def event_page(
-    connection: Connection, owner: UUID, job_id: UUID, since: int, limit: int
+    statements: Statements, owner: UUID, job_id: UUID, since: int, limit: int
 ) -> tuple[bytes, int | None] | None:
     """The events after `since` and, when there are more, the number of the last one here; None when there is
     no such job."""
-    if not await exists(connection, owner, job_id):
+    if not await exists(statements, owner, job_id):
         return None
-    found = await events.after(connection, job_id, since, limit + 1)
+    found = await events.after(statements, job_id, since, limit + 1)
     more = len(found) > limit
     found = found[:limit]
     body = f"[{','.join(event.payload for event in found)}]".encode()

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import Job, JobEvent, Message
 
 MESSAGE = made_of(
@@ -30,16 +30,16 @@ _ALL = Listing(_OWNED, [Message.created_at, Message.id])
 _OF_JOB = Listing(_OWNED.where(Message.job_id == bindparam("job_id")), [Message.position])
 
 
-async def message(connection: Connection, owner: UUID, message_id: UUID) -> bytes | None:
+async def message(statements: Statements, owner: UUID, message_id: UUID) -> bytes | None:
     """A `Message`."""
-    return await one(connection, _ALONE, message_id=message_id, owner=owner)
+    return await one(statements, _ALONE, message_id=message_id, owner=owner)
 
 
-async def all_messages(connection: Connection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+async def all_messages(statements: Statements, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Message]` of one job or of all: oldest first, by position."""
     if job_id is None:
-        return await _ALL.read(connection, page, owner=owner)
-    return await _OF_JOB.read(connection, page, owner=owner, job_id=job_id)
+        return await _ALL.read(statements, page, owner=owner)
+    return await _OF_JOB.read(statements, page, owner=owner, job_id=job_id)
 
 
 async def job_of(session: AsyncSession, owner: UUID, message_id: UUID) -> UUID | None:

@@ -9,7 +9,7 @@ from sqlalchemy import LargeBinary, any_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import Preview, RefreshFamily
 
 
@@ -34,15 +34,15 @@ _STILL_VALID = Statement(
 )
 
 
-async def find(connection: Connection, digest: bytes) -> Seen | None:
+async def find(statements: Statements, digest: bytes) -> Seen | None:
     """None if the address is unknown or expired, or its session or job has ended."""
-    row = await connection.row(_FIND, {"digest": digest})
+    row = await statements.row(_FIND, {"digest": digest})
     return None if row is None else Seen(*row)
 
 
-async def still_valid(connection: Connection, digests: Collection[bytes]) -> frozenset[bytes]:
+async def still_valid(statements: Statements, digests: Collection[bytes]) -> frozenset[bytes]:
     """Those of the given ones that `find` would find."""
-    return frozenset(row[0] for row in await connection.rows(_STILL_VALID, {"digests": list(digests)}))
+    return frozenset(row[0] for row in await statements.rows(_STILL_VALID, {"digests": list(digests)}))
 
 
 async def newest(

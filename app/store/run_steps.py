@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.spending import BILL, BILL_PARAMETERS, Bill, billed
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import ANSWERED, RunStep
 
 _COLUMNS = ("run_id", "key", "kind", "agent", "model", "asked", "digest", "payload", "tree")
@@ -57,14 +57,14 @@ _REPLACE = _NEW.on_conflict_do_update(
 )
 
 
-async def store(connection: Connection, step: RunStep, fence: int, bill: Bill | None) -> bool:
+async def store(statements: Statements, step: RunStep, fence: int, bill: Bill | None) -> bool:
     """Store a step as `replace` does, with the bill of its answer, and reset the run's count of claims. One
     atomic statement. Returns False, and changes nothing, if the run belongs to another worker or is over."""
     values = {**_values(step), "run": step.run_id, "fence": fence}
     if bill is not None:
         values |= billed(bill.attempt, ANSWERED, bill.used, bill.latency_ms)
     statement = _STORE if bill is None else _STORE_WITH_BILL
-    return await connection.row(statement, values) is not None
+    return await statements.row(statement, values) is not None
 
 
 def _values(step: RunStep) -> Mapping[str, Any]:

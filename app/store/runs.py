@@ -7,13 +7,27 @@ circle.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Interval,
+    Text,
+    Uuid,
+    all_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.stages import ACTIVE, RunState
+from app.store.statements import Statement, Statements
 from app.store.tables import FENCES, Job, Run
 
 
@@ -27,16 +41,8 @@ class Claim:
     claims: int
 
 
-def _claimable() -> Any:
-    return (
-        Run.state == RunState.READY,
-        Job.is_paused.is_(False),
-        or_(Run.lease_until.is_(None), Run.lease_until < func.clock_timestamp()),
-    )
-
-
 async def claim(
-    connection: AsyncConnection,
+    statements: Statements,
     worker: str,
     lease_s: float,
     run_id: UUID | None = None,
@@ -46,55 +52,96 @@ async def claim(
 ) -> Sequence[Claim]:
     """Claim the given run, or the runs that have waited longest, at most `most`. Runs in `held` are left out:
     this worker has them, and their leases only need renewal."""
-    candidates = select(Run.id).join(Job, Job.id == Run.job_id).where(*_claimable())
-    if held:
-        candidates = candidates.where(Run.id.not_in(held))
-    if run_id is not None:
-        candidates = candidates.where(Run.id == run_id)
-    candidates = candidates.order_by(Run.updated_at).limit(most).with_for_update(of=Run, skip_locked=True)
+    asked = {"as": worker, "lease": timedelta(seconds=lease_s), "most": most, "held": list(held)}
+    if run_id is None:
+        rows = await statements.rows(_CLAIM, asked)
+    else:
+        rows = await statements.rows(_CLAIM_ONE, {**asked, "run": run_id})
+    return [Claim(*row) for row in rows]
+
+
+_READY = Run.state == literal_column(f"'{RunState.READY}'")
+"""Not a parameter: PostgreSQL would not know that `ix_runs_ready` holds what it has to find."""
+
+_LEASE = func.clock_timestamp() + bindparam("lease", type_=Interval)
+
+
+def _claim(*which: ColumnElement[bool]) -> Statement:
+    candidates = (
+        select(Run.id)
+        .join(Job, Job.id == Run.job_id)
+        .where(_READY, Job.is_paused.is_(False), *which)
+        .where(or_(Run.lease_until.is_(None), Run.lease_until < func.clock_timestamp()))
+        .where(Run.id != all_(bindparam("held", type_=ARRAY(Uuid))))
+        .order_by(Run.updated_at)
+        .limit(bindparam("most", type_=BigInteger))
+        .with_for_update(of=Run, skip_locked=True)
+    )
     # A CTE is run once. PostgreSQL may run a subquery several times and would claim too many.
     chosen = candidates.cte("chosen")
-    rows = await connection.execute(
+    return Statement(
         update(Run)
         .where(Run.id == chosen.c.id)
         .values(
             fence=FENCES.next_value(),
-            worker=worker,
-            lease_until=func.clock_timestamp() + timedelta(seconds=lease_s),
+            worker=bindparam("as", type_=Text),
+            lease_until=_LEASE,
             claims=Run.claims + 1,
             updated_at=func.clock_timestamp(),
         )
         .returning(Run.id, Run.job_id, Run.fence, Run.claims)
     )
-    return [Claim(row.id, row.job_id, row.fence, row.claims) for row in rows]
+
+
+_CLAIM = _claim()
+_CLAIM_ONE = _claim(Run.id == bindparam("run"))
 
 
 async def renew(
-    connection: AsyncConnection, held: Collection[tuple[UUID, int]], lease_s: float
+    statements: Statements, held: Collection[tuple[UUID, int]], lease_s: float
 ) -> Mapping[UUID, bool]:
     """Renew the leases of (run, fence); returns for each run whether it is paused. Missing runs are lost."""
-    rows = await connection.execute(
-        update(Run)
-        .where(tuple_(Run.id, Run.fence).in_(list(held)), Run.worker != "")
-        .where(Run.state == RunState.READY, Job.id == Run.job_id)
-        .values(lease_until=func.clock_timestamp() + timedelta(seconds=lease_s))
-        .returning(Run.id, Job.is_paused)
-    )
-    return {row.id: row.is_paused for row in rows}
+    runs, fences = [run for run, _ in held], [fence for _, fence in held]
+    asked = {"runs": runs, "fences": fences, "lease": timedelta(seconds=lease_s)}
+    return {row[0]: row[1] for row in await statements.rows(_RENEW, asked)}
+
+
+_HELD = (
+    func.unnest(bindparam("runs", type_=ARRAY(Uuid)), bindparam("fences", type_=ARRAY(BigInteger)))
+    .table_valued("run", "fence")
+    .render_derived()
+)
+_RENEW = Statement(
+    update(Run)
+    .where(Run.id == _HELD.c.run, Run.fence == _HELD.c.fence, Run.worker != "")
+    .where(_READY, Job.id == Run.job_id)
+    .values(lease_until=_LEASE)
+    .returning(Run.id, Job.is_paused)
+)
 
 
 async def release(
-    connection: AsyncConnection, run_id: UUID, fence: int, *, rest_s: float = 0, fruitless: bool = False
+    statements: Statements, run_id: UUID, fence: int, *, rest_s: float = 0, fruitless: bool = False
 ) -> None:
     """Release a run, if the fence is still its own. Any worker may claim it after `rest_s`. A `fruitless`
     claim counts as one without progress, even if it has stored a step; any other claim does not count."""
-    claims = func.greatest(Run.claims, 1) if fruitless else func.greatest(Run.claims - 1, 0)
-    until = func.clock_timestamp() + timedelta(seconds=rest_s) if rest_s else None
-    await connection.execute(
+    rest = timedelta(seconds=rest_s) if rest_s else None
+    await statements.row(
+        _RELEASE_FRUITLESS if fruitless else _RELEASE, {"run": run_id, "of": fence, "rest": rest}
+    )
+
+
+def _release(claims: ColumnElement[int]) -> Statement:
+    until = func.clock_timestamp() + bindparam("rest", type_=Interval)
+    return Statement(
         update(Run)
-        .where(Run.id == run_id, Run.fence == fence)
+        .where(Run.id == bindparam("run"), Run.fence == bindparam("of", type_=BigInteger))
         .values(lease_until=until, worker="", claims=claims)
     )
+
+
+_RELEASE = _release(func.greatest(Run.claims - 1, 0))
+_RELEASE_FRUITLESS = _release(func.greatest(Run.claims, 1))
 
 
 async def active(session: AsyncSession, job_id: UUID) -> Run | None:

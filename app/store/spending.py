@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from app.domain.budget import Limits, Use
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import ANSWERED, LOST, OPEN, ModelAttempt
 
 
@@ -57,7 +57,7 @@ class Bill:
 
 
 async def reserve(
-    connection: Connection, purpose: Purpose, model: str, worst: Use, limits: Limits
+    statements: Statements, purpose: Purpose, model: str, worst: Use, limits: Limits
 ) -> int | Refused:
     """Reserve `worst` for one request and create its row; returns the row's id, or which limit forbids it. An
     earlier request of the job that is still open is charged first: its answer was lost."""
@@ -79,12 +79,12 @@ async def reserve(
         "day_usd": limits.day_usd,
     }
     while True:
-        held = await connection.row(_RESERVE, wanted)
+        held = await statements.row(_RESERVE, wanted)
         if held is None:
             return Refused("lease")
         if not held["open"]:
             break
-        await charge_lost(connection, purpose.job_id)
+        await charge_lost(statements, purpose.job_id)
     if held["attempt"] is not None:
         return int(held["attempt"])
     if not held["priced"]:
@@ -150,11 +150,11 @@ A limit that is null does not limit."""
 
 
 async def settle(
-    connection: Connection, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
+    statements: Statements, attempt: int, outcome: str, used: Use | None, latency_ms: int | None = None
 ) -> None:
     """Replace the reservation by what was used. With None the use is unknown, and the reservation is charged.
     An attempt that was settled before stays as it is."""
-    await connection.row(_SETTLE, billed(attempt, outcome, used, latency_ms))
+    await statements.row(_SETTLE, billed(attempt, outcome, used, latency_ms))
 
 
 def billed(
@@ -224,11 +224,11 @@ _SETTLE = Statement(
 )
 
 
-async def charge_lost(connection: Connection, job_id: UUID) -> None:
+async def charge_lost(statements: Statements, job_id: UUID) -> None:
     """Charge open requests in full, when their cost will never be known. A run makes one request at a time,
     so one that is open before the next one, or when the run is cancelled, has lost its worker."""
-    for attempt in await connection.rows(_LEFT_OPEN, {"job": job_id, "outcome": OPEN}):
-        await settle(connection, attempt["id"], LOST, None)
+    for attempt in await statements.rows(_LEFT_OPEN, {"job": job_id, "outcome": OPEN}):
+        await settle(statements, attempt["id"], LOST, None)
 
 
 _LEFT_OPEN = Statement(

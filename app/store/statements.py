@@ -63,9 +63,9 @@ class Statement:
         return [given[name] for name in self._names]
 
 
-class Connection:
-    """A connection. Each statement commits by itself, unless the connection is that of a session (see
-    `within`)."""
+class Statements:
+    """Sends statements over one connection. Each commits by itself, unless the connection is that of a
+    session (see `within`)."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -84,25 +84,25 @@ class Connection:
         await self._driver.executemany(statement.sql, [statement.values(named) for named in rows])
 
 
-async def within(session: AsyncSession) -> Connection:
-    """The connection of a session, inside its transaction."""
+async def within(session: AsyncSession) -> Statements:
+    """Statements inside the transaction of a session, over its connection."""
     raw = await (await session.connection()).get_raw_connection()
-    return Connection(raw.driver_connection)
+    return Statements(raw.driver_connection)
 
 
-class Statements:
-    """A pool of such connections."""
+class StatementPool:
+    """Connections for statements that commit by themselves."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A free connection. Raises DatabaseUnavailable."""
+    async def open(self) -> AsyncIterator[Statements]:
+        """Statements over a free connection. Raises DatabaseUnavailable."""
         async with absence_is_unavailable():
             driver = await self._living()
             try:
-                yield Connection(driver)
+                yield Statements(driver)
             finally:
                 await self._pool.release(driver)
 
@@ -116,7 +116,7 @@ class Statements:
 
 
 @asynccontextmanager
-async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator[Statements]:
+async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator[StatementPool]:
     """A pool, which connects on first use. With `read_only` PostgreSQL refuses every write."""
     settings = {**CONNECT_ARGS["server_settings"], "default_transaction_read_only": str(read_only).lower()}
     pool = await asyncpg.create_pool(
@@ -128,7 +128,7 @@ async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator
         reset=_nothing_to_reset,
     )
     try:
-        yield Statements(pool)
+        yield StatementPool(pool)
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(pool.close(), CLOSE_S)  # what has not ended by then is cut off

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.conversation import STAGE_REQUIREMENTS
 from app.store.tables import Job, Message, Run, RunStep
@@ -39,10 +39,10 @@ class Step:
     payload: str
 
 
-async def told(connection: AsyncConnection, job_id: UUID) -> Told | None:
+async def told(session: AsyncSession, job_id: UUID) -> Told | None:
     """None when there is no such job."""
     found = select(Job.initial_prompt, Job.status, Job.failure_code, Job.verification).where(Job.id == job_id)
-    job = (await connection.execute(found)).one_or_none()
+    job = (await session.execute(found)).one_or_none()
     if job is None:
         return None
     chat = (
@@ -54,15 +54,15 @@ async def told(connection: AsyncConnection, job_id: UUID) -> Told | None:
     wishes = select(Run.requirements).where(Run.job_id == job_id, Run.requirements != "").order_by(Run.number)
     return Told(
         idea=job.initial_prompt,
-        said=list((await connection.scalars(chat)).all())[1:],
-        wishes=list((await connection.scalars(wishes)).all()),
+        said=list((await session.scalars(chat)).all())[1:],
+        wishes=list((await session.scalars(wishes)).all()),
         status=job.status,
         failure_code=job.failure_code,
         verification=job.verification,
     )
 
 
-async def steps(connection: AsyncConnection, job_id: UUID) -> AsyncIterator[Step]:
+async def steps(session: AsyncSession, job_id: UUID) -> AsyncIterator[Step]:
     """The answers and results of all runs, in order; a few rows are held at once."""
     query = (
         select(RunStep.key, RunStep.kind, RunStep.agent, RunStep.model, RunStep.asked, RunStep.payload)
@@ -71,6 +71,5 @@ async def steps(connection: AsyncConnection, job_id: UUID) -> AsyncIterator[Step
         .order_by(Run.number, RunStep.id)
         .execution_options(yield_per=AT_ONCE)
     )
-    async with connection.stream(query) as found:
-        async for row in found:
-            yield Step(*row)
+    async for row in await session.stream(query):
+        yield Step(*row)

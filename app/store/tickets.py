@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import Evidence, Job, Run, Ticket
 
 _TICKET = made_of(
@@ -61,16 +61,16 @@ _EVIDENCE_OF_JOB = Listing(
 )
 
 
-async def ticket(connection: Connection, owner: UUID, ticket_id: UUID) -> bytes | None:
+async def ticket(statements: Statements, owner: UUID, ticket_id: UUID) -> bytes | None:
     """A `Ticket`."""
-    return await one(connection, _ALONE, ticket_id=ticket_id, owner=owner)
+    return await one(statements, _ALONE, ticket_id=ticket_id, owner=owner)
 
 
-async def all_tickets(connection: Connection, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
+async def all_tickets(statements: Statements, owner: UUID, job_id: UUID | None, page: Page) -> Listed:
     """`[Ticket]` of one job or of all, in execution order."""
     if job_id is None:
-        return await _ALL.read(connection, page, owner=owner)
-    return await _OF_JOB.read(connection, page, owner=owner, job_id=job_id)
+        return await _ALL.read(statements, page, owner=owner)
+    return await _OF_JOB.read(statements, page, owner=owner, job_id=job_id)
 
 
 async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | None:
@@ -80,6 +80,6 @@ async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | 
     return found
 
 
-async def evidence(connection: Connection, owner: UUID, job_id: UUID, page: Page) -> Listed:
+async def evidence(statements: Statements, owner: UUID, job_id: UUID, page: Page) -> Listed:
     """`[Evidence]` of one job, oldest first."""
-    return await _EVIDENCE_OF_JOB.read(connection, page, owner=owner, job_id=job_id)
+    return await _EVIDENCE_OF_JOB.read(statements, page, owner=owner, job_id=job_id)

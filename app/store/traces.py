@@ -12,7 +12,7 @@ from app.domain import trace
 from app.domain.proof import BEFORE
 from app.domain.ticket import TicketType
 from app.store.answers import array_of, as_text, made_of, one, stamp
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import App, Evidence, Job, Run, Ticket
 
 _TICKET = made_of(
@@ -103,9 +103,9 @@ _FACTS = Statement(
 )
 
 
-async def traced(connection: Connection, owner: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
+async def traced(statements: Statements, owner: UUID, job_id: UUID) -> list[dict[str, Any]] | None:
     """`[TracedRequirement]`; None when there is no such job. One statement, so one snapshot."""
-    found = await one(connection, _FACTS, job_id=job_id, owner=owner)
+    found = await one(statements, _FACTS, job_id=job_id, owner=owner)
     if found is None:
         return None
     facts = orjson.loads(found)

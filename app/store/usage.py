@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, Float, ScalarSelect, bindparam
 
 from app.domain.budget import Limits
 from app.store.answers import as_text, made_of, one
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import ANSWERED, Job, ModelAttempt, Ticket
 
 
@@ -71,7 +71,7 @@ _USAGE = Statement(
 )
 
 
-async def usage(connection: Connection, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
+async def usage(statements: Statements, owner: UUID, job_id: UUID, limits: Limits) -> bytes | None:
     """A `UsageDetail`. `limits` are the service's, for a job that has no limits of its own."""
     budgets = {"job_tokens": limits.job_tokens, "job_usd": limits.job_usd}
-    return await one(connection, _USAGE, job_id=job_id, owner=owner, **budgets)
+    return await one(statements, _USAGE, job_id=job_id, owner=owner, **budgets)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from app.store.statements import Connection, Statement
+from app.store.statements import Statement, Statements
 from app.store.tables import RefreshFamily, RefreshToken, User, WsTicket
 
 _FIRST_USER_LOCK = 7_022_027
@@ -53,15 +53,15 @@ _LIVE = Statement(
 )
 
 
-async def signed_in(connection: Connection, user_id: UUID, session_id: UUID) -> SignedIn | None:
+async def signed_in(statements: Statements, user_id: UUID, session_id: UUID) -> SignedIn | None:
     """The user of a session, or None when it was revoked or its user is gone."""
-    row = await connection.row(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
+    row = await statements.row(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
     return None if row is None else SignedIn(user_id, session_id, *row)
 
 
-async def live_sessions(connection: Connection, session_ids: Collection[UUID]) -> frozenset[UUID]:
+async def live_sessions(statements: Statements, session_ids: Collection[UUID]) -> frozenset[UUID]:
     """Those of the given sessions that are neither revoked nor of a deleted user."""
-    return frozenset(row[0] for row in await connection.rows(_LIVE, {"session_ids": list(session_ids)}))
+    return frozenset(row[0] for row in await statements.rows(_LIVE, {"session_ids": list(session_ids)}))
 
 
 async def add(session: AsyncSession, user: User) -> bool:
@@ -78,9 +78,9 @@ _FIND = Statement(
 )
 
 
-async def find_user(connection: Connection, email: str) -> User | None:
+async def find_user(statements: Statements, email: str) -> User | None:
     """By email, whatever its case."""
-    row = await connection.row(_FIND, {"email": email})
+    row = await statements.row(_FIND, {"email": email})
     return None if row is None else User(**row)
 
 
@@ -165,11 +165,11 @@ _BEGIN = Statement(
 )
 
 
-async def begin_session(connection: Connection, user: User, life: timedelta) -> RefreshToken | None:
+async def begin_session(statements: Statements, user: User, life: timedelta) -> RefreshToken | None:
     """A new session: a family and its first refresh token, which lives for `life`. Sessions of this user that
     nothing can renew any more are dropped. None when the user is gone or has another password by now."""
     token = RefreshToken(id=uuid7(), family_id=uuid7())
-    row = await connection.row(
+    row = await statements.row(
         _BEGIN,
         {
             "user": user.id,

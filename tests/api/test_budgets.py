@@ -15,18 +15,19 @@ from tests.api.rows import add_ticket
 
 async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, used: Use | None) -> None:
     """Record a request to a model, as a worker does."""
-    async with service.resources.engine.begin() as connection:
-        run = await connection.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
-        await connection.execute(text("update runs set lease_until = null where id = :id"), {"id": run})
-        [held] = await claim(connection, "test", 600, run)
+    async with service.resources.unit() as unit:
+        run = await unit.session.scalar(text("select id from runs where job_id = :id"), {"id": job_id})
+        await unit.session.execute(text("update runs set lease_until = null where id = :id"), {"id": run})
+    async with service.resources.statements() as statements:
+        [held] = await claim(statements, "test", 600, run)
     ticket = UUID(ticket_id) if ticket_id else None
     purpose = Purpose(UUID(job_id), run, held.fence, "s", agent, ticket)
     worst = Use(100, 200, cost_usd=0.03)
-    async with service.resources.statement() as connection:
-        made = await spending.reserve(connection, purpose, "openai:m", worst, NO_LIMITS)
+    async with service.resources.statements() as statements:
+        made = await spending.reserve(statements, purpose, "openai:m", worst, NO_LIMITS)
         assert isinstance(made, int)
         if used is not None:
-            await spending.settle(connection, made, "answered", used, 5)
+            await spending.settle(statements, made, "answered", used, 5)
 
 
 async def test_usage_by_role_and_ticket(service: Service, ada: Person, mallory: Person) -> None:

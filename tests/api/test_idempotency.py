@@ -78,11 +78,11 @@ async def test_the_first_is_still_running(service: Service, ada: Person) -> None
         first = asyncio.create_task(ada.client.post(url, headers=headers))
 
         async def begun() -> bool:
-            async with service.resources.read() as connection:
+            async with service.resources.look() as session:
                 waiting = (
                     "select 1 from pg_locks where not granted and locktype in ('tuple', 'transactionid')"
                 )
-                return (await connection.execute(text(waiting))).first() is not None
+                return (await session.execute(text(waiting))).first() is not None
 
         async with asyncio.timeout(10):
             while not await begun():  # noqa: ASYNC110

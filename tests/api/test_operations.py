@@ -167,9 +167,9 @@ def test_words_of_the_document(document: dict[str, Any]) -> None:
 
 
 async def test_reads_never_write(service: Service) -> None:
-    async with service.application.state.house.reads.connection() as connection:
+    async with service.application.state.house.reads.open() as statements:
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-            await connection.row(Statement(text("delete from users")), {})
+            await statements.row(Statement(text("delete from users")), {})
 
 
 async def test_a_probe_that_takes_its_time_is_known_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,8 +152,8 @@ async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sou
 
 async def _removed(house: House) -> bool:
     await remove_boxes(house.resources)
-    async with house.resources.read() as connection:
-        return not (await connection.execute(text("select job_id from removals"))).all()
+    async with house.resources.look() as session:
+        return not (await session.execute(text("select job_id from removals"))).all()
 
 
 async def test_a_box_that_is_lost_with_its_files_costs_one_attempt(

@@ -41,8 +41,8 @@ async def test_a_job_survives_a_kill_at_every_boundary(
 
     asked = Counter(calls.read_text().splitlines())
     assert max(asked.values()) <= 2, "only an answer lost with its worker is asked for again"
-    async with house.resources.read() as connection:
-        stored = await connection.scalar(
+    async with house.resources.look() as session:
+        stored = await session.scalar(
             text(
                 "select count(*) from run_steps s join runs r on r.id = s.run_id"
                 " where r.job_id = :id and s.kind = 'model'"
@@ -57,14 +57,14 @@ async def _nothing_twice(house: House, job_id: object) -> None:
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     told = Counter(str({k: v for k, v in e.items() if k not in ("seq", "timestamp")}) for e in events)
     assert max(told.values()) == 1, "no event is told twice"
-    async with house.resources.read() as connection:
+    async with house.resources.look() as session:
         for table, columns in (
             ("messages", "content"),
             ("tickets", "title"),
             ("steps", '"order"'),
             ("evidence", "ticket_id, phase, check_digest, tree"),
         ):
-            doubled = await connection.execute(
+            doubled = await session.execute(
                 text(
                     f"select {columns} from {table} where job_id = :id group by {columns} having count(*) > 1"
                 ),

@@ -98,16 +98,16 @@ async def test_postgres_restarts_in_mid_build(postgres: Postgres, redis_url: str
 
 
 async def test_while_postgres_is_away_a_statement_is_unavailable(postgres: Postgres) -> None:
-    async with open_statements(postgres.url) as statements:
-        async with statements.connection() as connection:
-            assert await connection.row(WHO, {})
+    async with open_statements(postgres.url) as pool:
+        async with pool.open() as statements:
+            assert await statements.row(WHO, {})
         postgres.stop()
         with pytest.raises(Unavailable):
-            async with statements.connection() as connection:
-                await connection.row(WHO, {})
+            async with pool.open() as statements:
+                await statements.row(WHO, {})
         postgres.start(may_move=False)
-        async with statements.connection() as connection:
-            assert await connection.row(WHO, {})
+        async with pool.open() as statements:
+            assert await statements.row(WHO, {})
 
 
 async def _until_building(house: House) -> tuple[UUID, HeldModel]:

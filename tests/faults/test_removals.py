@@ -38,8 +38,8 @@ class Stubborn(LocalRuntime):
 
 
 async def waiting(house: House) -> set[UUID]:
-    async with house.resources.read() as connection:
-        return set(await connection.scalars(text("select job_id from removals")))
+    async with house.resources.look() as session:
+        return set(await session.scalars(text("select job_id from removals")))
 
 
 async def test_an_engine_that_hangs_holds_up_no_run(house: House) -> None:

@@ -237,9 +237,9 @@ async def play(house: House, server: Server, cases: Mapping[str, Case], slots: i
         await moves[place](exchange)
 
     async def all_finished() -> bool:
-        async with house.resources.read() as connection:
+        async with house.resources.look() as session:
             query = text("select count(*) from jobs where status <> all(:finished)")
-            return not await connection.scalar(query, {"finished": list(FINISHED)})
+            return not await session.scalar(query, {"finished": list(FINISHED)})
 
     # A change that breaks an earlier page fails in the same way each time: two attempts are enough to see
     # that.

@@ -35,8 +35,8 @@ async def make(house: House) -> UUID:
 async def claimed(house: House) -> Purpose:
     """A job whose run is held by the test, not by a worker."""
     job_id = await make(house)
-    async with house.resources.engine.begin() as connection:
-        [held] = await claim(connection, "test", 600)
+    async with house.resources.statements() as statements:
+        [held] = await claim(statements, "test", 600)
     assert held.job_id == job_id
     return Purpose(job_id, held.run_id, held.fence, "a", "CEO")
 
@@ -54,8 +54,8 @@ async def test_budgets_are_never_overrun(house: House, seed: int) -> None:
         for _ in range(25):
             tokens_in, tokens_out = chance.randrange(1, 400), chance.randrange(1, 400)
             worst = Use(tokens_in, tokens_out, cost_usd=(tokens_in + 4 * tokens_out) / 1e5)
-            async with house.resources.statement() as connection:
-                made = await spending.reserve(connection, purpose, "m", worst, limits)
+            async with house.resources.statements() as statements:
+                made = await spending.reserve(statements, purpose, "m", worst, limits)
             if isinstance(made, Refused):
                 met[made.limit] += 1
             else:
@@ -68,14 +68,14 @@ async def test_budgets_are_never_overrun(house: House, seed: int) -> None:
                 attempt, billed = under_way.pop(chance.randrange(len(under_way)))
                 if chance.random() < 0.8:  # otherwise its worker died
                     used = chance.choice([billed, None])
-                    async with house.resources.statement() as connection:
-                        await spending.settle(connection, attempt, "answered", used, 1)
+                    async with house.resources.statements() as statements:
+                        await spending.settle(statements, attempt, "answered", used, 1)
                     await hold()
         return met
 
     async def hold() -> None:
-        async with house.resources.read() as connection:
-            over = await connection.scalar(
+        async with house.resources.look() as session:
+            over = await session.scalar(
                 text(
                     "select (select count(*) from jobs where committed_tokens > 2500"
                     " or committed_usd > 0.06 + 1e-9 or input_tokens + output_tokens > committed_tokens)"
@@ -88,22 +88,22 @@ async def test_budgets_are_never_overrun(house: House, seed: int) -> None:
     purposes = [await claimed(house) for _ in range(4)]
     met = await asyncio.gather(*(live(number, purpose) for number, purpose in enumerate(purposes)))
     assert sum(met, Counter())["job"] + sum(met, Counter())["day"] > 0, "the limits were met"
-    async with house.resources.read() as connection:
-        day = (await connection.execute(text("select committed_tokens, committed_usd from user_days"))).one()
+    async with house.resources.look() as session:
+        day = (await session.execute(text("select committed_tokens, committed_usd from user_days"))).one()
         query = text("select sum(committed_tokens), sum(committed_usd) from jobs")
-        total = (await connection.execute(query)).one()
+        total = (await session.execute(query)).one()
     assert day[0] == total[0]
     assert abs(day[1] - total[1]) < 1e-9
 
 
 async def test_a_settled_request_is_settled_once(house: House) -> None:
     purpose = await claimed(house)
-    async with house.resources.statement() as connection:
-        made = await spending.reserve(connection, purpose, "m", Use(10, 20, cost_usd=1.0), NO_LIMITS)
+    async with house.resources.statements() as statements:
+        made = await spending.reserve(statements, purpose, "m", Use(10, 20, cost_usd=1.0), NO_LIMITS)
         assert isinstance(made, int)
         for _ in range(2):
             used = Use(5, 5, cost_usd=0.5)
-            await spending.settle(connection, made, "answered", used, 1)
+            await spending.settle(statements, made, "answered", used, 1)
     job = await house.job(purpose.job_id)
     assert (job.input_tokens, job.output_tokens, job.cost_usd, job.model_calls) == (5, 5, 0.5, 1)
     assert (job.committed_tokens, job.committed_usd) == (10, 0.5)
@@ -113,9 +113,9 @@ async def test_a_worker_whose_run_is_not_its_own_reserves_nothing(house: House) 
     purpose = await claimed(house)
     stale = replace(purpose, fence=purpose.fence - 1)
     gone = replace(purpose, job_id=uuid7())
-    async with house.resources.statement() as connection:
+    async with house.resources.statements() as statements:
         for wrong in (stale, gone):
-            found = await spending.reserve(connection, wrong, "m", Use(1, 1), NO_LIMITS)
+            found = await spending.reserve(statements, wrong, "m", Use(1, 1), NO_LIMITS)
             assert found == Refused("lease")
 
 

@@ -77,6 +77,6 @@ async def test_a_repository_too_large_to_leave_its_box_ends_no_job(
     job = await built(house)
     assert (job.status, job.verification) == ("build_done", "verified")
     async with house.resources.look() as session:
-        assert await boxes.find_bundle(await session.connection(), job.id) is None
+        assert await boxes.find_bundle(session, job.id) is None
     said = [event.get("content", "") for event in await house.events(job.id)]
     assert any("The repository is larger than" in content for content in said)

@@ -43,8 +43,8 @@ async def test_a_model_that_writes_nul_everywhere(house: House) -> None:
         job_id = await house.create()
         job = await house.until_finished(job_id)
     assert (job.status, job.error_message) == ("build_done", "")
-    async with house.resources.statement() as connection:
-        assert await traces.traced(connection, house.user_id, job_id)
+    async with house.resources.statements() as statements:
+        assert await traces.traced(statements, house.user_id, job_id)
 
 
 @pytest.mark.parametrize("backslashes", range(6))

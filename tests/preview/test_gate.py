@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -99,8 +100,8 @@ async def test_the_token_is_no_credential_of_ours(shown: Shown) -> None:
 
 
 async def test_the_database_does_not_know_the_token(shown: Shown) -> None:
-    async with shown.service.resources.read() as connection:
-        rows = await connection.exec_driver_sql("select previews::text from previews")
+    async with shown.service.resources.look() as session:
+        rows = await session.execute(text("select previews::text from previews"))
         assert shown.host.partition(".")[0] not in str(rows.all())
 
 

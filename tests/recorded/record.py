@@ -123,9 +123,9 @@ async def main(parts: Parts, boxes: Path) -> None:
         for name, session in SESSIONS.items():
             job = await play(house, session.models(server), session.idea, session.said, session.wishes)
             server.asked.clear()
-            async with house.resources.read() as connection:
+            async with house.resources.look() as rows:
                 note = f"Recorded from {session.note}."
-                lines = [line.model_dump_json() async for line in tape(connection, job.id, note)]
+                lines = [line.model_dump_json() async for line in tape(rows, job.id, note)]
             text = _as_ever("".join(f"{line}\n" for line in lines))
             (FOLDER / f"{name}.jsonl").write_text(text, "utf-8")
             how = job.verification or job.failure_code

@@ -108,7 +108,7 @@ async def tell(resources: Resources, job_id: UUID, *words: str) -> None:
 
 
 async def stored(resources: Resources, job_id: UUID) -> list[dict[str, Any]]:
-    events = await StoredLog(resources.statements).after(job_id, 0, 100_000)
+    events = await StoredLog(resources.pool).after(job_id, 0, 100_000)
     return [json.loads(event.payload) for event in events]
 
 

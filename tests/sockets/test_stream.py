@@ -161,8 +161,8 @@ async def test_the_text_sent_is_the_text_stored(web: Web, ada: Person, job_id: U
         sent = await socket.connection.recv()
     assert isinstance(sent, str)
     assert json.loads(sent)["content"] == "A reading list."
-    async with web.resources.read() as connection:
-        assert sent == await connection.scalar(select(JobEvent.payload).where(JobEvent.job_id == job_id))
+    async with web.resources.look() as session:
+        assert sent == await session.scalar(select(JobEvent.payload).where(JobEvent.job_id == job_id))
 
 
 async def test_deltas_reach_only_sockets_that_asked_for_them(web: Web, ada: Person, job_id: UUID) -> None:

@@ -26,14 +26,14 @@ async def take(house: House, run: Run) -> None:
 
 async def reserve(house: House, run: Run) -> int | spending.Refused:
     purpose = spending.Purpose(run.job_id, run.id, 1, "a", "CEO")
-    async with house.resources.statement() as connection:
-        return await spending.reserve(connection, purpose, "m", Use(30, 70, cost_usd=1.0), NO_LIMITS)
+    async with house.resources.statements() as statements:
+        return await spending.reserve(statements, purpose, "m", Use(30, 70, cost_usd=1.0), NO_LIMITS)
 
 
 async def store(house: House, run: Run, bill: spending.Bill | None = None) -> bool:
     texts = dict.fromkeys(("key", "kind", "agent", "model", "asked", "digest", "payload"), "a")
-    async with house.resources.statement() as connection:
-        return await run_steps.store(connection, RunStep(run_id=run.id, **texts), 1, bill)
+    async with house.resources.statements() as statements:
+        return await run_steps.store(statements, RunStep(run_id=run.id, **texts), 1, bill)
 
 
 @pytest.mark.parametrize("act", [take, reserve, store])
@@ -63,8 +63,8 @@ async def test_changes_made_while_a_statement_waits_are_not_lost(house: House) -
     job = await house.job(run.job_id)
     assert (job.committed_tokens, job.committed_usd) == (2030, 0.5)
     assert (job.input_tokens, job.output_tokens, job.cost_usd, job.model_calls) == (10, 20, 0.5, 21)
-    async with house.resources.read() as connection:
-        days = (await connection.execute(text("select committed_tokens, committed_usd from user_days"))).all()
+    async with house.resources.look() as session:
+        days = (await session.execute(text("select committed_tokens, committed_usd from user_days"))).all()
     assert [tuple(day) for day in days] == [(30, 0.5)]
 
 
@@ -117,8 +117,8 @@ async def waiting_in(house: House, work: Coroutine[Any, Any, Any]) -> "asyncio.T
             "select count(*) from pg_stat_activity"
             " where wait_event_type = 'Lock' and datname = current_database()"
         )
-        async with house.resources.read() as connection:
-            return bool(await connection.scalar(query))
+        async with house.resources.look() as session:
+            return bool(await session.scalar(query))
 
     task = asyncio.create_task(work)
     await house.until(waits)

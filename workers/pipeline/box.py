@@ -103,8 +103,8 @@ async def _refill(context: Context, workspace: Workspace) -> None:
     lost."""
     if await workspace.head() is not None:
         return
-    async with context.resources.read() as connection:
-        bundle = await boxes.find_bundle(connection, context.job_id)
+    async with context.glance() as session:
+        bundle = await boxes.find_bundle(session, context.job_id)
     if bundle is not None:
         log.warning("box.restored", job=str(context.job_id), bytes=len(bundle))
         await workspace.unbundle(bundle)

@@ -13,7 +13,6 @@ from app.domain.job import FailureCode
 from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, Stage
 from app.runtime.workspace import NoPlace, RuntimeProblem
 from app.store import rows, run_steps, runs
-from app.store.database import absence_is_unavailable
 from app.store.runs import Claim
 from app.unit import LeaseLost
 from workers.agents.ask import Unusable
@@ -128,7 +127,7 @@ async def _lost(context: Context, problem: RuntimeProblem) -> None:
 async def _release(context: Context, rest_s: float = 0, *, fruitless: bool = False) -> None:
     """Let any worker claim the run again after `rest_s`. If this fails, its lease ends by itself."""
     try:
-        async with absence_is_unavailable(), context.resources.engine.begin() as connection:
-            await runs.release(connection, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)
+        async with context.resources.statements() as statements:
+            await runs.release(statements, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)
     except Unavailable:
         log.warning("run.not_released", run=str(context.run_id))

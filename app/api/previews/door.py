@@ -30,7 +30,7 @@ from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
 from app.runtime.workspace import AppHeld, BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
 from app.store.previews import Seen, find, still_valid
-from app.store.statements import Statements
+from app.store.statements import StatementPool
 
 MAX_OPEN = 64
 """Open requests and sockets per preview and process."""
@@ -65,7 +65,7 @@ class PreviewGate:
 class PreviewDoor:
     """Passes requests to apps in boxes. Open while the process serves."""
 
-    def __init__(self, origin: PreviewOrigin, reads: Statements, runtime: Runtime) -> None:
+    def __init__(self, origin: PreviewOrigin, reads: StatementPool, runtime: Runtime) -> None:
         self._origin = origin
         self._reads = reads
         self._boxes = PreviewBoxes(runtime)
@@ -103,8 +103,8 @@ class PreviewDoor:
             return pages.void()
         digest = digest_of(token)
         try:
-            async with self._reads.connection() as connection:
-                seen = await find(connection, digest)
+            async with self._reads.open() as statements:
+                seen = await find(statements, digest)
         except Unavailable:
             return pages.unavailable()
         if seen is None:
@@ -181,8 +181,8 @@ class PreviewDoor:
             if not digests:
                 continue
             try:
-                async with self._reads.connection() as connection:
-                    void = digests - await still_valid(connection, digests)
+                async with self._reads.open() as statements:
+                    void = digests - await still_valid(statements, digests)
             except Unavailable:
                 continue  # without the database nobody can log out either
             for task, digest in self._open.items():

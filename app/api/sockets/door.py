@@ -29,7 +29,7 @@ from app.events.hub import Hub
 from app.logs import log_request
 from app.resources import Resources
 from app.store import jobs
-from app.store.statements import Statements
+from app.store.statements import StatementPool
 from app.store.users import SignedIn, live_sessions, signed_in
 
 MAX_SOCKETS = 5000
@@ -57,7 +57,7 @@ class SocketDoor:
     def __init__(
         self,
         resources: Resources,
-        reads: Statements,
+        reads: StatementPool,
         tokens: Tokens,
         hub: Hub,
         *,
@@ -122,19 +122,19 @@ class SocketDoor:
             token_query=self._token_query,
             origins=self._origins,
         )
-        async with self._reads.connection() as connection:
-            visitor = await signed_in(connection, user_id, session_id)
+        async with self._reads.open() as statements:
+            visitor = await signed_in(statements, user_id, session_id)
         if visitor is None:
             raise Unauthorized("This session is over: log in again.", code="session_over")
         return visitor
 
     async def _owns(self, visitor: SignedIn, job_id: UUID) -> bool:
-        async with self._reads.connection() as connection:
-            return await jobs.exists(connection, visitor.user_id, job_id)
+        async with self._reads.open() as statements:
+            return await jobs.exists(statements, visitor.user_id, job_id)
 
     async def _in_session(self, visitor: SignedIn) -> bool:
-        async with self._reads.connection() as connection:
-            return bool(await live_sessions(connection, [visitor.session_id]))
+        async with self._reads.open() as statements:
+            return bool(await live_sessions(statements, [visitor.session_id]))
 
     @contextmanager
     def _counted(self, conversation: Conversation) -> Iterator[Conversation]:
@@ -163,8 +163,8 @@ class SocketDoor:
             if not sessions:
                 continue
             try:
-                async with self._reads.connection() as connection:
-                    over = sessions - await live_sessions(connection, sessions)
+                async with self._reads.open() as statements:
+                    over = sessions - await live_sessions(statements, sessions)
             except Unavailable:
                 continue  # without the database nobody can log out either
             for conversation in self._conversations:

@@ -19,7 +19,6 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
 from app.domain.job import FailureCode
-from app.domain.stages import Stage
 from app.queue import open_arq
 from app.store.migrate import migrate
 from bench.measure import Cost, Side, compare, cost, show_ratios
@@ -68,7 +67,7 @@ async def at_work(house: House, redis: ArqRedis, entrance: Entrance) -> AsyncIte
         entrance.enter()
         raise StageFailed(FailureCode.INTERNAL, "Enough for a measurement.")
 
-    with patch.dict(PLAN, {Stage.INTAKE: intake}):
+    with patch.dict(PLAN, {"intake": intake}):
         async with house.worker(ScriptedModel(company(intake=lambda _: DONE))) as desk:
             door = asyncio.create_task(answer_the_door(redis, desk))
             yield

@@ -16,8 +16,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from app.actions import changes
 from app.domain.budget import NO_LIMITS, Limits
-from app.domain.stages import RunState, Stage
+from app.domain.stages import RunState, Stage, stage_named
 from app.resources import Resources
 from app.store import rows, run_steps
 from app.store.spending import Bill
@@ -67,7 +68,16 @@ class Change:
         progress."""
         self.run.claims = 0
         if stage is not None:
-            self.run.stage = stage
+            self.run.stage = stage.name
+
+    @property
+    def stage(self) -> Stage:
+        return stage_named(self.run.stage)
+
+    def describe(self, sentence: str, stage: Stage | None = None) -> None:
+        """Tell clients what is going on, as the agent of `stage`, by default the run's."""
+        stage = stage or self.stage
+        changes.describe(self.unit, self.job, stage.agent, sentence, stage.shown_as)
 
 
 @dataclass

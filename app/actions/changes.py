@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from app.domain.conversation import Agent
 from app.domain.events import AgentDialogue, JobStatus, PrdReady, StageUpdate, TicketReset, TicketUpdate
-from app.domain.job import FINISHED, FailureCode, Status, Verification, may_follow
+from app.domain.job import FINISHED, FailureCode, Status, Verification
+from app.domain.stages import may_follow
 from app.domain.ticket import CLOSING_LINE, TicketStatus, TicketType, epic_status
 from app.domain.values import clean
 from app.store.tables import App, Job, Message, Run, Step, Ticket
@@ -60,7 +61,7 @@ def describe(unit: Unit, job: Job, sender: str, content: str, stage: str, **meta
 
 
 def set_status(unit: Unit, job: Job, status: Status, message: str = "") -> None:
-    """Change the job's status. Raises ValueError if `domain.job.NEXT` forbids it. The same status: nothing
+    """Change the job's status. Raises ValueError if `domain.stages` forbids it. The same status: nothing
     happens."""
     now = Status(job.status)
     if now is status:

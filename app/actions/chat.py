@@ -6,7 +6,7 @@ from app.actions import changes
 from app.domain.conversation import STAGE_REQUIREMENTS
 from app.domain.errors import Conflict
 from app.domain.job import MAX_CLIENT_MESSAGES, Status
-from app.domain.stages import RunState
+from app.domain.stages import RunState, WaitingFor
 from app.resources import Resources
 from app.store import runs
 from app.store.tables import Job
@@ -30,10 +30,12 @@ async def say(resources: Resources, user_id: UUID, sender: str, job_id: UUID, co
 
 
 async def wake_run(unit: Unit, job: Job) -> None:
-    """Make the active run claimable: it has something to do."""
+    """Make the active run claimable: it has something to do. One that waits for a model still waits for
+    it."""
     run = await runs.active(unit.session, job.id)
     if run is not None:
-        run.state = RunState.READY
+        if run.state == RunState.WAITING:
+            run.state, run.waiting_for = RunState.READY, WaitingFor.NOTHING
         unit.ring(run.id)
 
 

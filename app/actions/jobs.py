@@ -10,7 +10,7 @@ from app.actions.idempotency import answered, begin
 from app.domain.conversation import STAGE_REQUIREMENTS
 from app.domain.errors import Conflict, NotFound
 from app.domain.job import Status
-from app.domain.stages import RunState, Stage
+from app.domain.stages import RunState, first_stage
 from app.resources import Resources
 from app.store import rows
 from app.store.idempotency import Once
@@ -45,7 +45,14 @@ async def create_job(
             client_messages=1,
         )
         unit.start(job)
-        run = Run(id=uuid7(), job_id=job.id, number=1, kind="build", state=RunState.READY, stage=Stage.INTAKE)
+        run = Run(
+            id=uuid7(),
+            job_id=job.id,
+            number=1,
+            kind="build",
+            state=RunState.READY,
+            stage=first_stage(talked=False).name,
+        )
         unit.session.add(run)
         changes.add_message(unit, job, "user", sender, prompt, {"stage": STAGE_REQUIREMENTS})
         unit.ring(run.id)

@@ -11,6 +11,7 @@ from app.domain.conversation import STAGE_REQUIREMENTS
 from app.domain.errors import NOT_FOUND, NotFound
 from app.domain.events import StageUpdate
 from app.domain.job import Status
+from app.domain.stages import STAGES as STAGES_OF_A_RUN
 from app.resources import Resources
 from app.store import messages
 from app.store.tables import Message
@@ -28,7 +29,7 @@ STAGE_DURING = {
 }
 """The `stage` of a message that has none, by the job's status."""
 
-STAGES = (*sorted(set(STAGE_DURING.values())), "continuation")
+STAGES = (*sorted({stage.shown_as for stage in STAGES_OF_A_RUN.values()}), "continuation")
 
 
 async def add_message(

@@ -14,7 +14,7 @@ from app.actions.chat import count_client_message, wake_run
 from app.actions.idempotency import answered, begin
 from app.domain.errors import Conflict, Unavailable
 from app.domain.job import FINISHED, FailureCode, Status
-from app.domain.stages import RunState, Stage
+from app.domain.stages import RunState, first_stage, stage_again, stage_named
 from app.resources import Resources
 from app.store import rows, runs, spending
 from app.store.idempotency import Once
@@ -65,7 +65,7 @@ async def continue_job(
             number=last.number + 1,
             kind="continuation",
             state=RunState.READY,
-            stage=Stage.ANALYSIS if job.requirements_summary else Stage.INTAKE,
+            stage=first_stage(talked=bool(job.requirements_summary)).name,
             requirements=requirements,
         )
         unit.session.add(run)
@@ -101,7 +101,7 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
         job = await _take_unfinished(unit, job_id, user_id)
         run = await runs.active(unit.session, job.id)
         if run is not None:
-            run.state, run.lease_until = RunState.CANCELLED, None
+            runs.end(run, RunState.CANCELLED)
         changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
         answer = await unit.answer()
@@ -124,8 +124,7 @@ async def retry_job(resources: Resources, user_id: UUID, job_id: UUID, once: Onc
         assert run is not None, "a job is made with its first run"
         run.state, run.lease_until, run.claims = RunState.READY, None, 0
         run.retries += 1
-        if run.stage == Stage.VERIFYING:
-            run.stage = Stage.BUILDING
+        run.stage = stage_again(stage_named(run.stage)).name
         changes.set_status(unit, job, Status.QUEUED, "Retry queued.")
         changes.reopen_tickets(unit, job, await rows.tickets(unit.session, job.id))
         unit.ring(run.id)

@@ -1,4 +1,4 @@
-"""The statuses of a job, which may follow which, and the reasons for a failure."""
+"""The statuses of a job and the reasons for a failure. Which status may follow which is in `stages`."""
 
 from enum import StrEnum
 
@@ -47,24 +47,5 @@ ORDER = (
 
 FINISHED = frozenset({Status.BUILD_DONE, Status.FAILED})
 
-NEXT: dict[Status, frozenset[Status]] = {
-    Status.COLLECTING: frozenset({Status.QUEUED, Status.FAILED}),
-    Status.QUEUED: frozenset({Status.PLANNING, Status.TICKETING, Status.BUILDING, Status.FAILED}),
-    Status.PLANNING: frozenset({Status.PRD_READY, Status.FAILED}),
-    Status.PRD_READY: frozenset({Status.TICKETING, Status.FAILED}),
-    Status.TICKETING: frozenset({Status.TICKETS_READY, Status.FAILED}),
-    Status.TICKETS_READY: frozenset({Status.BUILDING, Status.FAILED}),
-    Status.BUILDING: frozenset({Status.BUILD_DONE, Status.FAILED}),
-    Status.BUILD_DONE: frozenset({Status.QUEUED}),
-    Status.FAILED: frozenset({Status.QUEUED}),
-}
-"""Which status may follow which. Only after a retry does `queued` skip to a later status. A retry of a job
-that failed while `collecting` starts at `queued`, too: Client Relations then sums up without further
-questions."""
-
 MAX_CLIENT_MESSAGES = 2000
 """Messages a client can add to one job; the service's own are never refused."""
-
-
-def may_follow(now: Status, then: Status) -> bool:
-    return then in NEXT[now]

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.stages import ACTIVE, RunState
+from app.domain.stages import ACTIVE, RunState, WaitingFor
 from app.store.statements import Statement, Statements
 from app.store.tables import FENCES, Job, Run
 
@@ -142,6 +142,17 @@ def _release(claims: ColumnElement[int]) -> Statement:
 
 _RELEASE = _release(func.greatest(Run.claims - 1, 0))
 _RELEASE_FRUITLESS = _release(func.greatest(Run.claims, 1))
+
+
+def rest(run: Run, for_s: float) -> None:
+    """Like `release`, for a run that is locked in a unit: any worker may claim it after `for_s`."""
+    run.worker, run.claims = "", max(run.claims - 1, 0)
+    run.lease_until = func.clock_timestamp() + timedelta(seconds=for_s)
+
+
+def end(run: Run, state: RunState) -> None:
+    """The run, locked in a unit, is over: nobody holds it, and it waits for nothing."""
+    run.state, run.lease_until, run.waiting_for = state, None, WaitingFor.NOTHING
 
 
 async def active(session: AsyncSession, job_id: UUID) -> Run | None:

@@ -11,7 +11,7 @@ from app.runtime.local.runtime import LocalRuntime
 from app.store import runs as run_rows
 from tests.house import TERMS, House
 from tests.pipeline.test_control import HeldModel
-from workers.pipeline import runner
+from workers.pipeline import box
 
 ONE_SLOT = dataclasses.replace(TERMS, slots=1)
 
@@ -31,7 +31,7 @@ async def _fence(house: House, job_id: UUID) -> int:
 async def test_without_a_place_a_run_waits_and_takes_no_slot(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PLACE_S", 0.1)
+    monkeypatch.setattr(box, "PLACE_S", 0.1)
     runtime = LocalRuntime(tmp_path / "boxes", idle_s=30, max_boxes=1)
     house.resources = dataclasses.replace(house.resources, runtime=runtime)
     model = HeldModel("building")

@@ -1,11 +1,13 @@
 """The migrations make exactly the tables that the code declares, and can be run again."""
 
+from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import open_engine
-from app.store.migrate import migrate
+from app.store.migrate import _config, migrate
 from app.store.tables import Base
+from tests.house import House
 
 FACTS = text(
     """
@@ -60,3 +62,25 @@ async def test_migrations_and_tables_are_in_step(database_url: str) -> None:
     assert len(declared) > 200
     assert sorted(migrated - declared) == []
     assert sorted(declared - migrated) == []
+
+
+async def test_a_run_that_waits_still_does_so_after_the_upgrade(house: House) -> None:
+    """0010 takes apart what `described` said until then."""
+    for _ in range(3):
+        await house.create()
+    async with house.resources.engine.begin() as connection:
+        await connection.run_sync(lambda inner: command.downgrade(_config(inner), "0009"))
+        for number, (state, described) in enumerate(
+            [("waiting", ""), ("ready", "building:0:waiting"), ("failed", "building:1:waiting")]
+        ):
+            old = "update runs set state = :state, described = :described where id = ({})".format(
+                f"select id from runs order by id offset {number} limit 1"
+            )
+            await connection.execute(text(old), {"state": state, "described": described})
+        await connection.run_sync(lambda inner: command.upgrade(_config(inner), "head"))
+        found = await connection.execute(text("select state, described, waiting_for from runs order by id"))
+    assert [tuple(row) for row in found] == [
+        ("waiting", "", "answer"),
+        ("ready", "building:0", "place"),
+        ("failed", "building:1", ""),
+    ]

@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from app.actions import changes
 from app.actions.workspaces import manifest_of
 from app.domain.conversation import Agent
 from app.domain.errors import TooLarge
 from app.domain.job import FailureCode
-from app.domain.stages import Stage
+from app.domain.stages import WaitingFor
 from app.runtime.workspace import (
     Commit,
     EngineAway,
@@ -23,10 +22,13 @@ from app.runtime.workspace import (
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
-from workers.pipeline.enter import SHOWN_AS, tell_going_on, tell_waiting
 from workers.pipeline.outcome import StageFailed
+from workers.waiting import Wait, go_on
 
 log = structlog.get_logger()
+
+PLACE_S = 2.0
+"""Seconds until a run that waits for a free box is tried again."""
 
 NOT_KEPT = (
     "It stays in the container alone; if that is lost, the build goes back to what was kept last. Have large "
@@ -37,19 +39,19 @@ NOT_KEPT = (
 @asynccontextmanager
 async def attached(context: Context) -> AsyncIterator[Workspace]:
     """Attach to the box, which is made or woken. If the box knows a higher fence, the run belongs to another
-    worker. Raises LeaseLost; NoPlace, after clients were told; EngineAway, BoxDied, StageFailed."""
+    worker. Raises LeaseLost, Wait, EngineAway, BoxDied, StageFailed."""
     await _unlock(context)
     try:
         workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
         try:
             await _refill(context, workspace)
-            await tell_going_on(context)
+            await go_on(context, WaitingFor.PLACE, "There is a place now. Going on.")
             yield workspace
         finally:
             await workspace.close()
     except NoPlace as full:
-        await tell_waiting(context, str(full))
-        raise
+        sentence = f"{full} Waiting for a place; it goes on by itself."
+        raise Wait(WaitingFor.PLACE, sentence, PLACE_S) from full
     except EngineAway:
         raise  # the runner tries again
     except SandboxUnavailable as error:
@@ -83,8 +85,7 @@ async def keep(context: Context, workspace: Workspace) -> None:
         if manifest is not None:
             change.job.manifest = manifest.model_dump()
         if problem:
-            stage = SHOWN_AS[Stage(change.run.stage)]
-            changes.describe(change.unit, change.job, Agent.BUILDER, problem, stage)
+            change.describe(problem)
         else:
             await boxes.keep_bundle(change.session, context.job_id, bundle)
 

@@ -15,27 +15,25 @@ worker that claims it next continues with the stage that `runs.stage` names.
 Checks that fail in `verifying`, findings of the reviewer, and an app that does not start each open tickets
 and send the run back to `building`, each once per run. A continuation starts at `analysis`, a retry where the
 run failed.
+
+What a stage is, in `app.domain.stages`, the API knows as well; its function is in the file of `stages` that
+has its name.
 """
 
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 
-from app.domain.stages import Stage
+from app.domain.stages import STAGES, Stage
 from workers.context import Context
 from workers.pipeline.outcome import Outcome
-from workers.pipeline.stages.analysis import analysis
-from workers.pipeline.stages.building import building
-from workers.pipeline.stages.discussion import discussion
-from workers.pipeline.stages.intake import intake
-from workers.pipeline.stages.prd import prd
-from workers.pipeline.stages.ticketing import ticketing
-from workers.pipeline.stages.verifying import verifying
 
-PLAN: dict[Stage, Callable[[Context], Awaitable[Outcome]]] = {
-    Stage.INTAKE: intake,
-    Stage.ANALYSIS: analysis,
-    Stage.DISCUSSION: discussion,
-    Stage.PRD: prd,
-    Stage.TICKETING: ticketing,
-    Stage.BUILDING: building,
-    Stage.VERIFYING: verifying,
-}
+Play = Callable[[Context], Awaitable[Outcome]]
+
+
+def play_of(stage: Stage) -> Play:
+    """The function that plays a stage. Raises ImportError, AttributeError if there is none of its name."""
+    play: Play = getattr(import_module(f"workers.pipeline.stages.{stage.name}"), stage.name)
+    return play
+
+
+PLAN: dict[str, Play] = {name: play_of(stage) for name, stage in STAGES.items()}

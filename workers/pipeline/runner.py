@@ -10,8 +10,8 @@ from app import metrics
 from app.actions import changes
 from app.domain.errors import Unavailable
 from app.domain.job import FailureCode
-from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, Stage
-from app.runtime.workspace import NoPlace, RuntimeProblem
+from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, stage_named
+from app.runtime.workspace import RuntimeProblem
 from app.store import rows, run_steps, runs
 from app.store.runs import Claim
 from app.unit import LeaseLost
@@ -19,17 +19,12 @@ from workers.agents.ask import Unusable
 from workers.context import Context, Paused
 from workers.ledger import BudgetSpent
 from workers.llm.model import ModelMisbehaved, ModelUnavailable
+from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.plan import PLAN
+from workers.waiting import Wait, wait
 
 log = structlog.get_logger()
-
-PLACE_S = 2.0
-"""Seconds until a run that waits for a free box is tried again. Meanwhile no worker holds it."""
-
-
-IN_THE_BOX = frozenset({Stage.BUILDING, Stage.VERIFYING})
-"""Stages that take no turn (see `turns`), because they wait for the box nearly all the time."""
 
 
 async def play(context: Context, claim: Claim) -> None:
@@ -63,9 +58,9 @@ async def play(context: Context, claim: Claim) -> None:
         await _end(context, FailureCode.BUDGET, str(error))
     except ModelUnavailable as error:
         await _end(context, FailureCode.MODEL_UNAVAILABLE, f"The model does not answer: {error} Retry later.")
-    except NoPlace:
-        words.info("run.waits_for_a_place")
-        await _release(context, PLACE_S)
+    except Wait as need:
+        words.info("run.waits", reason=need.reason)
+        await _wait(context, need)
     except RuntimeProblem as error:
         words.warning("run.box_lost", error=str(error))
         await _lost(context, error)
@@ -79,12 +74,22 @@ async def play(context: Context, claim: Claim) -> None:
 
 
 async def _stage(context: Context) -> Outcome:
-    stage = Stage((await context.run()).stage)
-    if stage in IN_THE_BOX:
+    stage = stage_named((await context.run()).stage)
+    if stage.in_the_box:
         context.turn.leave()
     else:
         await context.turn.take()
-    return await PLAN[stage](context)
+    await enter(context, stage)
+    return await PLAN[stage.name](context)
+
+
+async def _wait(context: Context, need: Wait) -> None:
+    """If this fails, the lease ends by itself."""
+    try:
+        async with context.change() as change:
+            wait(change, need.reason, need.sentence, need.again_s)
+    except (LeaseLost, Unavailable):
+        log.warning("run.not_released", run=str(context.run_id))
 
 
 async def _end(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
@@ -102,7 +107,7 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
             await run_steps.set_aside(change.session, context.run_id, unusable)
         changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
         changes.fail(change.unit, change.job, code, detail)
-        change.run.state, change.run.lease_until = RunState.FAILED, None
+        runs.end(change.run, RunState.FAILED)
     metrics.runs_ended.labels(code).inc()
 
 

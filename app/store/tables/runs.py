@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Identity, Index, Sequence, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.stages import ACTIVE, RunState, Stage
+from app.domain.stages import ACTIVE, RunState
 from app.store.tables.base import Base, job_column, now_column, one_of
 
 FENCES = Sequence("fences", metadata=Base.metadata)
@@ -16,12 +16,12 @@ FENCES = Sequence("fences", metadata=Base.metadata)
 class Run(Base):
     """One pass of the pipeline, and the lease on it. `fence` belongs to the last claim; `claims` counts
     claims since the last stored step; `requirements` is the client's wish for a continuation; `described`
-    names the stage that clients were last told of."""
+    names the stage that clients were last told of. `stage` and `waiting_for` have no CHECK: their values are
+    those of `domain.stages`, and a new one needs no migration."""
 
     __tablename__ = "runs"
     __table_args__ = (
         one_of("state", RunState),
-        one_of("stage", Stage),
         UniqueConstraint("job_id", "number"),
         Index(
             "uq_runs_active_job_id",
@@ -45,6 +45,7 @@ class Run(Base):
     claims: Mapped[int] = mapped_column(server_default="0")
     retries: Mapped[int] = mapped_column(server_default="0")
     described: Mapped[str] = mapped_column(server_default="")
+    waiting_for: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = now_column()
     updated_at: Mapped[datetime] = now_column()
 

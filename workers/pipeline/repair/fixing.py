@@ -9,13 +9,12 @@ from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.domain.conversation import Agent
-from app.domain.stages import Stage
 from app.domain.ticket import AnyCheck, TicketStatus, TicketType
 from app.domain.values import clip
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Change, Context
-from workers.pipeline.enter import go_on_to
+from workers.pipeline.enter import build_again
 from workers.steps import note
 
 
@@ -35,9 +34,10 @@ async def opened_before(context: Context, key: str) -> bool:
     return await context.step(key) is not None
 
 
-async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:
-    """Add the tickets at the end of the backlog and go back to building, if there are any. Their ids are
-    stored as a JSON list in step `key`."""
+async def open_fixes(change: Change, key: str, fixes: Sequence[Fix], why: str = "") -> None:
+    """Add the tickets at the end of the backlog and go back to building, if there are any; clients are told
+    `why`. The tickets' ids are stored as a JSON list in step `key`."""
+    found_in = change.stage
     order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
     opened: list[str] = []
     for place, fix in enumerate(fixes, order + 1):
@@ -63,6 +63,8 @@ async def open_fixes(change: Change, key: str, fixes: Sequence[Fix]) -> None:
         opened.append(str(ticket.id))
     await note(change, key, orjson.dumps(opened).decode())
     if fixes:
-        go_on_to(change, Stage.BUILDING)
+        build_again(change)
     else:
         change.advance()
+    if why:
+        change.describe(why, found_in)

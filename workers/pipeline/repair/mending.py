@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import orjson
 
 from app.actions import changes
-from app.domain.conversation import Agent
 from app.domain.ticket import FileCheck, TicketStatus
 from app.domain.workspace import MANIFEST_NAME
 from app.runtime.workspace import Commit, Workspace
@@ -46,14 +45,8 @@ async def open_mending(context: Context, workspace: Workspace, failed: Sequence[
         line = _line(tickets, await rows.evidence(session, context.job_id))
     words = [await _trace(context, workspace, line, finding) for finding in failed[:MOST_BISECTED]]
     async with context.change() as change:
-        await open_fixes(change, key(change.run), [_fix(tickets, failed, words)])
-        changes.describe(
-            change.unit,
-            change.job,
-            Agent.BUILDER,
-            f"On the final commit not everything holds; one more ticket is opened. {words[0]}",
-            "verifying",
-        )
+        why = f"On the final commit not everything holds; one more ticket is opened. {words[0]}"
+        await open_fixes(change, key(change.run), [_fix(tickets, failed, words)], why)
 
 
 async def open_starting(context: Context, problem: str) -> None:
@@ -63,9 +56,8 @@ async def open_starting(context: Context, problem: str) -> None:
     check = FileCheck(id="c1", criterion=0, path=MANIFEST_NAME)
     async with context.change() as change:
         fix = Fix(f"Mend: {criterion}", problem, [criterion], [check], [])
-        await open_fixes(change, start_key(change.run), [fix])
-        words = f"Every check holds, but one more ticket is opened. {problem}"
-        changes.describe(change.unit, change.job, Agent.BUILDER, words, "verifying")
+        why = f"Every check holds, but one more ticket is opened. {problem}"
+        await open_fixes(change, start_key(change.run), [fix], why)
 
 
 def _line(tickets: Sequence[Ticket], seen: Sequence[Seen]) -> list[tuple[Ticket, Commit]]:

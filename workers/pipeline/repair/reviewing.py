@@ -70,7 +70,7 @@ async def review(context: Context, workspace: Workspace, commit: Commit) -> bool
             "agent",
             REVIEWER.agent,
             clean(_told(spoken.value.message, looks)),
-            {"stage": "verifying", "model": spoken.model, "commit": commit.sha},
+            {"stage": change.stage.shown_as, "model": spoken.model, "commit": commit.sha},
         )
         await open_fixes(change, key(change.run), [_fix(draft) for draft in fixes])
     return not fixes

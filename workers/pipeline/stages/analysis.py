@@ -2,7 +2,6 @@
 continuations."""
 
 from app.domain.conversation import Agent
-from app.domain.stages import Stage
 from app.domain.values import clean
 from app.store import rows
 from workers.agents.ask import ask, facts
@@ -11,7 +10,7 @@ from workers.agents.outputs import Requirement, Requirements
 from workers.agents.roles import BUSINESS_ANALYST
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 
 _SPEAKERS = {"user": "Client", "agent": Agent.CLIENT_RELATIONS}
@@ -19,7 +18,6 @@ _SPEAKERS = {"user": "Client", "agent": Agent.CLIENT_RELATIONS}
 
 
 async def analysis(context: Context) -> Outcome:
-    await enter(context, Stage.ANALYSIS)
     context.served.look_ahead(context.resources.runtime)  # the next stage needs it
     shown = await _facts(context)
     spec = await specs.load(context)
@@ -38,7 +36,7 @@ async def analysis(context: Context) -> Outcome:
         spec.requirements = specs.requirements_text(spec.requirement_list)
         spec.discussion, spec.decision, spec.prd = [], None, None
         await specs.store(change, spec)
-        go_on_to(change, Stage.DISCUSSION)
+        end_stage(change)
     return Outcome.NEXT
 
 

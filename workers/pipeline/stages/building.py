@@ -5,14 +5,13 @@ from uuid import UUID
 
 from app.actions import changes
 from app.domain.job import FailureCode
-from app.domain.stages import Stage
 from app.domain.ticket import CLOSED, TicketStatus, TicketType
 from app.runtime.workspace import FenceLost, RuntimeProblem, Workspace
 from app.store import rows
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline.box import attached, keep
-from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.kept_tests import found
 from workers.pipeline.repair.mending import give_up_unmended
@@ -27,7 +26,6 @@ retry."""
 
 
 async def building(context: Context) -> Outcome:
-    await enter(context, Stage.BUILDING)
     async with attached(context) as workspace:
         is_new = await begin(context, workspace)
         if is_new or not await trial.has_begun(context):
@@ -48,7 +46,7 @@ async def building(context: Context) -> Outcome:
             f"Checks still fail for {titles}. Look at the tickets' evidence, then retry.",
         )
     async with context.change() as change:
-        go_on_to(change, Stage.VERIFYING)
+        end_stage(change)
     return Outcome.NEXT
 
 

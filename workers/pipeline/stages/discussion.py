@@ -6,14 +6,13 @@ Each turn is stored as a `Step` and sent as `agentDialogue`; it is not a message
 from pydantic import TypeAdapter
 
 from app.actions import changes
-from app.domain.stages import Stage
 from workers.agents.ask import ask, facts
 from workers.agents.facts import DiscussionFacts, Kind, Said
 from workers.agents.outputs import DecisionRecord, Turn
 from workers.agents.roles import CEO, CTO, SECRETARY, Role
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.spec import Contribution, Spec
 from workers.profiles.catalogue import find
@@ -26,7 +25,6 @@ _KINDS: TypeAdapter[list[Kind]] = TypeAdapter(list[Kind])
 
 
 async def discussion(context: Context) -> Outcome:
-    await enter(context, Stage.DISCUSSION)
     spec = await specs.load(context)
     kinds = await _kinds(context, spec)
     while (speaker := next_speaker(spec.discussion)) is not None:
@@ -42,7 +40,7 @@ async def discussion(context: Context) -> Outcome:
 
     record = await ask(context, "decision", SECRETARY, shown, DecisionRecord, chooses)
     spec.decision, spec.profile = record.value, record.value.profile
-    await _record(context, spec, SECRETARY, record.value.message, record.value.objections, then=Stage.PRD)
+    await _record(context, spec, SECRETARY, record.value.message, record.value.objections, last=True)
     return Outcome.NEXT
 
 
@@ -92,7 +90,8 @@ async def _record(
     role: Role,
     message: str,
     objections: list[str],
-    then: Stage = Stage.DISCUSSION,
+    *,
+    last: bool = False,
 ) -> None:
     async with context.change() as change:
         step = changes.add_step(change.unit, change.job, change.run, role.agent, message)
@@ -100,4 +99,7 @@ async def _record(
             Contribution(agent=role.agent, role=role.purpose, content=step.message, objections=objections)
         )
         await specs.store(change, spec)
-        go_on_to(change, then)
+        if last:
+            end_stage(change)
+        else:
+            change.advance()

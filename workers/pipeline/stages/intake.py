@@ -11,7 +11,7 @@ from uuid import UUID
 from app.actions import changes
 from app.domain.conversation import MAX_ROUNDS, STAGE_REQUIREMENTS, Agent
 from app.domain.job import Status
-from app.domain.stages import RunState, Stage
+from app.domain.stages import WaitingFor
 from app.domain.values import clean
 from app.store import rows
 from app.store.tables import Message as Stored
@@ -21,9 +21,10 @@ from workers.agents.outputs import ClientReply
 from workers.agents.roles import CLIENT_RELATIONS
 from workers.context import Change, Context
 from workers.llm.model import Message
-from workers.pipeline.enter import go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.voice import speaking
+from workers.waiting import wait
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ async def _reply(change: Change, turn: Turn, spoken: Spoken[ClientReply], messag
     if not reply.done:
         return False
     job.prompt = job.requirements_summary = clean(reply.summary)
-    changes.set_status(change.unit, job, Status.QUEUED, "The requirements are clear.")
-    go_on_to(change, Stage.ANALYSIS)
+    end_stage(change)
     return True
 
 
@@ -111,7 +111,7 @@ async def _wait(context: Context) -> bool:
         chat = await rows.chat(change.session, context.job_id)
         if next_turn(chat, must_end=change.job.start_asked) is not None:
             return False
-        change.run.state, change.run.lease_until = RunState.WAITING, None
+        wait(change, WaitingFor.ANSWER)
     return True
 
 

@@ -1,20 +1,17 @@
 """The Project Manager writes the PRD, as typed data and as Markdown."""
 
 from app.actions import changes
-from app.domain.job import Status
-from app.domain.stages import Stage
 from workers.agents.ask import ask, facts
 from workers.agents.facts import PrdFacts
 from workers.agents.outputs import DecisionRecord, Prd
 from workers.agents.roles import PRD_WRITER
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 
 
 async def prd(context: Context) -> Outcome:
-    await enter(context, Stage.PRD)
     spec = await specs.load(context)
     run = await context.run()
     assert spec.decision is not None, "the discussion ends with the Secretary's record"
@@ -39,8 +36,7 @@ async def prd(context: Context) -> Outcome:
         app.prd_markdown = markdown(spoken.value, spec.decision)
         app.prd_generated_at = change.unit.moment()
         changes.tell_prd(change.unit, app)
-        changes.set_status(change.unit, change.job, Status.PRD_READY, "The PRD is ready.")
-        go_on_to(change, Stage.TICKETING)
+        end_stage(change)
     return Outcome.NEXT
 
 

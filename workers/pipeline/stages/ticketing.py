@@ -13,8 +13,6 @@ from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.domain.conversation import Agent
-from app.domain.job import Status
-from app.domain.stages import Stage
 from app.domain.ticket import TicketStatus, TicketType, execution_order
 from app.domain.values import clean, parse_id
 from app.store import rows
@@ -25,7 +23,7 @@ from workers.agents.outputs import Backlog, TicketDraft, refuse_epics
 from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
-from workers.pipeline.enter import enter, go_on_to
+from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.proof.evidence import checks_of
 from workers.pipeline.spec import Spec
@@ -33,7 +31,6 @@ from workers.profiles.catalogue import find
 
 
 async def ticketing(context: Context) -> Outcome:
-    await enter(context, Stage.TICKETING)
     shown = await _facts(context)
 
     def fits(backlog: Backlog) -> None:
@@ -42,8 +39,7 @@ async def ticketing(context: Context) -> Outcome:
     spoken = await ask(context, "ticketing", PROJECT_MANAGER, facts(shown), Backlog, fits)
     async with context.change() as change:
         await _replace(change, spoken.value)
-        changes.set_status(change.unit, change.job, Status.TICKETS_READY, "The backlog is ready.")
-        go_on_to(change, Stage.BUILDING)
+        end_stage(change)
     return Outcome.NEXT
 
 

@@ -16,17 +16,16 @@ from app.domain.conversation import Agent
 from app.domain.errors import Refusal
 from app.domain.job import FailureCode, Verification
 from app.domain.proof import HELD_BEFORE, CheckOutcome, Proofs, Standing, is_shown
-from app.domain.stages import RunState, Stage
+from app.domain.stages import RunState
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.workspace import MANIFEST, Manifest
 from app.runtime.workspace import Commit, Workspace
-from app.store import rows
+from app.store import rows, runs
 from app.store.rows import Seen
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.box import attached
-from workers.pipeline.enter import enter
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.evidence import (
     Finding,
@@ -48,7 +47,6 @@ class Verdict:
 
 
 async def verifying(context: Context) -> Outcome:
-    await enter(context, Stage.VERIFYING)
     run = await context.run()
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
@@ -80,16 +78,17 @@ async def verifying(context: Context) -> Outcome:
     holds = {(finding.ticket_id, check_digest(finding.check)) for finding in findings if finding.passed}
     verdict = judge(tickets, seen, holds, await _without_ticket(context, tickets))
     async with context.change() as change:
+        stage = change.stage
         changes.add_message(
             change.unit,
             change.job,
             "agent",
             Agent.CLIENT_RELATIONS,
             verdict.message,
-            {"stage": "verifying", "verification": verdict.verification, "commit": commit.sha},
+            {"stage": stage.shown_as, "verification": verdict.verification, "commit": commit.sha},
         )
-        changes.finish(change.unit, change.job, verdict.verification, "The app is built and answers.")
-        change.run.state, change.run.lease_until = RunState.DONE, None
+        changes.finish(change.unit, change.job, verdict.verification, stage.ends_with)
+        runs.end(change.run, RunState.DONE)
     metrics.runs_ended.labels(verdict.verification).inc()
     return Outcome.OVER
 

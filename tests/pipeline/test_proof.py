@@ -44,8 +44,8 @@ async def phases(house: House, job_id: UUID, title: str) -> list[tuple[str, bool
 async def before(house: House, job_id: UUID, title: str) -> list[tuple[str, bool, bool]]:
     """Of each check of a ticket in the trace: the phase and result before the work, and whether it is
     proven."""
-    async with house.resources.statements.connection() as connection:
-        traced = await traces.traced(connection, house.user_id, job_id)
+    async with house.resources.statements() as statements:
+        traced = await traces.traced(statements, house.user_id, job_id)
     assert traced is not None
     (found,) = [t for row in traced for t in row["tickets"] if t["title"] == title]
     return [(c["before"]["phase"], c["before"]["passed"], c["proven"]) for c in found["checks"]]

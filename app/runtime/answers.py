@@ -12,7 +12,8 @@ from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, S
 from app.domain.ticket import CommandCheck, HttpCheck
 from app.domain.values import clean, clip
 from app.runtime.guest.frames import Json, Violation
-from app.runtime.workspace import AppHeld, AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
+from app.runtime.live_app import AppHeld
+from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
 
 Size = Annotated[int, Field(ge=0, le=2**62)]
 CALENDAR = (datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
@@ -106,6 +107,11 @@ class Switched(Shape):
 
     kept: Annotated[list[Annotated[str, Field(max_length=4200)]], Field(max_length=200)]
     replaced: Annotated[list[Annotated[str, Field(max_length=4200)]], Field(max_length=200)]
+
+
+class Aside(Shape):
+    entries: Size
+    bytes: Size
 
 
 class Usage(Shape):
@@ -204,6 +210,8 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
             return Conflict("Nothing listens on that port.", code="not_listening")
         case "held":
             return AppHeld()
+        case "too_deep" | "too_many":
+            return TooLarge("The app's data are nested too deeply, or are too many files.")
         case "in_the_way":
             return Conflict(
                 f"The app keeps a folder where a file has to be: {clip(detail, 200)}.", code="in_the_way"

@@ -22,6 +22,7 @@ from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
 from app.runtime.checker import run_check
 from app.runtime.leave import INSTALL_S, Connect, Leave
+from app.runtime.live_calls import APP_S, GIT_S, LiveCalls, pieces
 from app.runtime.workspace import (
     AppStatus,
     BoxStatus,
@@ -34,7 +35,6 @@ from app.runtime.workspace import (
     RuntimeProblem,
     Saved,
     Stream,
-    Switched,
 )
 
 MAX_LISTING_BYTES = 4 * 1024 * 1024
@@ -45,9 +45,6 @@ MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
 GRACE_S = 20.0
 """Seconds that a guest may need after a command's deadline before its box counts as dead."""
-GIT_S = 180.0
-APP_S = 60.0
-PIECE_S = 60.0
 _REF = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -57,7 +54,7 @@ def _within(path: str) -> str:
     return resolve_path(path)[len(ROOT) :].lstrip("/")
 
 
-class Attachment:
+class Attachment(LiveCalls):
     """See `workspace.Workspace`. `image` is the box's image, if it has one. `on_use` is called when a file is
     saved, the app is started or a connection to it is made. `connect` gives the box a network for the time of
     an install step; None if it never needs one."""
@@ -70,7 +67,7 @@ class Attachment:
         on_close: Callable[["Attachment"], None],
         connect: Connect | None = None,
     ) -> None:
-        self._channel = channel
+        super().__init__(channel)
         self._image = image
         self._on_use = on_use
         self._on_close = on_close
@@ -104,11 +101,13 @@ class Attachment:
 
     async def download(self, path: str) -> AsyncIterator[bytes]:
         shown = resolve_path(path)
-        async for piece in self._pieces(self._channel.begin("download", path=_within(shown)), shown):
+        async for piece in pieces(self._channel, self._channel.begin("download", path=_within(shown)), shown):
             yield piece
 
     async def archive(self) -> AsyncIterator[bytes]:
-        async for piece in self._pieces(self._channel.begin("archive", closed=sorted(NOT_ENTERED)), ROOT):
+        async for piece in pieces(
+            self._channel, self._channel.begin("archive", closed=sorted(NOT_ENTERED)), ROOT
+        ):
             yield piece
 
     async def save(self, path: str, content: bytes, etag: str | None = None) -> Saved:
@@ -302,16 +301,6 @@ class Attachment:
             raise
         return Pipe(call, first[1:])
 
-    async def hold(self) -> None:
-        await self._channel.ask(answers.Done, "hold", deadline_s=APP_S)
-
-    async def release(self) -> None:
-        await self._channel.ask(answers.Done, "release")
-
-    async def switch(self, old: str | None, new: str) -> Switched:
-        done, _ = await self._channel.ask(answers.Switched, "switch", old=old, new=new, deadline_s=GIT_S)
-        return Switched(tuple(done.kept), tuple(done.replaced))
-
     async def status(self) -> BoxStatus:
         usage, _ = await self._channel.ask(answers.Usage, "status")
         return BoxStatus(
@@ -326,16 +315,3 @@ class Attachment:
     async def close(self) -> None:
         self._on_close(self)
         await self._channel.close()
-
-    async def _pieces(self, call: Exchange, shown: str) -> AsyncIterator[bytes]:
-        async with call:
-            while True:
-                try:
-                    async with asyncio.timeout(PIECE_S):
-                        piece = await call.read()
-                except TimeoutError as error:
-                    raise self._channel.broken("the guest stopped in the middle of a file") from error
-                if not piece:
-                    break
-                yield piece
-            await call.answer(answers.Done, shown)

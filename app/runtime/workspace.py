@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from app.domain.errors import Unavailable
 from app.domain.ticket import AnyCheck
 from app.domain.workspace import BoxState, Manifest, NetworkMode
+from app.runtime.live_app import LiveApp
 
 
 class RuntimeProblem(Exception):
@@ -52,13 +52,6 @@ class TreeMissing(RuntimeProblem):
 
 class WorkspaceBusy(RuntimeProblem):
     """A worker is attached, so a client may neither change files nor stop the box."""
-
-
-class AppHeld(Unavailable):
-    """The app is just being brought to another commit; it answers again in a moment."""
-
-    def __init__(self) -> None:
-        super().__init__("The app is just being changed. Try again in a moment.", code="going_live")
 
 
 @dataclass(frozen=True)
@@ -153,16 +146,6 @@ class AppStatus:
 
 
 @dataclass(frozen=True)
-class Switched:
-    """What a `switch` did with files of the app, at most 200 paths each. `kept`: the app has files of its own
-    where the new commit has some, too. `replaced`: the app had changed them, and now they are the
-    commit's."""
-
-    kept: tuple[str, ...]
-    replaced: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class HttpAnswer:
     """An answer of the app. `status` is 0 if nothing answered; `body` has at most 64 KiB."""
 
@@ -208,7 +191,7 @@ class Stream(Protocol):
     async def close(self) -> None: ...
 
 
-class Workspace(Protocol):
+class Workspace(LiveApp, Protocol):
     """One attachment to one box: that of a worker, with its fence, or of the API, without one.
 
     Every call may raise BoxDied and, on a worker's attachment, FenceLost. Paths are absolute, under /app (see
@@ -305,18 +288,6 @@ class Workspace(Protocol):
         """A connection to `port` on the loopback inside the box. A `hold` does not wait for a `lasting` one.
         Raises Conflict if nothing listens there, AppHeld; a read of the stream raises AppHeld if a `hold` has
         ended it."""
-
-    async def hold(self) -> None:
-        """Let running requests end (bounded), end the app and everything else that runs in the box, and let
-        no request begin until `release`. Only on a worker's attachment; idempotent."""
-
-    async def release(self) -> None:
-        """Let requests begin again. The app has to be started before. Idempotent."""
-
-    async def switch(self, old: str | None, new: str) -> Switched:
-        """Bring the tracked files of /app from the commit `old` to `new`, and the head with them; the app's
-        data stay (see `guest.switching`). The app has to be held. It can be repeated after it broke off.
-        Raises Conflict `in_the_way`."""
 
     async def status(self) -> BoxStatus: ...
 

@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.errors import Conflict
 from app.domain.workspace import Manifest
-from app.runtime.workspace import AppHeld, Commit, Runtime, RuntimeProblem, Stream, Workspace
+from app.runtime.live_app import AppHeld
+from app.runtime.workspace import Commit, Runtime, RuntimeProblem, Stream, Workspace
 from tests.runtime.conftest import output_of
 
 APP = b"""\

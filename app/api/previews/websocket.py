@@ -17,7 +17,8 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from app.api.previews.headers import Pair, from_the_app
-from app.runtime.workspace import AppHeld, RuntimeProblem, Stream
+from app.runtime.live_app import AppHeld
+from app.runtime.workspace import RuntimeProblem, Stream
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """For messages of the app. Messages of the client are limited by `wire.websocket_protocol`."""

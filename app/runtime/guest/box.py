@@ -54,6 +54,8 @@ class Box:
         may be what makes room."""
         self.checking = set[int]()
         self.hold = holding.Hold()
+        self.still = asyncio.Lock()
+        """Held while the app's data are copied: no file is saved meanwhile."""
         contained = self.config.listener is None
         # RLIMIT_NPROC counts a user's processes in all containers together, so it is used only if no cgroup
         # limits them.

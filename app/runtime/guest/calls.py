@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable
 
-from . import application, archive, checking, files, going_live, installing, web
+from . import application, archive, checking, data, data_tar, files, going_live, installing, web
 from . import bundle as bundles
 from .box import Box
 from .frames import Json
@@ -73,7 +73,8 @@ async def save(call: Call) -> Json:
         raise Refused("failed", "the content was cut short")
     if not call.may_change():
         raise Refused("busy")
-    saved = files.save_file(call.box.config.root, call.args["path"], content, call.args["etag"])
+    async with call.box.still:
+        saved = files.save_file(call.box.config.root, call.args["path"], content, call.args["etag"])
     if call.save_as:
         call.record(f"Save {call.args['path']}", call.save_as)
     return saved
@@ -82,7 +83,8 @@ async def save(call: Call) -> Json:
 async def delete(call: Call) -> Json:
     if not call.may_change():
         raise Refused("busy")
-    files.delete_file(call.box.config.root, call.args["path"])
+    async with call.box.still:
+        files.delete_file(call.box.config.root, call.args["path"])
     if call.save_as:
         call.record(f"Delete {call.args['path']}", call.save_as)
     return {}
@@ -260,6 +262,33 @@ async def switch(call: Call) -> Json:
     return await going_live.switch(call.box, call.args["old"], call.args["new"])
 
 
+async def set_aside(call: Call) -> Json:
+    return await going_live.set_aside(call.box, call.args["commit"])
+
+
+async def put_back(call: Call) -> Json:
+    if not call.may_change():
+        raise Refused("busy")
+    return await going_live.put_back(call.box, call.args["commit"])
+
+
+async def aside(call: Call) -> Json:
+    async for piece in data_tar.pieces(call.box.config.root):
+        await call.stream.send(piece)
+    return {}
+
+
+async def take_in(call: Call) -> Json:
+    if not call.may_change():
+        raise Refused("busy")
+    return await data_tar.take_in(call.box.config.root, call.stream)
+
+
+async def drop_aside(call: Call) -> Json:
+    await data.drop_aside(call.box.config.root)
+    return {}
+
+
 def _only_for_workers(call: Call) -> None:
     if call.save_as:
         raise Refused("failed", "only a worker may do this")
@@ -298,5 +327,10 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "hold": hold,
     "release": release,
     "switch": switch,
+    "set_aside": set_aside,
+    "put_back": put_back,
+    "aside": aside,
+    "take_in": take_in,
+    "drop_aside": drop_aside,
     "status": status,
 }

@@ -1,13 +1,17 @@
-"""How a worker brings the client's app to another commit; see `holding` and `switching`.
+"""How a worker brings the client's app to another commit, and what becomes of the app's data; see `holding`,
+`switching` and `data`.
 
 Each function can be repeated: what it does depends on its arguments, not on how far an earlier call came.
 """
 
 import contextlib
 import os
+import signal
+from collections.abc import Iterator, Mapping
 
-from . import holding, switching
+from . import checkout, data, holding, switching
 from .box import Box
+from .checkout import Entry
 from .frames import Json
 from .paths import Refused
 
@@ -29,15 +33,53 @@ async def switch(box: Box, old: str | None, new: str) -> Json:
     them. Raises Refused."""
     if not box.hold.on:
         raise Refused("failed", "the app is not held")
+    before = await _tracked(box, old)
     place = f"{box.config.scratch}/switch"
     try:
-        if old is not None:
-            await box.repository.read_out(old, f"{place}.old")
         await box.repository.read_out(new, place)
-        done = switching.switch(box.config.root, place, old, new)
+        done = switching.switch(box.config.root, place, before, new)
     finally:
-        for path in (f"{place}.old.shown", f"{place}.shown"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{place}.shown")
     await box.repository.move_head(new)
     return done
+
+
+async def set_aside(box: Box, commit: str | None) -> Json:
+    """Copy the data aside. All processes of the job stand still meanwhile, so that the copy is what a power
+    cut would leave: databases recover from that."""
+    tracked = await _tracked(box, commit)
+    async with box.still:
+        with _standing_still():
+            return await data.set_aside(box.config.root, tracked)
+
+
+async def put_back(box: Box, commit: str | None) -> Json:
+    """Make the data those of the copy that lies aside."""
+    tracked = await _tracked(box, commit)
+    async with box.still:
+        with _standing_still():
+            await data.put_back(box.config.root, tracked)
+    return {}
+
+
+async def _tracked(box: Box, commit: str | None) -> Mapping[str, Entry]:
+    if commit is None:
+        return {}
+    place = f"{box.config.scratch}/tracked"
+    await box.repository.read_out(commit, place, contents=False)
+    return {entry.path: entry for entry in checkout.listed(commit, place)}
+
+
+@contextlib.contextmanager
+def _standing_still() -> Iterator[None]:
+    _tell_everybody(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _tell_everybody(signal.SIGCONT)
+
+
+def _tell_everybody(number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)

@@ -17,9 +17,10 @@ from .kept import MIXED, put_back
 from .paths import Refused
 
 TIMEOUT_S = 120.0
+LIST = 'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed"'
 SHOW = (
-    'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed" && '
-    'git ls-tree -r --full-tree "$0" | cut -f 1 | cut -d " " -f 3 | git cat-file --batch > "$1.shown"'
+    f'{LIST} && git ls-tree -r --full-tree "$0" | cut -f 1 | cut -d " " -f 3 | '
+    'git cat-file --batch > "$1.shown"'
 )
 """A script that writes the commit object, the list of its files, and their contents in that order into three
 files beside the folder. It is one command, because starting a command costs more than all three."""
@@ -100,10 +101,12 @@ class Repository:
         await self.read_out(commit, folder)
         checkout.write(commit, folder)
 
-    async def read_out(self, commit: str, place: str) -> None:
+    async def read_out(self, commit: str, place: str, *, contents: bool = True) -> None:
         """Write a commit, its list of files and their contents into files beside `place`; see `checkout`."""
         async with self._lock:
-            code, _, complaints = await self._try(argv=("sh", "-c", SHOW, commit, place))
+            code, _, complaints = await self._try(
+                argv=("sh", "-c", SHOW if contents else LIST, commit, place)
+            )
         if code != 0:
             raise Refused("git", f"{commit}: {complaints.decode(errors='replace')[-400:]}")
 

@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from . import checkout
+from .beside import Below
 from .checkout import LINK, PROGRAM, Entry
 from .frames import Json
 from .paths import Refused
@@ -33,18 +34,17 @@ CACHES = ("__pycache__",)
 """Folders that code of another version may have filled, and that would be believed."""
 
 
-def switch(root: str, folder: str, old: str | None, new: str) -> Json:
-    """Change the files below `root` from commit `old` to `new`, whose objects were written beside `folder`
-    (see `repository.read_out`). None as `old` stands for no files. Each file is written beside and renamed,
-    so that the call can be repeated after it was broken off anywhere.
+def switch(root: str, place: str, before: Mapping[str, Entry], new: str) -> Json:
+    """Change the files below `root` from those of a commit, `before`, to those of the commit `new`, which
+    were written beside `place` (see `repository.read_out`). Each file is written beside its place and
+    renamed, so that the call can be repeated after it was broken off anywhere.
 
     `kept` are the untracked files of the app where the new commit has files of these names, `replaced` the
     files that the app had changed and that are now the commit's. Raises Refused.
     """
-    before = {} if old is None else _by_path(checkout.listed(old, f"{folder}.old"))
-    after = checkout.listed(new, folder)
+    after = checkout.listed(new, place)
     kept, replaced = list[str](), list[str]()
-    with open(f"{folder}.shown", "rb") as objects:
+    with open(f"{place}.shown", "rb") as objects:
         for entry in after:
             size = checkout.size_of(objects, entry)
             there, was = _hash_at(root, entry), before.get(entry.path)
@@ -79,91 +79,41 @@ def _is_data(entry: Entry, was: Entry | None, there: str | None) -> bool:
     return was.sha == entry.sha
 
 
-def _by_path(entries: list[Entry]) -> Mapping[str, Entry]:
-    return {entry.path: entry for entry in entries}
-
-
 def _hash_at(root: str, entry: Entry) -> str | None:
     """The git hash of what is at the place of `entry`, `-` if that is neither a file nor a link;
     None if there is nothing."""
-    try:
-        with _parent(root, entry.path, make=False) as (folder, name):
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    with Below(root) as below:
+        try:
+            name = below.at(entry.path)
+            status = os.stat(name, dir_fd=below.folder, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
-                return checkout.hash_of(os.fsencode(os.readlink(name, dir_fd=folder)))
+                return checkout.hash_of(os.fsencode(os.readlink(name, dir_fd=below.folder)))
             if not stat.S_ISREG(status.st_mode):
                 return "-"
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                return checkout.hash_of_file(file, status.st_size)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=below.folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    with os.fdopen(descriptor, "rb") as file:
+        return checkout.hash_of_file(file, status.st_size)
 
 
 def _put(root: str, entry: Entry, objects: BinaryIO, size: int) -> None:
-    with _parent(root, entry.path, make=True) as (folder, name):
-        beside = f".{os.urandom(8).hex()}.saving"
-        try:
-            if checkout.write_one(beside, entry.mode, objects, size, folder) != entry.sha:
-                raise Refused("git", f"{entry.path} is not what its name in the history says")
-            objects.readline()
-            _clear_place(folder, name)
-            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside, dir_fd=folder)
-            raise
-
-
-def _clear_place(folder: int, name: str) -> None:
-    """An empty folder makes way for a file; one with files in it is data that nobody may overwrite."""
-    try:
-        os.rmdir(name, dir_fd=folder)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        raise Refused("in_the_way", os.fsencode(name).decode(errors="backslashreplace")) from error
+    with Below(root, make=True) as below, below.beside(entry.path) as new:
+        if checkout.write_one(new, entry.mode, objects, size, below.folder) != entry.sha:
+            raise Refused("git", f"{entry.path} is not what its name in the history says")
+        objects.readline()
 
 
 def _remove(root: str, path: str) -> None:
     """Remove a file, and the folders that are empty after it."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        with _parent(root, path, make=False) as (folder, name):
-            os.unlink(name, dir_fd=folder)
-        while (path := path.rpartition("/")[0]) != "":
-            with _parent(root, path, make=False) as (folder, name):
-                try:
-                    os.rmdir(name, dir_fd=folder)
-                except OSError:
-                    return
-
-
-@contextlib.contextmanager
-def _parent(root: str, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
-    """A descriptor of the folder that holds `path`, and its name there. Folders are opened one by one and
-    never through a link: with `make`, a link or file in the place of one is removed, and a missing one is
-    made."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    *above, name = path.split("/")
-    folder = os.open(root, flags & ~os.O_NOFOLLOW)
-    try:
-        for part in above:
-            if make:
-                _make_folder(folder, part)
-            inner = os.open(part, flags, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        yield folder, name
-    finally:
-        os.close(folder)
-
-
-def _make_folder(folder: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            return
-        os.unlink(name, dir_fd=folder)
-    os.mkdir(name, 0o755, dir_fd=folder)
+    with Below(root) as below:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            os.unlink(below.at(path), dir_fd=below.folder)
+        while path := path.rpartition("/")[0]:
+            try:
+                os.rmdir(below.at(path), dir_fd=below.folder)
+            except OSError:
+                return
 
 
 def _drop_caches(root: str) -> None:

@@ -1,0 +1,124 @@
+"""Sends the copy of the data that lies aside as a tar archive, and takes such an archive in.
+
+The archive is POSIX (pax); files with holes are in GNU's sparse format 1.0, which GNU tar and Python read.
+"""
+
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator
+
+from .beside import Below
+from .data import ASIDE, PIECE, copy_range, extents, new_copy, open_to_read
+from .frames import Json
+from .link import Stream
+from .paths import Refused
+from .walk import Walk, breathe
+
+BLOCK = 512
+
+
+async def pieces(root: str) -> AsyncIterator[bytes]:
+    """The archive of the copy that lies aside. Raises Refused `missing`."""
+    try:
+        walk = Walk(f"{root}/{ASIDE}/files")
+    except FileNotFoundError as error:
+        raise Refused("missing") from error
+    for path, name, status in walk:
+        info = tarfile.TarInfo(path)
+        info.mode, info.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
+        if stat.S_ISDIR(status.st_mode):
+            info.type = tarfile.DIRTYPE
+            yield _head(info)
+        elif stat.S_ISLNK(status.st_mode):
+            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=walk.folder)
+            yield _head(info)
+        else:
+            source = open_to_read(walk.folder, name, status)
+            try:
+                async for piece in _file(info, source, status.st_size):
+                    yield piece
+            finally:
+                os.close(source)
+    yield bytes(2 * BLOCK)
+
+
+async def _file(info: tarfile.TarInfo, source: int, size: int) -> AsyncIterator[bytes]:
+    parts = list(extents(source, size))
+    is_sparse = sum(length for _, length in parts) < size
+    if not is_sparse:
+        parts = [(0, size)] if size else []
+    listed = b""
+    if is_sparse:
+        listed = _padded(
+            "".join(f"{number}\n" for part in [(len(parts),), *parts] for number in part).encode()
+        )
+        info.pax_headers = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": info.name,
+            "GNU.sparse.realsize": str(size),
+        }
+    info.size = len(listed) + sum(length for _, length in parts)
+    yield _head(info) + listed
+    for start, length in parts:
+        at = start
+        while at < start + length:
+            piece = os.pread(source, min(PIECE, start + length - at), at)
+            if not piece:
+                raise Refused("failed", "a file became shorter while it was read")
+            at += len(piece)
+            yield piece
+    if rest := -info.size % BLOCK:
+        yield bytes(rest)
+
+
+def _head(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % BLOCK)
+
+
+async def take_in(root: str, stream: Stream) -> Json:
+    """Read an archive to its end, and lay it aside in place of an earlier copy. Returns how many `entries`
+    and `bytes` (without holes) that were. Raises Refused."""
+    async with new_copy(root) as (files, done):
+        with tempfile.TemporaryFile(dir=f"{root}/.git") as file:
+            while piece := await stream.read():
+                file.write(piece)
+            file.flush()
+            file.seek(0)
+            try:
+                with tarfile.open(fileobj=file, mode="r:") as members:
+                    for place, member in enumerate(members):
+                        done["entries"] += 1
+                        done["bytes"] += _lay_out(files, member, file.fileno())
+                        await breathe(place)
+            except (tarfile.TarError, ValueError) as error:
+                raise Refused("failed", f"this is no archive of data: {error}") from error
+    return done
+
+
+def _lay_out(files: Below, member: tarfile.TarInfo, archive: int) -> int:
+    path = member.name
+    if path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")) or path == ".git":
+        raise ValueError(f"no path of data: {path!r}")
+    if member.isdir():
+        files.make_folder(path, member.mode)
+    elif member.issym():
+        files.make_link(path, member.linkname)
+    elif member.isfile():
+        parts: list[tuple[int, int]] = list(member.sparse or [(0, member.size)])  # type: ignore[arg-type]
+        at = member.offset_data
+        with files.new_file(path, member.mode, member.mtime) as into:
+            for start, length in parts:
+                copy_range(archive, at, into, start, length)
+                at += length
+            os.ftruncate(into, member.size)
+        return sum(length for _, length in parts)
+    else:
+        raise ValueError(f"neither file nor folder nor link: {path!r}")
+    return 0

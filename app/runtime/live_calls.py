@@ -1,0 +1,69 @@
+"""The calls of `live_app.LiveApp` to a guest, and what they share with those of `attachment`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from app.runtime import answers
+from app.runtime.channel import Channel, Exchange
+from app.runtime.live_app import DataCopy, Switched
+
+APP_S = 60.0
+GIT_S = 180.0
+PIECE_S = 60.0
+
+
+class LiveCalls:
+    """See `live_app.LiveApp`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def hold(self) -> None:
+        await self._channel.ask(answers.Done, "hold", deadline_s=APP_S)
+
+    async def release(self) -> None:
+        await self._channel.ask(answers.Done, "release")
+
+    async def switch(self, old: str | None, new: str) -> Switched:
+        done, _ = await self._channel.ask(answers.Switched, "switch", old=old, new=new, deadline_s=GIT_S)
+        return Switched(tuple(done.kept), tuple(done.replaced))
+
+    async def set_aside(self, commit: str | None) -> DataCopy:
+        made, _ = await self._channel.ask(answers.Aside, "set_aside", commit=commit, deadline_s=GIT_S)
+        return DataCopy(made.entries, made.bytes)
+
+    async def aside(self) -> AsyncIterator[bytes]:
+        async for piece in pieces(self._channel, self._channel.begin("aside"), "the copy of the data"):
+            yield piece
+
+    async def take_in(self, archive: AsyncIterator[bytes]) -> DataCopy:
+        async def send(exchange: Exchange) -> None:
+            async for piece in archive:
+                await exchange.send(piece)
+            exchange.send_eof()
+
+        made, _ = await self._channel.ask(answers.Aside, "take_in", first=send, deadline_s=GIT_S)
+        return DataCopy(made.entries, made.bytes)
+
+    async def put_back(self, commit: str | None) -> None:
+        await self._channel.ask(
+            answers.Done, "put_back", shown="the copy of the data", commit=commit, deadline_s=GIT_S
+        )
+
+    async def drop_aside(self) -> None:
+        await self._channel.ask(answers.Done, "drop_aside")
+
+
+async def pieces(channel: Channel, call: Exchange, shown: str) -> AsyncIterator[bytes]:
+    """The data of a call, in pieces. `shown` names what is read in a refusal."""
+    async with call:
+        while True:
+            try:
+                async with asyncio.timeout(PIECE_S):
+                    piece = await call.read()
+            except TimeoutError as error:
+                raise channel.broken("the guest stopped in the middle of a file") from error
+            if not piece:
+                break
+            yield piece
+        await call.answer(answers.Done, shown)

@@ -44,7 +44,8 @@ async def test_data_is_what_neither_the_commit_nor_an_install_made(
     await output_of(
         workspace,
         "mkdir -p data/deep node_modules/x src/__pycache__ empty; echo 1 > data/deep/app.db;"
-        "echo 2 > notes.json; echo 3 > other.txt; echo changed > sample.json; touch node_modules/x/i.js src/__pycache__/a.pyc;"
+        "echo 2 > notes.json; echo 3 > other.txt; echo changed > sample.json;"
+        "touch node_modules/x/i.js src/__pycache__/a.pyc;"
         "ln -s data/deep link; mkfifo pipe",
     )
     made = await workspace.set_aside(head.sha)

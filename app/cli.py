@@ -15,6 +15,7 @@ from rich.console import Console
 
 from app.actions import accounts
 from app.bootstrap import NotConfigured, examine_boxes, open_resources, open_runtime
+from app.database_url import where
 from app.demo.client import Refused
 from app.demo.play import play
 from app.demo.screen import Screen
@@ -34,6 +35,7 @@ from app.runtime.forward import AppOfJob, forwarded
 from app.runtime.workspace import RuntimeProblem
 from app.settings import BadSettings, Settings, load_settings
 from app.store.migrate import migrate as migrate_database
+from app.store.usable import UnusableDatabase, require_usable
 
 T = TypeVar("T")
 
@@ -134,7 +136,7 @@ def tape(job: Annotated[UUID, typer.Argument(help="The job's id.")]) -> None:
 def doctor() -> None:
     """Say what works on this machine, what does not, and what to do. Exit code 1 if something is missing."""
     settings = load_settings()
-    findings = [*examine_machine(settings), _examine_boxes(settings)]
+    findings = [*examine_machine(settings), *_examine_database(settings), _examine_boxes(settings)]
     for finding in findings:
         typer.echo(_in_words(finding))
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
@@ -170,7 +172,7 @@ def main() -> None:
     except KeepsDying as problem:
         typer.echo(str(problem), err=True)
         sys.exit(1)
-    except (StackProblem, BadSettings, NotConfigured, Refused, Refusal) as problem:
+    except (StackProblem, BadSettings, NotConfigured, UnusableDatabase, Refused, Refusal) as problem:
         typer.echo(str(problem), err=True)
         sys.exit(REFUSED)
     except RuntimeProblem as problem:
@@ -214,6 +216,17 @@ async def _stop_boxes(settings: Settings) -> None:
 def _examine_boxes(settings: Settings) -> Finding:
     diagnosis = run_until_stopped(examine_boxes(settings))
     return Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)
+
+
+def _examine_database(settings: Settings) -> list[Finding]:
+    if not settings.database_url:
+        return []
+    at = f"the one of DATABASE_URL at {where(settings.database_url)}"
+    try:
+        asyncio.run(require_usable(settings.database_url))
+    except UnusableDatabase as problem:
+        return [Finding("PostgreSQL", False, str(problem))]
+    return [Finding("PostgreSQL", True, f"{at} answers and can be used")]
 
 
 def _in_words(finding: Finding) -> str:

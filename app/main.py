@@ -6,6 +6,7 @@ if __name__ == "__main__":
     gc.disable()  # while it is loaded: a sixth of a start goes into finding that none of it is garbage
 
 import argparse
+import asyncio
 import secrets
 import signal
 import sys
@@ -50,6 +51,7 @@ from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import BadSettings, Settings, load_settings
 from app.store.statements import open_statements
+from app.store.usable import UnusableDatabase, require_usable_if_there
 
 GRACE_S = 8
 """How long running requests may still take when the process is asked to stop."""
@@ -185,8 +187,10 @@ def main() -> None:
             sys.stdout.buffer.write(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2) + b"\n")
             return
         require_configured(settings)
-    except (BadSettings, NotConfigured) as problem:
-        sys.exit(str(problem))
+        asyncio.run(require_usable_if_there(settings.database_url))
+    except (BadSettings, NotConfigured, UnusableDatabase) as problem:
+        sys.stderr.write(f"{problem}\n")
+        sys.exit(2)
     watch_parent()
     configure_logs(production=settings.production)
     for number in (signal.SIGINT, signal.SIGTERM):

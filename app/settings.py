@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.database_url import parse, require_files
 from app.domain.budget import Limits
 from app.domain.preview_origin import PreviewOrigin
 from app.domain.workspace import NetworkMode
@@ -97,6 +98,13 @@ class Settings(BaseSettings):
     preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
+
+    @field_validator("database_url")
+    @classmethod
+    def _can_be_read(cls, url: str) -> str:
+        if url:
+            require_files(parse(url))
+        return url
 
     @field_validator("preview_origin")
     @classmethod

@@ -12,11 +12,10 @@ import pytest
 from blockbuster import BlockBuster
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 from xdist.remote import Producer
 
 from app.embedded import stack as embedded
-from app.store.database import async_url
+from app.store.database import each_by_itself, open_engine
 from app.store.migrate import migrate
 from tests.house import House, open_house
 from tests.together import Together
@@ -79,9 +78,9 @@ async def _make_template(url: str, name: str) -> None:
 
 
 async def _admin(url: str, statement: str) -> None:
-    engine = create_async_engine(async_url(url), isolation_level="AUTOCOMMIT")
+    engine = open_engine(url)
     try:
-        async with engine.connect() as connection:
+        async with each_by_itself(engine).connect() as connection:
             await connection.execute(text(statement))
     finally:
         await engine.dispose()

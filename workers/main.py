@@ -13,12 +13,13 @@ import uvloop
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
-from app.bootstrap import NotConfigured, open_resources
+from app.bootstrap import NotConfigured, open_resources, require_configured
 from app.domain.conversation import Agent
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.queue import WORKER_ALIVE_S, open_arq, worker_key
 from app.settings import BadSettings, Settings, load_settings
+from app.store.usable import UnusableDatabase, require_usable_if_there
 from workers.choose import Names, Servers, UnknownModel, choose
 from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
@@ -108,9 +109,11 @@ def main() -> int:
         settings = load_settings()
         configure_logs(production=settings.production)
         models = choose_models(settings)
+        require_configured(settings)
+        asyncio.run(require_usable_if_there(settings.database_url))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(settings, models))
-    except (NotConfigured, UnknownModel, BadSettings) as error:
+    except (NotConfigured, UnknownModel, BadSettings, UnusableDatabase) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
         return 2
     return 0

@@ -38,7 +38,7 @@ def examine_machine(settings: Settings) -> list[Finding]:
     return [
         Finding("Python", True, f"{platform.python_version()}, {sys.executable}"),
         _data(settings.data_dir.absolute()),
-        _database(settings),
+        *_database(settings),
         _redis(settings),
         _address(settings),
         describe_model(settings),
@@ -99,9 +99,10 @@ def _data(folder: Path) -> Finding:
     return Finding("data", enough, detail, "" if enough else "make 2 GiB of room, or set DATA_DIR elsewhere")
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> list[Finding]:
+    """The embedded one. Another is examined by whoever can connect to it."""
     if settings.database_url:
-        return _reach("PostgreSQL", settings.database_url, 5432, "check DATABASE_URL and that server")
+        return []
 
     def own() -> str:
         programs = find_postgres(settings.postgres_bin)
@@ -114,7 +115,7 @@ def _database(settings: Settings) -> Finding:
         }
         return f"{major}, our own from {programs}{how[identity]}"
 
-    return _try("PostgreSQL", own)
+    return [_try("PostgreSQL", own)]
 
 
 def _redis(settings: Settings) -> Finding:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.database_url import ALONE
 from app.embedded import cluster
 from app.embedded.binaries import find_postgres
 from app.embedded.datadir import DataDir
@@ -57,7 +58,8 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        return f"postgresql://{cluster.USER}:{self._password}@127.0.0.1:{self.port}/{cluster.DATABASE}"
+        login = f"{cluster.USER}:{self._password}"
+        return f"postgresql://{login}@127.0.0.1:{self.port}/{cluster.DATABASE}?{ALONE}"
 
     def command(self) -> Sequence[str | Path]:
         settings = (*SETTINGS, *(() if self._durable else NOT_DURABLE))

@@ -4,6 +4,7 @@ recognised."""
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from app.database_url import parse
 from app.domain.errors import Unavailable
+from app.store.connecting import connect, socket_of
 
 
 class DatabaseUnavailable(Unavailable):
@@ -29,22 +32,10 @@ class DatabaseUnavailable(Unavailable):
         )
 
 
-DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
+DRIVER = "postgresql+asyncpg://"
+"""SQLAlchemy is told the dialect only. `connect` reads the address."""
 
-
-def async_url(url: str) -> str:
-    """`url` with the asyncpg driver, whichever driver or spelling of `postgresql` it names."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
-
-
-def parts_of(url: str) -> dict[str, Any]:
-    """`url` as arguments of `asyncpg.connect`, parsed like SQLAlchemy does."""
-    _, parts = DIALECT.create_connect_args(make_url(async_url(url)))
-    return dict(parts)
-
-
-STATEMENT_S = 10.0
-"""Seconds after which a statement is given up. Ours take milliseconds, so PostgreSQL must be hanging."""
+DIALECT = make_url(DRIVER).get_dialect()()
 
 IDLE_S = 30.0
 """A connection that was idle for more seconds is tested before it is used."""
@@ -57,23 +48,18 @@ unit."""
 PLACE_S = 5
 """Seconds that one waits for a free connection."""
 
-CONNECT_ARGS: dict[str, Any] = {
-    "timeout": 3,
-    "command_timeout": STATEMENT_S,
-    "server_settings": {"timezone": "UTC"},
-}
-
 
 def open_engine(url: str) -> AsyncEngine:
-    """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself."""
+    """An engine that replaces connections that have died, so that a restarted PostgreSQL heals by itself.
+    Raises BadDatabaseUrl."""
     engine = create_async_engine(
-        async_url(url),
+        DRIVER,
+        async_creator=partial(connect, parse(url)),
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=PLACE_S,
         pool_use_lifo=True,  # the last used first: its statements are prepared
         hide_parameters=True,  # error texts go to the log, prompts and hashes must not
-        connect_args=CONNECT_ARGS,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -102,7 +88,7 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
 def has_unread(driver: Any) -> bool:
     """Whether PostgreSQL has sent something without being asked, as it does when it stops."""
     poll = select.poll()
-    poll.register(driver._transport.get_extra_info("socket").fileno(), select.POLLIN)
+    poll.register(socket_of(driver).fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 

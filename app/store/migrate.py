@@ -1,5 +1,6 @@
 """Migrations: bring the database to the present tables."""
 
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -7,9 +8,13 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.store.database import async_url
+from app.database_url import parse
+from app.store.connecting import connect
+from app.store.database import DRIVER
+from app.store.usable import require_usable
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+CONNECT_S = 5.0
 _LOCK = 7_022_026
 """The advisory lock that lets one process migrate while others wait."""
 
@@ -26,8 +31,11 @@ def _upgrade(connection: Connection) -> None:
 
 
 async def migrate(url: str) -> None:
-    """Apply the missing migrations. Many processes may call this at the same time."""
-    engine = create_async_engine(async_url(url), connect_args={"timeout": 5})
+    """Apply the missing migrations. Many processes may call this at the same time. Raises BadDatabaseUrl and
+    UnusableDatabase."""
+    await require_usable(url)
+    create = partial(connect, parse(url), timeout_s=CONNECT_S, statement_s=None)
+    engine = create_async_engine(DRIVER, async_creator=create)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})

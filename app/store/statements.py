@@ -16,15 +16,9 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from app.store.database import (
-    CONNECT_ARGS,
-    DIALECT,
-    IDLE_S,
-    PLACE_S,
-    absence_is_unavailable,
-    has_unread,
-    parts_of,
-)
+from app.database_url import parse
+from app.store.connecting import connect
+from app.store.database import DIALECT, IDLE_S, PLACE_S, absence_is_unavailable, has_unread
 
 CONNECTIONS = 10
 """The most connections of one pool."""
@@ -118,10 +112,14 @@ class StatementPool:
 @asynccontextmanager
 async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator[StatementPool]:
     """A pool, which connects on first use. With `read_only` PostgreSQL refuses every write."""
-    settings = {**CONNECT_ARGS["server_settings"], "default_transaction_read_only": str(read_only).lower()}
-    pool = await asyncpg.create_pool(
-        **parts_of(url),
-        **{**CONNECT_ARGS, "server_settings": settings},
+    address = parse(url)
+
+    async def open_one(_: str | None, **more: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        return await connect(address, **more)
+
+    pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(  # type: ignore[call-overload]
+        connect=open_one,
+        init=_only_reads if read_only else None,
         min_size=0,
         max_size=CONNECTIONS,
         max_inactive_connection_lifetime=IDLE_S,  # one that was idle for longer may be dead in silence
@@ -132,6 +130,11 @@ async def open_statements(url: str, *, read_only: bool = False) -> AsyncIterator
     finally:
         with suppress(TimeoutError):
             await asyncio.wait_for(pool.close(), CLOSE_S)  # what has not ended by then is cut off
+
+
+async def _only_reads(connection: Any) -> None:
+    """Not said at the start of the connection: PgBouncer refuses settings there that it does not know."""
+    await connection.execute("set default_transaction_read_only = on")
 
 
 async def _nothing_to_reset(_: object) -> None:

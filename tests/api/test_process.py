@@ -71,7 +71,7 @@ async def test_serves_on_an_inherited_socket_and_stops_cleanly(
 def test_refuses_to_start_without_its_parts(tmp_path: Path) -> None:
     with process(DATA_DIR=str(tmp_path)) as running:
         _, said = running.communicate(timeout=30)
-    assert running.returncode == 1
+    assert running.returncode == 2
     assert said.strip() == "DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs."
 
 
@@ -82,7 +82,7 @@ def test_settings_that_forbid_a_start_are_named_without_their_values(
     env = {"ENVIRONMENT": "production", "SECRET_KEY": "weak-secret", "OPENAI_API_KEY": "sk-secret"}
     with process(*arguments, DATA_DIR=str(tmp_path), **env) as running:
         _, said = running.communicate(timeout=30)
-    assert running.returncode == 1
+    assert running.returncode == 2
     assert said.startswith("SECRET_KEY must hold at least")
     assert "weak-secret" not in said
     assert "sk-secret" not in said

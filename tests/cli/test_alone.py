@@ -68,8 +68,21 @@ def test_an_absent_job_cannot_be_opened(boardroom: Boardroom) -> None:
 def test_doctor_names_what_is_missing(boardroom: Boardroom) -> None:
     said = boardroom("doctor", DATABASE_URL="postgresql://127.0.0.1:1/x", POSTGRES_BIN="/nowhere")
     assert said.returncode == 1
-    assert "PostgreSQL: NOT WORKING, 127.0.0.1:1 does not answer" in said.stdout
-    assert "check DATABASE_URL" in said.stdout
+    assert "PostgreSQL: NOT WORKING, PostgreSQL at 127.0.0.1:1 cannot be used: " in said.stdout
+    assert "Check DATABASE_URL" in said.stdout
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence(boardroom: Boardroom) -> None:
+    away = {"DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
+    for word in ("up", "migrate"):
+        said = boardroom(word, **away)
+        assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+        assert said.stderr.startswith("PostgreSQL at 127.0.0.1:1 cannot be used: ")
+    for word in ("up", "migrate", "api", "worker", "doctor"):
+        said = boardroom(word, **{**away, "DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/x?sslmod=a"})
+        assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+        assert "'sslmod' is no word that PostgreSQL knows" in said.stderr
+        assert "secret" not in said.stderr
 
 
 def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
+from app.actions.planning import Planned, write_ticket
 from app.domain.backlog import MAX_CLIENT_TICKETS, NewTicket, TicketEdit, moved_checks, places
-from app.domain.conversation import Agent
 from app.domain.errors import NOT_FOUND, Conflict, FieldError, Invalid, NotFound
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.values import parse_id
@@ -29,23 +29,22 @@ async def add_ticket(resources: Resources, user_id: UUID, job_id: UUID, new: New
         if job.client_tickets >= MAX_CLIENT_TICKETS:
             raise Conflict(f"You have added {MAX_CLIENT_TICKETS} tickets to this job.", code="job_full")
         job.client_tickets += 1
-        ticket = Ticket(
+        planned = Planned(
             id=uuid7(),
-            job_id=job.id,
+            run_id=None,
             type=new.type,
             title=new.title,
             description=new.description,
             acceptance_criteria=new.acceptance_criteria,
             checks=[],
             requirements=[],
-            status=TicketStatus.TODO,
-            assigned_to=new.assigned_to or _usual(new.type),
             order=new.order or max((each.order for each in backlog), default=0) + 1,
-            attempts=0,
+            assigned_to=new.assigned_to,
+            skip_reason="",
             of_client=True,
             **_links(new.parent_id, new.dependencies, backlog),
         )
-        unit.session.add(ticket)
+        ticket = write_ticket(unit, job, planned)
         await _settle(unit, job, ticket, backlog, event="created")
     return ticket.id
 
@@ -98,10 +97,6 @@ async def _take_ticket(unit: Unit, user_id: UUID, ticket_id: UUID) -> tuple[Job,
     if ticket is None:
         raise NotFound(NOT_FOUND)
     return job, ticket, [each for each in backlog if each is not ticket]
-
-
-def _usual(kind: TicketType) -> Agent:
-    return Agent.PROJECT_MANAGER if kind is TicketType.EPIC else Agent.BUILDER
 
 
 def _links(

@@ -8,11 +8,10 @@ import orjson
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
-from app.domain.conversation import Agent
-from app.domain.ticket import AnyCheck, TicketStatus, TicketType
+from app.actions.planning import Planned, write_ticket
+from app.domain.ticket import AnyCheck, TicketType
 from app.domain.values import clip
 from app.store import rows
-from app.store.tables import Ticket
 from workers.context import Change, Context
 from workers.pipeline.enter import build_again
 from workers.steps import note
@@ -41,23 +40,23 @@ async def open_fixes(change: Change, key: str, fixes: Sequence[Fix], why: str = 
     order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
     opened: list[str] = []
     for place, fix in enumerate(fixes, order + 1):
-        ticket = Ticket(
+        planned = Planned(
             id=uuid7(),
-            job_id=change.job.id,
             run_id=change.run.id,
+            parent_id=None,
             type=TicketType.TASK,
             title=clip(fix.title, 300),
             description=clip(fix.description, 4000),
             acceptance_criteria=fix.criteria,
-            checks=[check.model_dump(mode="json", exclude_none=True) for check in fix.checks],
+            checks=fix.checks,
             requirements=fix.requirements,
-            status=TicketStatus.TODO,
-            assigned_to=Agent.BUILDER,
             dependencies=[],
             order=place,
-            attempts=0,
+            assigned_to="",
+            skip_reason="",
+            of_client=False,
         )
-        change.session.add(ticket)
+        ticket = write_ticket(change.unit, change.job, planned)
         await change.session.flush()
         changes.tell_ticket(change.unit, ticket, event="created")
         opened.append(str(ticket.id))

@@ -6,13 +6,13 @@ new backlog is written in one unit, with `ticketReset` as its first event.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
-from app.domain.conversation import Agent
+from app.actions.planning import Planned, write_ticket
 from app.domain.ticket import TicketStatus, TicketType, execution_order
 from app.domain.values import clean, parse_id
 from app.store import rows
@@ -150,12 +150,10 @@ async def _replace(change: Change, backlog: Backlog) -> None:
     order = max((ticket.order for ticket in kept), default=0)
     written: list[Ticket] = [ticket for ticket in kept if str(ticket.id) not in taken_up]
     for place, draft in enumerate(_in_order(backlog.tickets), order + 1):
-        ticket = by_id.get(draft.key) or Ticket(id=ids[draft.key], job_id=change.job.id, attempts=0)
-        _fill(ticket, draft, ids, place)
-        ticket.run_id = change.run.id
-        change.session.add(ticket)
+        planned = _planned(draft, ids, place, change.run.id)
+        ticket = write_ticket(change.unit, change.job, planned, by_id.get(draft.key))
         await change.session.flush()
-        changes.tell_ticket(change.unit, ticket, event="created", **_reason(draft))
+        changes.tell_ticket(change.unit, ticket, event="created", **_reason(planned))
         written.append(ticket)
     changes.follow_children(change.unit, change.job, written)
 
@@ -176,18 +174,24 @@ def _kept(old: Sequence[Ticket], taken_up: set[str], parents: set[str]) -> list[
     return [t for t in old if t.id in needed or str(t.id) in taken_up | parents]
 
 
-def _fill(ticket: Ticket, draft: TicketDraft, ids: dict[str, UUID], order: int) -> None:
-    ticket.type, ticket.title, ticket.description = draft.type, clean(draft.title), clean(draft.description)
-    ticket.parent_id = ids[draft.parent] if draft.parent else None
-    ticket.dependencies = [str(ids[key]) for key in draft.depends_on]
-    ticket.acceptance_criteria = [clean(text) for text in draft.acceptance_criteria]
-    ticket.checks = [check.model_dump(mode="json", exclude_none=True) for check in draft.checks]
-    ticket.requirements = list(draft.requirements)
-    ticket.status = TicketStatus.SKIPPED if draft.skip_reason else TicketStatus.TODO
-    ticket.reason, ticket.blocked, ticket.order = clean(draft.skip_reason), False, order
-    ticket.of_client = False
-    ticket.assigned_to = Agent.PROJECT_MANAGER if draft.type is TicketType.EPIC else Agent.BUILDER
+def _planned(draft: TicketDraft, ids: Mapping[str, UUID], order: int, run_id: UUID) -> Planned:
+    return Planned(
+        id=ids[draft.key],
+        run_id=run_id,
+        parent_id=ids[draft.parent] if draft.parent else None,
+        type=draft.type,
+        title=clean(draft.title),
+        description=clean(draft.description),
+        acceptance_criteria=[clean(text) for text in draft.acceptance_criteria],
+        checks=draft.checks,
+        requirements=draft.requirements,
+        dependencies=[str(ids[key]) for key in draft.depends_on],
+        order=order,
+        assigned_to="",
+        skip_reason=clean(draft.skip_reason),
+        of_client=False,
+    )
 
 
-def _reason(draft: TicketDraft) -> dict[str, str]:
-    return {"reason": clean(draft.skip_reason)} if draft.skip_reason else {}
+def _reason(planned: Planned) -> dict[str, str]:
+    return {"reason": planned.skip_reason} if planned.skip_reason else {}

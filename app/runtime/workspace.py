@@ -238,7 +238,8 @@ class Workspace(LiveApp, Protocol):
         """Record the present files of /app under `refs/boardroom/<run>/<step>`, and return the tree's sha."""
 
     async def restore(self, tree: str) -> None:
-        """Make /app equal to a recorded tree. Files that git ignores stay. Raises TreeMissing."""
+        """Make /app equal to a recorded tree. Files that git ignores stay, but for compiled ones and
+        caches. Raises TreeMissing."""
 
     async def commit(self, message: str, author: str) -> Commit:
         """Commit all of /app. If nothing has changed, the last commit is returned."""

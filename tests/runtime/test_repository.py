@@ -62,10 +62,7 @@ async def test_the_apps_data_is_neither_recorded_nor_lost(workspace: Workspace) 
     commit = await workspace.commit("More", "Builder")
     assert await output_of(workspace, f"git ls-tree -r --name-only {commit.sha}") == "app.py\nlater.py"
     await workspace.restore(tree)
-    assert (
-        await output_of(workspace, "cat data.db; ls")
-        == "rows__pycache__\napp.py\ndata.db\ndata.db-wal\nnode_modules"
-    )
+    assert await output_of(workspace, "cat data.db; ls") == "rowsapp.py\ndata.db\ndata.db-wal\nnode_modules"
 
 
 async def test_a_gitignore_that_came_later_hides_nothing_from_a_restore(workspace: Workspace) -> None:

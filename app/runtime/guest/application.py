@@ -40,9 +40,11 @@ class Recipe(Record):
 class Application:
     """The one app of a box. It goes on when the process that had it started detaches."""
 
-    def __init__(self, start: Starter, install: Installer) -> None:
+    def __init__(self, start: Starter, install: Installer, clean: Callable[[], Awaitable[None]]) -> None:
+        """`clean` removes what must not be loaded from the workspace."""
         self._start = start
         self._install = install
+        self._clean = clean
         self._recipe: Recipe | None = None
         self._command: Command | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -122,6 +124,7 @@ class Application:
         }
 
     async def _install_and_keep(self, recipe: Recipe, gate: Gate) -> None:
+        await self._clean()
         if recipe.install:
             self._log = Output(LOG_BYTES)
             self._exit_code, said = await self._install(recipe.install, gate)

@@ -19,8 +19,8 @@ CARRIED = "/usr/local/lib/boardroom"
 LATE = (
     "asyncio.log", "asyncio.sslproto", "asyncio.staggered", "concurrent.futures", "hashlib", "inspect",
     "linecache", "logging", "shutil", "subprocess", "textwrap", "typing", "zipfile",
-    "guest.application", "guest.archive", "guest.bundle", "guest.checking", "guest.installing",
-    "guest.repository", "guest.web",
+    "guest.application", "guest.archive", "guest.bundle", "guest.caches", "guest.checking",
+    "guest.data", "guest.data_tar", "guest.going_live", "guest.installing", "guest.repository", "guest.web",
 )  # fmt: skip
 """Modules that the guest or asyncio imports but does not need for the first answer."""
 

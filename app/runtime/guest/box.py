@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from . import application, holding, installing, process
+from . import application, caches, holding, installing, process
 from . import repository as git
 from .link import LinkLost
 from .output import Output
@@ -77,7 +77,7 @@ class Box:
 
     @cached_property
     def app(self) -> "application.Application":
-        return application.Application(self._start_app, self._install_app)
+        return application.Application(self._start_app, self._install_app, self._drop_compiled)
 
     def start(
         self,
@@ -159,6 +159,16 @@ class Box:
             return ended.exit_code, output.text, os.pread(complaints, GIT_OUTPUT, 0)
         finally:
             os.close(complaints)
+
+    async def restore(self, tree: str) -> None:
+        """Make the files of /app what `tree` says, without what was compiled or cached of other files. If
+        such a cache may be what the install step made, that runs again."""
+        await self.repository.restore(tree)
+        if await caches.drop(self.config.root, every=True):
+            installing.Mark(self.config.root, "").clear()
+
+    async def _drop_compiled(self) -> None:
+        await caches.drop(self.config.root)
 
     async def _install_app(self, line: str, gate: "installing.Gate") -> tuple[int | None, bytes]:
         mark = installing.Mark(self.config.root, line)

@@ -114,7 +114,7 @@ async def checkpoint(call: Call) -> Json:
 
 
 async def restore(call: Call) -> Json:
-    await call.box.repository.restore(call.args["tree"])
+    await call.box.restore(call.args["tree"])
     return {}
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 
+from . import caches
 from .box import Box
 from .files import read_file
 from .frames import Json
@@ -67,6 +68,7 @@ async def _fill(
     os.mkdir(folder)
     os.mkdir(env["HOME"])
     await box.repository.check_out(commit, folder)
+    await caches.drop(folder)
     if not install:
         return None
     code, output = await made.install(install, env, folder, gate)

@@ -21,7 +21,8 @@ venv/
 *.saving
 .DS_Store
 """
-"""Files that are never recorded, and never removed by a restore: installed, cached, or the app's data."""
+"""Files that are never recorded: installed, cached, or the app's data. A restore removes only caches of
+these (see `caches`)."""
 
 UNSHOWN = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "*.lock", "*.min.js")
 """Generated files, left out of diffs, where they would hide what people and agents wrote."""

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 
-from . import checkout, data, holding, switching
+from . import caches, checkout, data, holding, switching
 from .box import Box
 from .checkout import Entry
 from .frames import Json
@@ -38,6 +38,7 @@ async def switch(box: Box, old: str | None, new: str) -> Json:
     try:
         await box.repository.read_out(new, place)
         done = switching.switch(box.config.root, place, before, new)
+        await caches.drop(box.config.root)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{place}.shown")

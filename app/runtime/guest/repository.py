@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from . import checkout
+from .caches import NOT_RECORDED
 from .git_settings import COMMITTER, CONFIG, DOMAIN, EXCLUDED, SETTINGS, TIMELESS, UNSHOWN
 from .kept import MIXED, put_back
 from .paths import Refused
@@ -244,11 +245,11 @@ class Repository:
     async def _record(self) -> str:
         """Record all files that git does not ignore, and return the tree."""
         await self._ensure()
-        code, _, complaints = await self._try("add", "--all", ".")
+        code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
         if any(words in complaints for words in EMBEDDED):
             self._absorb_inner_repositories()
             await self._git("rm", "--cached", "-r", "-q", "--ignore-unmatch", ".")
-            code, _, complaints = await self._try("add", "--all", ".")
+            code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
         if code != 0:
             raise Refused("git", complaints.decode(errors="replace")[-400:])
         return await self._git("write-tree")

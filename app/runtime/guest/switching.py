@@ -8,7 +8,6 @@ was. Where both have changed a file, the commit's version counts. A file that ru
 import contextlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -29,9 +28,6 @@ RUNS = re.compile(
     r"|(^|/)(requirements[^/]*\.txt|[Mm]akefile|Procfile|Dockerfile|\.npmrc)$"
 )
 """Paths of files that are code, or that say how code runs."""
-
-CACHES = ("__pycache__",)
-"""Folders that code of another version may have filled, and that would be believed."""
 
 
 def switch(root: str, place: str, before: Mapping[str, Entry], new: str) -> Json:
@@ -65,7 +61,6 @@ def switch(root: str, place: str, before: Mapping[str, Entry], new: str) -> Json
             if there != was.sha:
                 replaced.append(path)
             _remove(root, path)
-    _drop_caches(root)
     return {"kept": kept[:MOST_NAMED], "replaced": replaced[:MOST_NAMED]}
 
 
@@ -114,18 +109,3 @@ def _remove(root: str, path: str) -> None:
                 os.rmdir(below.at(path), dir_fd=below.folder)
             except OSError:
                 return
-
-
-def _drop_caches(root: str) -> None:
-    """Remove compiled files of other versions, except those of installed packages."""
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False) or entry.name in (".git", "node_modules"):
-                    continue
-                if entry.name in CACHES:
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                elif not os.path.exists(f"{entry.path}/pyvenv.cfg"):
-                    waiting.append(entry.path)

@@ -35,6 +35,14 @@ class DataCopy:
 class LiveApp(Protocol):
     """A part of `workspace.Workspace`."""
 
+    def pack(self, want: str, have: str | None) -> AsyncIterator[bytes]:
+        """The objects that the commit `want` reaches and the commit `have` does not, for `learn` in another
+        box of the job."""
+
+    async def learn(self, pack: AsyncIterator[bytes]) -> None:
+        """Add objects to the repository; no ref is changed. Objects are named by their hashes, so what
+        another box says is checked. Only on a worker's attachment."""
+
     async def hold(self) -> None:
         """Let running requests end (bounded), end the app and everything else that runs in the box, and let
         no request begin until `release`. Only on a worker's attachment; idempotent."""

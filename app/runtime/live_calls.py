@@ -1,7 +1,7 @@
 """The calls of `live_app.LiveApp` to a guest, and what they share with those of `attachment`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange
@@ -17,6 +17,13 @@ class LiveCalls:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+
+    async def pack(self, want: str, have: str | None) -> AsyncIterator[bytes]:
+        async for piece in pieces(self._channel, self._channel.begin("pack", want=want, have=have), want):
+            yield piece
+
+    async def learn(self, pack: AsyncIterator[bytes]) -> None:
+        await self._channel.ask(answers.Done, "learn", first=_all_of(pack), deadline_s=GIT_S)
 
     async def hold(self) -> None:
         await self._channel.ask(answers.Done, "hold", deadline_s=APP_S)
@@ -37,12 +44,7 @@ class LiveCalls:
             yield piece
 
     async def take_in(self, archive: AsyncIterator[bytes]) -> DataCopy:
-        async def send(exchange: Exchange) -> None:
-            async for piece in archive:
-                await exchange.send(piece)
-            exchange.send_eof()
-
-        made, _ = await self._channel.ask(answers.Aside, "take_in", first=send, deadline_s=GIT_S)
+        made, _ = await self._channel.ask(answers.Aside, "take_in", first=_all_of(archive), deadline_s=GIT_S)
         return DataCopy(made.entries, made.bytes)
 
     async def put_back(self, commit: str | None) -> None:
@@ -52,6 +54,15 @@ class LiveCalls:
 
     async def drop_aside(self) -> None:
         await self._channel.ask(answers.Done, "drop_aside")
+
+
+def _all_of(content: AsyncIterator[bytes]) -> Callable[[Exchange], Awaitable[None]]:
+    async def send(exchange: Exchange) -> None:
+        async for piece in content:
+            await exchange.send(piece)
+        exchange.send_eof()
+
+    return send
 
 
 async def pieces(channel: Channel, call: Exchange, shown: str) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -235,3 +235,23 @@ async def test_a_folder_with_entries_in_the_place_of_a_file_stops_the_switch(wor
     with pytest.raises(Conflict, match="notes"):
         await workspace.switch(first.sha, second.sha)
     assert await shown(workspace, "notes.py/x") == "mine"
+
+
+async def test_a_commit_travels_to_another_box(workspace: Workspace, runtime: Runtime, job: UUID) -> None:
+    first = await commit(workspace, main__py="one")
+    second = await commit(workspace, main__py="two")
+    other_job = uuid4()
+    other = await runtime.attach(other_job, fence=1, create=True)
+    try:
+        await other.learn(workspace.pack(first.sha, None))
+        await other.hold()
+        await other.switch(None, first.sha)
+        assert await shown(other, "main.py") == "one"
+        await other.learn(workspace.pack(second.sha, first.sha))
+        await other.learn(workspace.pack(second.sha, "0" * 40))
+        await other.switch(first.sha, second.sha)
+        assert await shown(other, "main.py") == "two"
+        assert await other.head() == second
+    finally:
+        await other.close()
+        await runtime.destroy(other_job)

@@ -5,9 +5,13 @@ for each ref, an empty line, and a git pack of everything that the refs reach.
 """
 
 import os
+from collections.abc import AsyncIterator
 
+from .link import Stream
 from .paths import Refused
 from .repository import Repository
+
+PIECE = 65_536
 
 
 async def pack(repository: Repository, limit: int) -> bytes:
@@ -15,6 +19,29 @@ async def pack(repository: Repository, limit: int) -> bytes:
     bytes."""
     refs = await repository.refs()
     return b"" if not refs else refs.encode() + b"\n\n" + _taken(await repository.pack(), limit)
+
+
+async def pack_of(repository: Repository, want: str, have: str | None) -> AsyncIterator[bytes]:
+    """A pack of what the commit `want` reaches and the commit `have` does not."""
+    path = await repository.pack(want, *([] if have is None else [f"^{have}"]))
+    try:
+        with open(path, "rb") as file:  # noqa: ASYNC230 - the guest has one thread
+            while piece := file.read(PIECE):
+                yield piece
+    finally:
+        os.unlink(path)
+
+
+async def learn(repository: Repository, scratch: str, stream: Stream) -> None:
+    """Add the objects of a pack. Raises Refused."""
+    path = f"{scratch}/learn.pack"
+    try:
+        with open(path, "wb") as file:  # noqa: ASYNC230
+            while piece := await stream.read():
+                file.write(piece)
+        await repository.learn(path)
+    finally:
+        os.unlink(path)
 
 
 async def unpack(repository: Repository, scratch: str, content: bytes) -> None:

@@ -139,6 +139,18 @@ async def unbundle(call: Call) -> Json:
     return {}
 
 
+async def pack(call: Call) -> Json:
+    async for piece in bundles.pack_of(call.box.repository, call.args["want"], call.args["have"]):
+        await call.stream.send(piece)
+    return {}
+
+
+async def learn(call: Call) -> Json:
+    _only_for_workers(call)
+    await bundles.learn(call.box.repository, call.box.config.scratch, call.stream)
+    return {}
+
+
 async def show(call: Call) -> Json:
     content = await call.box.repository.show(call.args["commit"], call.args["path"])
     await call.stream.send((content or b"")[: call.args["limit"]])
@@ -313,6 +325,8 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "head": head,
     "bundle": bundle,
     "unbundle": unbundle,
+    "pack": pack,
+    "learn": learn,
     "show": show,
     "with_tests": with_tests,
     "diff": diff,

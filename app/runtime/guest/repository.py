@@ -26,12 +26,16 @@ SHOW = (
 """A script that writes the commit object, the list of its files, and their contents in that order into three
 files beside the folder. It is one command, because starting a command costs more than all three."""
 
+PACK = 'printf "%s\\n" "$@" | git pack-objects --revs --quiet "$0"'
+"""A script that packs what its arguments reach; git reads them from its input, which commands do not have."""
+
 RESTORE_ROUNDS = 3
 LOCKED = re.compile(rb"Unable to create '([^'\n]+\.lock)': File exists")
 MOST_LOCKS = 5
 """A command meets one lock after the other: of the index, of HEAD, of its branch, of the packed refs."""
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
+Env = Mapping[str, str] | None
 Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes, bytes]]]
 """Runs a command, given argv, extra environment, folder and deadline in seconds: (exit code, stdout,
 stderr)."""
@@ -63,7 +67,7 @@ class Repository:
         ignore fewer files than before. Refused `no_tree` if the tree is unknown."""
         async with self._lock:
             await self._ensure()
-            if (await self._try("cat-file", "-e", f"{tree}^{{tree}}"))[0] != 0:
+            if not await self._has(f"{tree}^{{tree}}"):
                 raise Refused("no_tree")
             for _ in range(RESTORE_ROUNDS):
                 if await self._record() == tree:
@@ -184,12 +188,17 @@ class Repository:
             others = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
             return f"{head[0]} HEAD\n{others}"
 
-    async def pack(self) -> str:
-        """Write a pack of everything that the refs reach, and return the path of its file, which the caller
-        removes."""
+    async def pack(self, *revisions: str) -> str:
+        """Write a pack of everything that the revisions reach, all refs by default, and return the path of
+        its file, which the caller removes. `^<sha>` leaves out what that commit reaches; if it is unknown
+        here, that is nothing."""
         base = f"{self._root}/.git/bundle"
         async with self._lock:
-            name = await self._git("pack-objects", "--revs", "--all", "--quiet", base)
+            known = [each for each in revisions if each[0] != "^" or await self._has(each[1:])]
+            if known:
+                name = await self._git(base, *known, argv=("sh", "-c", PACK))
+            else:
+                name = await self._git("pack-objects", "--revs", "--all", "--quiet", base)
         for kind in ("idx", "rev"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{base}-{name}.{kind}")
@@ -201,16 +210,27 @@ class Repository:
             await self._ensure()
             if await self._head() is not None:
                 return
-            await self._git("index-pack", "--strict", "-o", f"{self._packs}/pack-kept.idx", pack)
-            shutil.copyfile(pack, f"{self._packs}/pack-kept.pack")
+            await self._add(pack)
             for sha, ref in refs:
                 await self._git("update-ref", ref, sha)
             await self._git("read-tree", "--reset", "-u", "HEAD")
             self._share_index()
 
-    @property
-    def _packs(self) -> str:
-        return f"{self._root}/.git/objects/pack"
+    async def learn(self, pack: str) -> None:
+        """Add the objects of a pack. Each is named by its hash, so none can take the place of another."""
+        async with self._lock:
+            await self._ensure()
+            await self._add(pack)
+
+    async def _add(self, pack: str) -> None:
+        with open(pack, "rb") as file:  # noqa: ASYNC230 - the guest has one thread
+            file.seek(-20, os.SEEK_END)
+            name = f"{self._root}/.git/objects/pack/pack-{file.read().hex()}"
+        await self._git("index-pack", "--strict", "-o", f"{name}.idx", pack)
+        shutil.copyfile(pack, f"{name}.pack")
+
+    async def _has(self, name: str) -> bool:
+        return (await self._try("cat-file", "-e", name))[0] == 0
 
     @property
     def _index(self) -> str:
@@ -272,11 +292,11 @@ class Repository:
         shas = output.decode(errors="replace").split()
         return (shas[0], shas[1]) if code == 0 and len(shas) == 2 else None
 
-    async def _git(self, *args: str, env: Mapping[str, str] | None = None) -> str:
-        return (await self._raw(*args, env=env)).decode(errors="replace").strip()
+    async def _git(self, *args: str, env: Env = None, argv: Iterable[str] = ("git",)) -> str:
+        return (await self._raw(*args, env=env, argv=argv)).decode(errors="replace").strip()
 
-    async def _raw(self, *args: str, env: Mapping[str, str] | None = None) -> bytes:
-        code, output, complaints = await self._try(*args, env=env)
+    async def _raw(self, *args: str, env: Env = None, argv: Iterable[str] = ("git",)) -> bytes:
+        code, output, complaints = await self._try(*args, env=env, argv=argv)
         if code != 0:
             raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
         return output

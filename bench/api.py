@@ -27,7 +27,7 @@ from app.auth.passwords import hash_password
 from bench.measure import Cost, Row, Side, compare, cost, show_ratios
 from bench.model_server import model_server, settings_for
 from bench.service import Service, another_api, program, service
-from tests.e2e.guide_client import GuideClient
+from tests.helpers.guide_client import GuideClient
 
 CONNECTIONS, REQUESTS = 8, 800
 """Fewer requests than a user may send at once: each round has a user of its own."""

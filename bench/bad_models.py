@@ -7,10 +7,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.conftest import Parts, fresh_database, open_parts
-from tests.house import open_house
-from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
-from tests.llm.server import open_server
+from tests.helpers.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
+from tests.helpers.house import open_house
+from tests.helpers.model_server import open_server
+from tests.helpers.parts import Parts, fresh_database, open_parts
 
 
 async def main(parts: Parts, boxes: Path) -> int:

@@ -27,7 +27,7 @@ from bench.measure import Figure, cpu_ms, show_figures
 from bench.model_server import model_server, settings_for
 from bench.rows import quiet_job, writer
 from bench.service import Service, another_api, memory_mib, person_at, service
-from tests.house import open_house
+from tests.helpers.house import open_house
 
 Write = Callable[[UUID], Coroutine[Any, Any, None]]
 

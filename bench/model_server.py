@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bench.service import program
-from tests.llm.company import plays
-from tests.llm.server import Exchange, open_server, refuses
-from tests.llm.test_whole_job import DONE
-from tests.pipeline.company import company
+from tests.helpers.company import DONE, company
+from tests.helpers.model_server import Exchange, open_server, refuses
+from tests.helpers.wire_company import plays
 
 KEY = "sk-bench"
 

@@ -23,9 +23,8 @@ from app.queue import open_arq
 from app.store.migrate import migrate
 from bench.measure import Cost, Side, compare, cost, show_ratios
 from bench.service import run_on_parts
-from tests.house import House, open_house
-from tests.llm.test_whole_job import DONE
-from tests.pipeline.company import company
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House, open_house
 from workers.context import Context
 from workers.doorbell import answer_the_door
 from workers.llm.scripted import ScriptedModel

@@ -19,9 +19,9 @@ from bench.measure import Cost, Figure, Row, Side, compare, cost, show_figures, 
 from bench.model_server import KEY, model_server, settings_for
 from bench.rows import committing
 from bench.service import Service, memory_mib, run_on_parts, service
-from tests.house import House, open_house
-from tests.llm.test_whole_job import DONE
-from tests.pipeline.company import company
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House, open_house
+from tests.helpers.waiting import until
 from workers.leases import Terms
 from workers.llm.endpoint import Endpoint, TimeLimits
 from workers.llm.lineup import Lineup
@@ -126,7 +126,7 @@ async def together(house: House, lineup: Lineup, jobs: int) -> float:
 
     began = time.perf_counter()
     async with house.worker(lineup, terms=Terms(slots=jobs, lease_s=30, sweep_s=2)):
-        await house.until(over, within_s=300)
+        await until(over, within_s=300)
     return (THINKING_STEPS + 1) * DELAY_S / (time.perf_counter() - began)
 
 

@@ -18,7 +18,7 @@ import uvloop
 
 from app.embedded import stack
 from app.embedded.datadir import DataDir
-from tests.e2e.guide_client import GuideClient
+from tests.helpers.guide_client import GuideClient
 
 STARTS_WITHIN_S = 60
 

@@ -20,7 +20,7 @@ from bench.listener import Heard, Tally, listening
 from bench.measure import Cost, Row, Side, compare, cost, show_ratios
 from bench.rows import committing, event, quiet_job, tell
 from bench.service import Service, program, service
-from tests.house import open_house
+from tests.helpers.house import open_house
 
 SOCKETS, EVENTS = 100, 200
 COMMITS = 50

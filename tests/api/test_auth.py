@@ -20,8 +20,8 @@ from app.actions import accounts
 from app.actions.limits import LOGIN, REGISTER
 from app.auth.passwords import verify_password
 from app.domain.errors import Invalid, Unauthorized
-from tests.api.conftest import PASSWORD, Person, Service, serve
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.service import PASSWORD, Person, Service, serve
 
 
 def new_person(**more: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Apps and tickets."""
 
-from tests.api.conftest import Person, Service
-from tests.api.rows import SPEC, add_app, add_ticket
+from tests.helpers.rows import SPEC, add_app, add_ticket
+from tests.helpers.service import Person, Service
 
 
 async def test_an_app(service: Service, ada: Person) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.backlog import MAX_CLIENT_TICKETS
 from app.domain.job import Status
-from tests.api.conftest import Person, Service
-from tests.api.rows import CHECK, TO_BUILDING, add_evidence, add_ticket, advance_job, fail_job
+from tests.helpers.rows import CHECK, TO_BUILDING, add_evidence, add_ticket, advance_job, fail_job
+from tests.helpers.service import Person, Service
 
 TICKETS = "/api/tickets/"
 

@@ -9,8 +9,8 @@ from app.domain.budget import NO_LIMITS, Use
 from app.store import spending
 from app.store.runs import claim
 from app.store.spending import Purpose
-from tests.api.conftest import Person, Service
-from tests.api.rows import add_ticket
+from tests.helpers.rows import add_ticket
+from tests.helpers.service import Person, Service
 
 
 async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, used: Use | None) -> None:

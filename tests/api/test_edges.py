@@ -14,9 +14,9 @@ import pytest
 
 from app.api.throttle import Throttle
 from app.domain.errors import TooMany
-from tests.api.conftest import PASSWORD, Person, Service, serve
-from tests.api.test_access import OPEN, ROWS, routes, things_of
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.routes import OPEN, ROWS, routes, things_of
+from tests.helpers.service import PASSWORD, Person, Service, serve
 
 JSON = {"Content-Type": "application/json"}
 ALLOWED = {"access-control-allow-origin", "access-control-expose-headers"}

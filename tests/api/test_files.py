@@ -16,8 +16,8 @@ from app.api.wire import http_protocol
 from app.domain.workspace import MAX_SAVE_BYTES
 from app.runtime.attachment import Attachment
 from app.runtime.local.runtime import LocalRuntime
-from tests.api.conftest import Person, Service
-from tests.api.test_wire_limits import MIB, connected, rest
+from tests.api.connections import MIB, connected, rest
+from tests.helpers.service import Person, Service
 
 MANIFEST = '{"start": "exec python3 -m http.server $PORT", "port": 8000, "health": "/"}'
 

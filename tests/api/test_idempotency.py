@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.idempotency import Once, take
-from tests.api.conftest import Person, Service
-from tests.api.rows import fail_job
+from tests.helpers.rows import fail_job
+from tests.helpers.service import Person, Service
 
 
 async def create(person: Person, key: str, prompt: str = "An idea") -> httpx.Response:

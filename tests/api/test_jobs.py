@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from app.domain.job import Status
-from tests.api.conftest import Person, Service, serve
-from tests.api.rows import TO_BUILDING, add_evidence, add_ticket, advance_job, fail_job
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.rows import TO_BUILDING, add_evidence, add_ticket, advance_job, fail_job
+from tests.helpers.service import Person, Service, serve
 
 NOBODY = "0199a1f2-0000-7000-8000-000000000000"
 

@@ -6,8 +6,8 @@ import pytest
 
 from app.domain.job import MAX_CLIENT_MESSAGES, Status
 from app.store.tables import Job
-from tests.api.conftest import Person, Service
-from tests.api.rows import advance_job
+from tests.helpers.rows import advance_job
+from tests.helpers.service import Person, Service
 
 
 async def post(person: Person, job_id: str, **more: Any) -> Any:

@@ -21,8 +21,8 @@ from app.main import create_app
 from app.queue import worker_key
 from app.settings import Settings
 from app.store.statements import Statement
-from tests.api.conftest import SECRET, Service, serve
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.service import SECRET, Service, serve
 
 NOWHERE = "127.0.0.1:1"
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import SECRET, until
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.service import SECRET
+from tests.helpers.waiting import until
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.api.conftest import Person, Service
-from tests.api.rows import CHECK, add_app, add_evidence, add_ticket
+from tests.helpers.rows import CHECK, add_app, add_evidence, add_ticket
+from tests.helpers.service import Person, Service
 
 
 def wanted(number: int) -> dict[str, Any]:

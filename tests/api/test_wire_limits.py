@@ -1,26 +1,14 @@
 """Limits for connections whose client never completes a request."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from app.api.wire import http_protocol
-from tests.api.conftest import Person, Service
+from tests.api.connections import MIB, connected, rest
+from tests.helpers.service import Person, Service
 
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-MIB = 1 << 20
-
-
-@asynccontextmanager
-async def connected(service: Service) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rsplit(":", 1)[1]))
-    try:
-        async with asyncio.timeout(20):
-            yield reader, writer
-    finally:
-        writer.close()
 
 
 async def pour(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
@@ -34,17 +22,6 @@ async def pour(writer: asyncio.StreamWriter, piece: bytes, most: int) -> int:
     except ConnectionError:
         pass
     return sent
-
-
-async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All data until the connection is closed or reset."""
-    said = b""
-    try:
-        while piece := await reader.read(65536):
-            said += piece
-    except ConnectionError:
-        pass
-    return said
 
 
 @pytest.mark.parametrize("piece", [b"X-A: " + b"a" * 1000 + b"\r\n", b"a" * 1000], ids=["many", "one"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.ticket import TicketType
-from tests.pipeline.company import call, company
+from tests.helpers.company import call, company
 from workers.agents.facts import AnalysisFacts, BuildingFacts, DiscussionFacts, PrdFacts, TicketingFacts
 from workers.agents.outputs import (
     Backlog,

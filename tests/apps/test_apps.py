@@ -8,15 +8,16 @@ from uuid import UUID
 import pytest
 
 from app.domain.job import FINISHED
-from tests.api.conftest import Person, Service, serve
 from tests.apps.good_model import APPS, Step, good_company
-from tests.conftest import Parts
-from tests.house import House
-from tests.llm.company import plays
-from tests.llm.conftest import lineup
-from tests.llm.server import open_server
-from tests.preview.conftest import Shown
-from tests.runtime.conftest import unavailable
+from tests.helpers.boxes import unavailable
+from tests.helpers.house import House
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import open_server
+from tests.helpers.parts import Parts
+from tests.helpers.previewed import Shown
+from tests.helpers.service import Person, Service, serve
+from tests.helpers.waiting import until
+from tests.helpers.wire_company import plays
 
 BUILT_S = 150
 SERVED = {"docker": list(APPS), "local": ["static"]}
@@ -62,7 +63,7 @@ async def look(shown: Shown, house: House, step: Step) -> None:
     async def finished() -> bool:
         return (await house.job(UUID(shown.job_id))).status in FINISHED
 
-    await house.until(finished, BUILT_S)
+    await until(finished, BUILT_S)
     job = await house.job(UUID(shown.job_id))
     seen = (await shown.owner.client.get(f"/api/jobs/{shown.job_id}/evidence/")).json()
     failed = [item["output_tail"] for item in seen if not item["passed"]]

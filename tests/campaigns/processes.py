@@ -19,7 +19,7 @@ from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
 from app.runtime.local.runtime import LocalRuntime
 from app.store.migrate import migrate
-from tests.e2e.guide_client import GuideClient
+from tests.helpers.guide_client import GuideClient
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0

@@ -20,11 +20,10 @@ from sqlalchemy import delete
 
 from app.domain.values import parse_id
 from app.store.tables import Attempts
-from tests.api.conftest import Person, Service, serve
-from tests.api.test_access import things_of
-from tests.api.test_files import MANIFEST
-from tests.conftest import Parts
-from tests.contracts.validating import NotAsDocumented
+from tests.helpers.parts import Parts
+from tests.helpers.routes import things_of
+from tests.helpers.service import Person, Service, serve
+from tests.helpers.validating import NotAsDocumented
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the libraries that it imports
@@ -44,6 +43,8 @@ SLOWEST_S = 5.0
 SEED = 1
 EACH_SET_OF_THINGS = 10
 """After so many cases there is a new job, because some cases end or delete it."""
+
+MANIFEST = '{"start": "exec python3 -m http.server $PORT", "port": 8000, "health": "/"}'
 
 
 @pytest.fixture(scope="module")

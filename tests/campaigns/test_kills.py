@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 
 from tests.campaigns.processes import Processes, beside, nothing_is_told_twice, open_processes, start_job
-from tests.e2e.guide_client import GuideClient
-from tests.rehearsal.ground import free_port
+from tests.helpers.guide_client import GuideClient
+from tests.helpers.ports import free_port
 
 pytestmark = [pytest.mark.campaign, pytest.mark.may_block]
 

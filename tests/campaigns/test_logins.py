@@ -14,8 +14,8 @@ from sqlalchemy import delete
 
 from app.actions.limits import LOGIN, LOGIN_ADDRESS
 from app.store.tables import Attempts
-from tests.api.conftest import Service, serve
-from tests.conftest import Parts
+from tests.helpers.parts import Parts
+from tests.helpers.service import Service, serve
 
 pytestmark = pytest.mark.campaign
 

@@ -27,10 +27,10 @@ from tests.campaigns.processes import (
     start_job,
     until_ended,
 )
-from tests.e2e.guide_client import GuideClient
-from tests.house import House, open_house
-from tests.rehearsal.ground import free_port
-from tests.sockets.conftest import stored, tell
+from tests.helpers.guide_client import GuideClient
+from tests.helpers.house import House, open_house
+from tests.helpers.ports import free_port
+from tests.helpers.sockets import stored, tell
 
 pytestmark = [pytest.mark.campaign, pytest.mark.may_block]
 

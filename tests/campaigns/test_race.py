@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import Refusal
 from app.runtime.workspace import Runtime, Workspace
-from tests.runtime.conftest import output_of, proxy, reasons, runtime
+from tests.helpers.boxes import output_of, proxy, reasons, runtime
 
 __all__ = ["proxy", "reasons", "runtime"]  # fixtures
 

@@ -24,9 +24,9 @@ from websockets.exceptions import ConnectionClosed
 from app.runtime.docker.boxes import JOB
 from app.runtime.docker.find import find_engine
 from tests.campaigns.processes import Processes, open_processes
-from tests.llm.server import Server, open_server, refuses, resets_mid_stream, sends
-from tests.rehearsal.ground import free_port
-from tests.sockets.conftest import open_socket
+from tests.helpers.model_server import Server, open_server, refuses, resets_mid_stream, sends
+from tests.helpers.ports import free_port
+from tests.helpers.sockets import open_socket
 
 pytestmark = [pytest.mark.campaign, pytest.mark.may_block]
 

@@ -18,9 +18,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.campaigns.processes import Api, Processes, open_processes
-from tests.house import House, open_house
-from tests.rehearsal.ground import free_port
-from tests.sockets.conftest import Socket, open_socket, tell
+from tests.helpers.house import House, open_house
+from tests.helpers.ports import free_port
+from tests.helpers.sockets import Socket, open_socket, tell
 
 pytestmark = [pytest.mark.campaign, pytest.mark.may_block]
 

@@ -18,10 +18,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.campaigns.processes import Api, Processes, beside, open_processes
-from tests.e2e.guide_client import GuideClient
-from tests.house import open_house
-from tests.rehearsal.ground import free_port
-from tests.sockets.conftest import stored, tell
+from tests.helpers.guide_client import GuideClient
+from tests.helpers.house import open_house
+from tests.helpers.ports import free_port
+from tests.helpers.sockets import stored, tell
 
 pytestmark = [pytest.mark.campaign, pytest.mark.may_block]
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwt
 
-from tests.api.conftest import SECRET, Service, serve
-from tests.conftest import Parts
-from tests.sockets.conftest import open_socket
+from tests.helpers.parts import Parts
+from tests.helpers.service import SECRET, Service, serve
+from tests.helpers.sockets import open_socket
 
 pytestmark = pytest.mark.campaign
 

@@ -1,7 +1,8 @@
-"""Runs commands in forks of a process that has loaded their code: faster than starting each."""
+"""Runs commands, most of them in forks of a process that has loaded their code: faster than starting each."""
 
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LIMIT_S = 100
+
+APP = """
+import os
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), SimpleHTTPRequestHandler).serve_forever()
+"""
+"""An app that serves its folder."""
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["app.cli"])
@@ -38,3 +46,13 @@ def _become(words: tuple[str, ...], env: dict[str, str], folder: str) -> None:
         os.dup2(os.open(f"{folder}/{number}", mode, 0o600), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it ends with the process
     app.cli.main()
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.search(pattern, line):
+            return found
+    raise AssertionError(f"no {pattern} in:\n{''.join(said)}")

@@ -13,7 +13,8 @@ import pytest
 
 from app.embedded.datadir import DataDir
 from tests.cli import commands
-from tests.embedded.conftest import processes_of, wait_for
+from tests.helpers.processes import processes_of
+from tests.helpers.waiting import wait_for
 
 START_S = 60.0
 

@@ -16,26 +16,12 @@ from app.demo.answers import GO, Interview
 from app.demo.screen import Screen
 from app.embedded.datadir import DataDir
 from app.runtime.local.runtime import LocalRuntime
+from tests.cli.commands import APP, read_until
 from tests.cli.conftest import Popen
-from tests.embedded.conftest import processes_of, wait_for
+from tests.helpers.processes import processes_of
+from tests.helpers.waiting import wait_for
 
 Start = Callable[..., Popen]
-
-APP = """
-import os
-from http.server import HTTPServer, SimpleHTTPRequestHandler
-HTTPServer(("127.0.0.1", int(os.environ["PORT"])), SimpleHTTPRequestHandler).serve_forever()
-"""
-
-
-def read_until(process: Popen, pattern: str) -> re.Match[str]:
-    assert process.stdout
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"no {pattern} in:\n{''.join(said)}")
 
 
 OFFICE = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": ""}

@@ -15,10 +15,10 @@ from app.runtime.docker.boxes import INSTANCE
 from app.runtime.docker.engine import Engine
 from app.settings import Settings
 from tests.cli import conftest
+from tests.cli.commands import APP, read_until
 from tests.cli.conftest import Popen, wait_until_ready
-from tests.cli.test_demo import APP, read_until
-from tests.embedded.conftest import processes_of
-from tests.runtime.conftest import ENGINE, docker_boxes, docker_runtime, proxy, reasons
+from tests.helpers.boxes import ENGINE, docker_boxes, docker_runtime, proxy, reasons
+from tests.helpers.processes import processes_of
 
 __all__ = ["docker_boxes", "proxy", "reasons"]
 

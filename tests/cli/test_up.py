@@ -11,7 +11,8 @@ import pytest
 
 from app.embedded.datadir import DataDir
 from tests.cli.conftest import Boardroom, Popen, wait_until_ready
-from tests.embedded.conftest import command_line, processes_of, wait_for
+from tests.helpers.processes import command_line, processes_of
+from tests.helpers.waiting import wait_for
 
 PASSWORD, ANOTHER = "correct horse battery", "staple correct horse"
 

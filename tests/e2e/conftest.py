@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.processes import ROOT
+
 SAID = re.compile(r"Boardroom: (http://\S+)")
 
 

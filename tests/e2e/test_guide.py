@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.conftest import Running
-from tests.e2e.guide_client import KINDS, ORDER, GuideClient
+from tests.helpers.guide_client import KINDS, ORDER, GuideClient
 
 IDEA = (
     "A reading list for our book club: each book has a title, an author and a rating. The members use it on"

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Running
+from tests.e2e.conftest import Running
+from tests.helpers.processes import ROOT
 
 
 @pytest.mark.long

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.embedded.children import Child, Children, KeepsDying
-from tests.embedded.conftest import ROOT, wait_for
+from tests.helpers.processes import ROOT
+from tests.helpers.waiting import wait_for
 
 MODULE = "tests.embedded.stand_in"
 Start = Callable[..., Children]

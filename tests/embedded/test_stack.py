@@ -19,8 +19,10 @@ from app.embedded.binaries import find_postgres
 from app.embedded.datadir import DataDir
 from app.embedded.errors import NotInstalled, StackProblem, WrongMajor
 from app.embedded.stack import Stack, start
-from tests.embedded.conftest import Hold, processes_of, wait_for
-from tests.somebody_else import as_root
+from tests.embedded.conftest import Hold
+from tests.helpers.processes import processes_of
+from tests.helpers.somebody_else import as_root
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.may_block
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.embedded import supervisor
 from app.embedded.children import Child, Children, KeepsDying
-from tests.embedded.conftest import ROOT
+from tests.helpers.processes import ROOT
 
 Checks = dict[str, dict[str, Any]]
 

@@ -21,7 +21,7 @@ from app.events.redis import (
     RedisHints,
     open_redis,
 )
-from tests.wire import wire_to
+from tests.helpers.wire import wire_to
 
 
 @dataclass

@@ -28,7 +28,7 @@ from app.store.database import open_engine
 from app.store.spending import Bill
 from app.store.statements import open_statements
 from app.store.tables import Job, RunStep
-from tests.pipeline.company import mortal_company
+from tests.helpers.company import mortal_company
 from workers.context import Change, Context
 from workers.leases import Desk, Terms
 from workers.llm.lineup import Lineup

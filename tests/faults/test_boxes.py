@@ -21,10 +21,10 @@ from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits
 from app.runtime.docker.runtime import DockerRuntime
 from app.store import rows
-from tests.house import House
-from tests.pipeline.company import builder, call, company
-from tests.pipeline.test_control import DONE
-from tests.runtime.conftest import ENGINE, docker_runtime, unavailable, until
+from tests.helpers.boxes import ENGINE, docker_runtime, unavailable
+from tests.helpers.company import DONE, builder, call, company
+from tests.helpers.house import House
+from tests.helpers.waiting import until
 from workers.agents.facts import BuildingFacts
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
@@ -141,12 +141,12 @@ async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sou
         async def problem() -> str:
             return (await containers.status(job_id)).problem
 
-        assert await house.until(problem) == "The container ran out of memory."
+        assert await until(problem) == "The container ran out of memory."
         job = await house.until_finished(job_id, BUILT_S)
         assert (job.status, job.verification) == ("build_done", "verified")
         assert "its container ran out of memory" in await _told(house, job_id)
         await jobs.delete_job(house.resources, house.user_id, job_id)
-        await house.until(lambda: _removed(house))
+        await until(lambda: _removed(house))
     assert await _left(ENGINE, job_id) == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.house import House
+from tests.helpers.house import House
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from redis.exceptions import RedisError
+from sqlalchemy import text
 
 from app import queue
 from app.domain.errors import Unavailable
@@ -15,14 +16,14 @@ from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
 from app.queue import open_arq
 from app.store.migrate import migrate
-from app.store.statements import open_statements
-from tests.house import House, open_house
-from tests.pipeline.company import company
-from tests.pipeline.test_control import DONE, HeldModel
-from tests.store.test_statements import WHO
-from tests.wire import wire_to
+from app.store.statements import Statement, open_statements
+from tests.helpers.company import DONE, HeldModel, company
+from tests.helpers.house import House, open_house
+from tests.helpers.wire import wire_to
 from workers.doorbell import answer_the_door
 from workers.llm.scripted import ScriptedModel
+
+WHO = Statement(text("select pg_backend_pid() as pid"))
 
 pytestmark = pytest.mark.may_block
 

@@ -9,8 +9,9 @@ import pytest
 from app.actions import runs
 from app.runtime.local.runtime import LocalRuntime
 from app.store import runs as run_rows
-from tests.house import TERMS, House
-from tests.pipeline.test_control import HeldModel
+from tests.helpers.company import HeldModel
+from tests.helpers.house import TERMS, House
+from tests.helpers.waiting import until
 from workers.pipeline import box
 
 ONE_SLOT = dataclasses.replace(TERMS, slots=1)
@@ -42,13 +43,13 @@ async def test_without_a_place_a_run_waits_and_takes_no_slot(
             waiting, given_up = await house.create(), await house.create()
             # Both runs get this far, although only one slot is free.
             for job_id in (waiting, given_up):
-                await house.until(lambda job_id=job_id: _said(house, job_id, "Waiting for a place"))
+                await until(lambda job_id=job_id: _said(house, job_id, "Waiting for a place"))
             before = await _fence(house, waiting)
 
             async def asked_again() -> bool:
                 return await _fence(house, waiting) > before
 
-            await house.until(asked_again)
+            await until(asked_again)
             assert await _said(house, waiting, "Waiting for a place") == 1, "it is said once"
             job = await house.job(waiting)
             assert (job.status, job.error_message) == ("building", "")

@@ -13,8 +13,8 @@ from app.actions.removals import AGAIN_S, remove_boxes, remove_orphans
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import SandboxUnavailable
 from app.store.tables import Removal
-from tests.house import House
-from tests.pipeline.company import company
+from tests.helpers.company import company
+from tests.helpers.house import House
 from workers.llm.scripted import ScriptedModel
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from app.store import runs
 from app.store.tables import Run
-from tests.house import TERMS, House
-from tests.pipeline.company import company
-from tests.pipeline.test_control import DONE, HeldModel
+from tests.helpers.company import DONE, HeldModel, company
+from tests.helpers.house import TERMS, House
+from tests.helpers.waiting import until
 from workers.leases import Desk
 from workers.llm.lineup import Lineup
 from workers.llm.scripted import ScriptedModel
@@ -33,7 +33,7 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     async def idle() -> bool:
         return not zombie._held
 
-    await house.until(idle)
+    await until(idle)
     assert await house.events(job_id) == before
     assert (await house.job(job_id)).model_calls == job.model_calls
     await zombie.close()

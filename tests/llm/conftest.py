@@ -1,36 +1,13 @@
-"""Fixtures: a scripted server of models, and lineups of real providers that use it."""
+"""A scripted server of models."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.llm.server import Move, Server, open_server
-from workers.llm.endpoint import Endpoint, TimeLimits
-from workers.llm.lineup import Lineup, Patience
-from workers.llm.prices import fixed
-from workers.llm.provider import Provider, open_openai
-
-SHORT = TimeLimits(connect_s=3, first_token_s=1.5, gap_s=1.5, call_s=6)
-HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.05, longest_wait_s=0.5)
+from tests.helpers.model_server import Server, open_server
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     async with open_server() as opened:
         yield opened
-
-
-def provider(server: Server, key: str, *moves: Move, name: str = "tiny") -> Provider:
-    """A model whose requests `server` answers with `moves`. A million tokens cost 1 USD (input), 4 USD
-    (output)."""
-    server.scripts[key] = moves
-    return open_openai(name, base_url=server.url, key=key, endpoint=Endpoint(SHORT), price=fixed(1.0, 4.0))
-
-
-def lineup(server: Server, moves: Sequence[Move], fallback: Sequence[Move] = ()) -> Lineup:
-    """A lineup of a model with the key `sk-first`, and a fallback with the key `sk-second`."""
-    return Lineup(
-        first=provider(server, "sk-first", *moves),
-        fallback=provider(server, "sk-second", *fallback, name="other") if fallback else None,
-        patience=HASTE,
-    )

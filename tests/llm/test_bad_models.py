@@ -6,14 +6,13 @@ from collections.abc import Mapping
 import orjson
 import pytest
 
-from tests.house import House
-from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
-from tests.llm.company import plays
-from tests.llm.conftest import lineup
-from tests.llm.server import Server, refuses
-from tests.llm.test_whole_job import DONE
-from tests.llm.test_whole_job import play as play_one
-from tests.pipeline.company import company
+from tests.helpers.bad_models import BUILDERS, ON_THE_WIRE, WEAKENERS, Case, Ending, play
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House
+from tests.helpers.house import play as play_one
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import Server, refuses
+from tests.helpers.wire_company import plays
 
 
 @pytest.mark.long

@@ -17,13 +17,12 @@ from app.domain.budget import NO_LIMITS, Limits, Use
 from app.store import spending
 from app.store.runs import claim
 from app.store.spending import Purpose, Refused
-from tests.house import TERMS, House
-from tests.llm import server as wire
-from tests.llm.company import plays, question_of
-from tests.llm.conftest import lineup
-from tests.llm.server import Exchange, Server, refuses, says
-from tests.llm.test_whole_job import DONE, play
-from tests.pipeline.company import REQUIREMENTS, company
+from tests.helpers import model_server as wire
+from tests.helpers.company import DONE, REQUIREMENTS, company
+from tests.helpers.house import TERMS, House, play
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import Exchange, Server, refuses, says
+from tests.helpers.wire_company import plays, question_of
 from workers.agents.outputs import Requirements
 from workers.llm.model import Tokens
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.llm import server as wire
-from tests.llm.server import BOMB, Exchange, Move, Server, refuses, says, sends
+from tests.helpers import model_server as wire
+from tests.helpers.model_server import BOMB, Exchange, Move, Server, refuses, says, sends
 from workers.llm import client
 from workers.llm.endpoint import Endpoint, SchemaMode, TimeLimits
 from workers.llm.model import Message, Model, ModelUnavailable, Question, Then, Tokens, ToolCall, ToolSpec

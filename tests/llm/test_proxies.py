@@ -10,8 +10,8 @@ import pytest
 
 from app.proxies import UnusableProxy, proxy_for
 from app.settings import Settings
-from tests.llm.conftest import SHORT
-from tests.llm.server import Server, says
+from tests.helpers.lineup import SHORT
+from tests.helpers.model_server import Server, says
 from workers.choose import UnknownModel
 from workers.llm.endpoint import Endpoint
 from workers.llm.model import Message, Question

@@ -14,7 +14,7 @@ import pytest
 from app.actions import runs
 from app.domain.budget import Limits
 from app.domain.job import FailureCode, Status
-from tests.house import TERMS, House
+from tests.helpers.house import TERMS, House
 from tests.llm.tiny_server import weights
 from workers.llm.endpoint import Endpoint, TimeLimits
 from workers.llm.lineup import Lineup, Patience

@@ -1,21 +1,10 @@
 """A whole job over HTTP: its requests, and that the recorded usage is what the server billed."""
 
-from app.store.tables import Job
-from tests.house import House
-from tests.llm.company import plays
-from tests.llm.conftest import lineup
-from tests.llm.server import Server
-from tests.pipeline.company import company
-from workers.agents.outputs import ClientReply
-from workers.llm.lineup import Lineup
-
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
-
-
-async def play(house: House, models: Lineup) -> Job:
-    async with house.worker(models):
-        job_id = await house.create()
-        return await house.until_finished(job_id)
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House, play
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import Server
+from tests.helpers.wire_company import plays
 
 
 async def test_a_company_behind_the_wire_builds_an_app(house: House, server: Server) -> None:

@@ -1,19 +1,15 @@
 """With a model of any quality the job ends with the true reason, and is never `build_done` too early."""
 
 from typing import Any
-from uuid import UUID
 
 from app.actions import runs
-from app.store import rows
 from app.store.tables import Job, Ticket
-from tests.house import House
-from tests.pipeline.company import BACKLOG, DECISION, PRD, SERVER, builder, call, company
+from tests.helpers.company import BACKLOG, DECISION, DONE, PRD, SERVER, builder, call, company
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts
-from workers.agents.outputs import ClientReply, Requirements
+from workers.agents.outputs import Requirements
 from workers.llm.model import Answer, ModelMisbehaved, ModelUnavailable, Question, ToolCall
 from workers.llm.scripted import Line, ScriptedModel
-
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 
 async def play(house: House, **changes: Any) -> tuple[Job, ScriptedModel, list[Ticket]]:
@@ -22,11 +18,6 @@ async def play(house: House, **changes: Any) -> tuple[Job, ScriptedModel, list[T
         job_id = await house.create()
         job = await house.until_finished(job_id)
     return job, model, await tickets(house, job_id)
-
-
-async def tickets(house: House, job_id: UUID) -> list[Ticket]:
-    async with house.resources.look() as session:
-        return list(await rows.tickets(session, job_id))
 
 
 async def test_one_wrong_answer_is_mended_by_quoting_the_error(house: House) -> None:

@@ -4,9 +4,8 @@ from uuid import UUID
 
 from app.actions import backlog, runs
 from app.domain.backlog import NewTicket
-from tests.house import House
-from tests.pipeline.company import BACKLOG, company, story
-from tests.pipeline.test_control import DONE, HeldModel, tickets
+from tests.helpers.company import BACKLOG, DONE, HeldModel, company, story
+from tests.helpers.house import House, tickets
 from workers.agents.facts import KnownTicket, TicketingFacts
 from workers.agents.outputs import Backlog
 from workers.llm.model import Question

@@ -5,17 +5,8 @@ from uuid import UUID
 from app.actions import runs
 from app.store import rows
 from app.store.tables import Job
-from tests.house import House
-from tests.pipeline.company import (
-    BACKLOG,
-    REQUIREMENTS,
-    SERVER,
-    builder,
-    call,
-    company,
-    story,
-)
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import BACKLOG, DONE, REQUIREMENTS, SERVER, builder, call, company, story
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts, TicketingFacts
 from workers.agents.outputs import Backlog, Requirements
 from workers.llm.model import Answer, Question

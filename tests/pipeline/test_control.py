@@ -10,37 +10,15 @@ import pytest
 from app.actions import jobs, runs
 from app.domain.errors import Conflict
 from app.store import rows
-from app.store.tables import Ticket
-from tests.house import House
-from tests.pipeline.company import MORE, builder, call, company, growing_company
-from workers.agents.outputs import ClientReply
-from workers.llm.model import Answer, Question
+from tests.helpers.company import DONE, MORE, HeldModel, builder, call, company, growing_company
+from tests.helpers.house import House, tickets
+from tests.helpers.waiting import until
+from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
-
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
-
-
-class HeldModel(ScriptedModel):
-    """Answers the `held` questions only when `go` is set; `came` is set when one is waiting."""
-
-    def __init__(self, purpose: str, **changes: Any) -> None:
-        super().__init__(company(intake=lambda _: DONE, **changes))
-        self.purpose, self.came, self.go = purpose, asyncio.Event(), asyncio.Event()
-
-    async def ask(self, question: Question, *rest: Any) -> Answer:
-        if question.purpose == self.purpose:
-            self.came.set()
-            await self.go.wait()
-        return await super().ask(question, *rest)
 
 
 async def make(house: House) -> UUID:
     return await house.create()
-
-
-async def tickets(house: House, job_id: UUID) -> list[Ticket]:
-    async with house.resources.look() as session:
-        return list(await rows.tickets(session, job_id))
 
 
 async def test_pausing_lets_the_answer_be_stored_and_resuming_goes_on(house: House) -> None:
@@ -49,9 +27,9 @@ async def test_pausing_lets_the_answer_be_stored_and_resuming_goes_on(house: Hou
         job_id = await make(house)
         await model.came.wait()
         await runs.pause_job(house.resources, house.user_id, job_id)
-        await house.until(lambda: _idle_or_paused(desk))
+        await until(lambda: _idle_or_paused(desk))
         model.go.set()
-        await house.until(lambda: _free(desk))
+        await until(lambda: _free(desk))
         job = await house.job(job_id)
         assert job.status in ("planning", "prd_ready")
         assert job.is_paused
@@ -94,9 +72,9 @@ async def test_pausing_ends_a_command(house: House) -> None:
             finally:
                 await workspace.close()
 
-        await house.until(started)
+        await until(started)
         await runs.pause_job(house.resources, house.user_id, job_id)
-        await house.until(lambda: _free(desk), within_s=10)
+        await until(lambda: _free(desk), within_s=10)
         workspace = await house.resources.runtime.attach(job_id)
         found = await workspace.run("pgrep -x sleep; ls", timeout_s=10)
         await workspace.close()
@@ -144,14 +122,14 @@ async def test_deleting_a_job_ends_its_run_and_removes_its_box(house: House) -> 
         await model.came.wait()
         assert (await house.resources.runtime.status(job_id)).state == "running"
         await jobs.delete_job(house.resources, house.user_id, job_id)
-        await house.until(lambda: _free(desk))
+        await until(lambda: _free(desk))
 
         async def gone() -> bool:
             async with house.resources.look() as session:
                 waiting = await rows.removals(session)
             return not waiting and (await house.resources.runtime.status(job_id)).state == "none"
 
-        await house.until(gone)
+        await until(gone)
 
 
 async def test_of_many_continuations_exactly_one_wins_and_finished_tickets_keep_their_ids(

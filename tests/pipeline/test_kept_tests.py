@@ -8,10 +8,9 @@ import pytest
 from app.domain.workspace import STEERS_TESTS, TEST_FILE
 from app.runtime.guest.kept import put_back
 from app.store import rows
-from tests.house import TERMS, House
-from tests.pipeline.company import builder, call, company
-from tests.pipeline.test_bad_models import DONE, tickets
-from tests.pipeline.weakened import ABOUT, FRONT, TESTED, weakening, with_test
+from tests.helpers.company import DONE, builder, call, company
+from tests.helpers.house import TERMS, House, tickets
+from tests.helpers.weakened import ABOUT, FRONT, TESTED, weakening, with_test
 from workers.agents.facts import BuildingFacts
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.house import House
-from tests.pipeline.company import builder, call, company
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import DONE, builder, call, company
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts, Failure
 from workers.llm.lineup import Lineup
 from workers.llm.model import Answer, Question

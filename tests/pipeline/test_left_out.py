@@ -1,7 +1,7 @@
 """A requirement without a ticket is not done, whatever else was proven."""
 
-from tests.house import House
-from tests.pipeline.company import BACKLOG, REQUIREMENTS, company
+from tests.helpers.company import BACKLOG, REQUIREMENTS, company
+from tests.helpers.house import House
 from workers.agents.outputs import Backlog, ClientReply, Requirement, Requirements
 from workers.llm.scripted import ScriptedModel
 

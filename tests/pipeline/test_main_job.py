@@ -6,8 +6,8 @@ from app.domain.job import ORDER
 from app.domain.ticket import CHECK
 from app.runtime import checker
 from app.runtime.guest.page import NO_BROWSER
-from tests.house import House
-from tests.pipeline.company import BACKLOG, company
+from tests.helpers.company import BACKLOG, company
+from tests.helpers.house import House
 from workers.llm.scripted import ScriptedModel
 
 

@@ -3,9 +3,8 @@
 import pytest
 
 from app.store import rows
-from tests.house import House
-from tests.pipeline.company import BACKLOG, builder, call, company, story
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import BACKLOG, DONE, builder, call, company, story
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel

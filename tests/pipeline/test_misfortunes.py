@@ -1,4 +1,4 @@
-"""A build on boxes that fail (see `tests.twin`) ends with the true result."""
+"""A build on boxes that fail (see `tests.helpers.twin`) ends with the true result."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -9,13 +9,10 @@ from app.actions import runs
 from app.runtime import attachment
 from app.store import boxes, rows
 from app.store.tables import Job
-from tests.house import House
-from tests.pipeline.company import company
-from tests.twin import Misfortune, Twin
-from workers.agents.outputs import ClientReply
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House
+from tests.helpers.twin import Misfortune, Twin
 from workers.llm.scripted import ScriptedModel
-
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 
 def struck(house: House, misfortune: Misfortune) -> None:

@@ -7,16 +7,13 @@ import pytest
 from app.bootstrap import open_runtime
 from app.domain.workspace import NetworkMode
 from app.settings import Settings
-from tests.house import House
-from tests.pipeline.company import company
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House
 from workers.agents.network import TOLD
-from workers.agents.outputs import ClientReply
 from workers.agents.roles import ROLES
 from workers.agents.tools import TOOLS
 from workers.llm.scripted import ScriptedModel
 from workers.profiles.catalogue import INSTALLS, PROFILES
-
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 
 @pytest.mark.may_block

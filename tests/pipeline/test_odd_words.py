@@ -6,13 +6,12 @@ import orjson
 import pytest
 
 from app.store import traces
-from tests.house import House
-from tests.pipeline.company import BACKLOG, DECISION, PRD, REQUIREMENTS, company
+from tests.helpers.company import BACKLOG, DECISION, DONE, PRD, REQUIREMENTS, company
+from tests.helpers.house import House
 from workers.agents.ask import _json_of
-from workers.agents.outputs import ClientReply, Requirements, Review, Turn
+from workers.agents.outputs import Requirements, Review, Turn
 from workers.llm.scripted import ScriptedModel
 
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 SAID = [
     Requirements(summary="Two pages.", requirements=REQUIREMENTS),
     PRD,

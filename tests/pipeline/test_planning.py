@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from app.actions.planning import Planned, write_ticket
 from app.domain.ticket import FileCheck, TicketType
 from app.store.tables import Ticket
-from tests.house import House
+from tests.helpers.house import House
 
 COLUMNS = [column.name for column in Ticket.__table__.columns]
 OF_THE_DATABASE = {"created_at", "updated_at"}

@@ -6,17 +6,8 @@ from uuid import UUID
 from app.actions import runs
 from app.store import rows, traces
 from app.store.tables import Job
-from tests.house import House
-from tests.pipeline.company import (
-    MORE,
-    SERVER,
-    builder,
-    call,
-    company,
-    growing_company,
-    story,
-)
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import DONE, MORE, SERVER, builder, call, company, growing_company, story
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts, TicketingFacts
 from workers.agents.outputs import Backlog, TicketDraft
 from workers.llm.model import Question

@@ -4,9 +4,8 @@ import pytest
 
 from app.runtime import checker
 from app.runtime.guest.page import NO_BROWSER
-from tests.house import House
-from tests.pipeline.company import builder, call, company
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import DONE, builder, call, company
+from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts, ReviewFacts
 from workers.agents.outputs import FixDraft, Review
 from workers.llm.model import Question

@@ -4,9 +4,8 @@ import pytest
 
 from app.domain.ticket import CommandCheck, FileCheck
 from app.runtime.workspace import CheckResult
-from tests.house import House
-from tests.pipeline.company import SERVER, call, company, story
-from tests.pipeline.test_bad_models import DONE, tickets
+from tests.helpers.company import DONE, SERVER, call, company, story
+from tests.helpers.house import House, tickets
 from workers.agents.outputs import Backlog
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel

@@ -19,9 +19,9 @@ from app.domain.job import ORDER, FailureCode, Status, Verification
 from app.domain.stages import STAGES, RunState, Stage, WaitingFor, stage_named
 from app.store import runs as run_rows
 from app.store.runs import Claim
-from tests.house import House
-from tests.pipeline.company import company
-from tests.pipeline.test_control import DONE
+from tests.helpers.company import DONE, company
+from tests.helpers.house import House
+from tests.helpers.waiting import until
 from workers.context import Context
 from workers.llm.lineup import Lineup
 from workers.llm.scripted import ScriptedModel
@@ -235,7 +235,7 @@ async def test_a_run_waits_for_the_clients_answer_until_it_comes(house: House) -
         async def waits() -> bool:
             return (await row(house, job_id)).state == "waiting"
 
-        await house.until(waits)
+        await until(waits)
         assert (await row(house, job_id)).waiting_for == "answer"
         await runs.start_now(house.resources, house.user_id, job_id)
         assert (await row(house, job_id)).waiting_for == ""

@@ -7,8 +7,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from app.runtime.workspace import Workspace
-from tests.house import House
-from tests.pipeline.company import SERVER, call
+from tests.helpers.company import SERVER, call
+from tests.helpers.house import House
 from workers.llm.model import Message, ToolCall
 from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.memory import MAX_CHARS, STEP, WHOLE_TURNS, bounded

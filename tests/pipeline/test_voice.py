@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from app.events.redis import CHANNEL, WHISPER
-from tests.house import House
-from tests.pipeline.company import company
+from tests.helpers.company import company
+from tests.helpers.house import House
 from workers.llm.model import Answer, Hear, Question
 from workers.llm.scripted import ScriptedModel
 from workers.pipeline.voice import Voice

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.previewed import Shown
 from tests.preview.browser import PROGRAM, browse
-from tests.preview.conftest import Shown
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="There is no Chromium or Chrome on PATH.")
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.api.conftest import serve
-from tests.conftest import Parts
-from tests.preview.conftest import Shown, build
-from tests.runtime.conftest import unavailable
+from tests.helpers.boxes import unavailable
+from tests.helpers.parts import Parts
+from tests.helpers.previewed import Shown, build
+from tests.helpers.service import serve
 
 
 @pytest.fixture(scope="session")

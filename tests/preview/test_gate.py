@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.api.previews.headers import for_the_app
 from app.domain.preview_origin import PreviewOrigin
-from tests.preview.conftest import Shown
+from tests.helpers.previewed import Shown
 
 OURS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/auth/me/", "/api/jobs/")
 

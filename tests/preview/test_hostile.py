@@ -9,8 +9,8 @@ import pytest
 
 from app.api.previews import door, exchange
 from app.api.previews.pages import died
-from tests.api.conftest import until as until_here
-from tests.preview.conftest import Shown, until
+from tests.helpers.previewed import Shown
+from tests.helpers.waiting import until
 
 BROKEN = [
     "/garbage",
@@ -68,9 +68,7 @@ async def test_a_flood(shown: Shown, path: str) -> None:
             longest = max(longest, time.perf_counter() - began)
         assert longest < 1.0
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 100 * 1024
-    await until_here(
-        lambda: not shown.service.application.state.previews._open
-    )  # the app's end is closed too
+    await until(lambda: not shown.service.application.state.previews._open)  # the app's end is closed too
 
 
 @pytest.mark.parametrize("declared", [True, False])

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api.rows import add_app
-from tests.preview.conftest import Shown, until
+from tests.helpers.previewed import Shown
+from tests.helpers.rows import add_app
+from tests.helpers.waiting import until
 
 CANARY = "canary-6f2c1d"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket as sockets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,11 +15,12 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed
 
 from app.domain.workspace import MANIFEST, Manifest
-from app.main import Boardroom, create_app, server_config
-from tests.api.conftest import Person, Server, Service, serve
-from tests.api.conftest import until as until_here
-from tests.conftest import Parts
-from tests.preview.conftest import START, Shown, build, until
+from app.main import Boardroom, create_app
+from tests.helpers.parts import Parts
+from tests.helpers.previewed import START, Shown, build
+from tests.helpers.service import Person, Service, serve
+from tests.helpers.serving import serving
+from tests.helpers.waiting import until
 
 UNKNOWN = "a" * 32
 
@@ -180,15 +180,8 @@ async def test_nothing_to_start(service: Service, ada: Person) -> None:
 async def beside(service: Service) -> AsyncIterator[str]:
     """The address of a second web process on the same parts."""
     application: Boardroom = create_app(service.application.settings)  # type: ignore[assignment]
-    with sockets.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(server_config(application, application.settings))
-        serving = asyncio.create_task(server.serve([listener]))
-        await until_here(lambda: server.started or serving.done())
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
+    async with serving(application) as (_, port):
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_two_web_processes(own: Shown) -> None:

@@ -17,13 +17,13 @@ from unittest.mock import patch
 from app.actions import chat, runs
 from app.runtime.workspace import Runtime
 from app.store.tables import Job
-from tests.conftest import Parts, fresh_database, open_parts
-from tests.house import House, open_house
-from tests.llm.bad_models import BUILDERS, ON_THE_WIRE, Case
-from tests.llm.company import Misfortunes, plays
-from tests.llm.conftest import lineup
-from tests.llm.server import Server, open_server
-from tests.pipeline.company import MORE, company, growing_company
+from tests.helpers.bad_models import BUILDERS, ON_THE_WIRE, Case
+from tests.helpers.company import MORE, company, growing_company
+from tests.helpers.house import House, open_house
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import Server, open_server
+from tests.helpers.parts import Parts, fresh_database, open_parts
+from tests.helpers.wire_company import Misfortunes, plays
 from workers.llm.lineup import Lineup
 from workers.llm.model import Tokens
 from workers.llm.scripted import Script

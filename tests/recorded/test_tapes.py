@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from tests.house import House
+from tests.helpers.house import House
 from tests.recorded.record import FOLDER, play
 from workers.agents.roles import BUSINESS_ANALYST, CLIENT_RELATIONS, ROLES
 from workers.llm.lineup import Lineup

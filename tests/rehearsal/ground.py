@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.domain.ticket import Check, CommandCheck, FileCheck, HttpCheck
+from tests.helpers.ports import free_port
 from workers.agents import tools
 
 
@@ -109,12 +109,6 @@ class Ground:
             "PORT": str(port),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def request(port: int, method: str, path: str, body: object = None) -> tuple[int, str]:

@@ -16,8 +16,9 @@ import pytest
 
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.workspace import Manifest
+from tests.helpers.ports import free_port
 from tests.rehearsal.company import Company, Ticket
-from tests.rehearsal.ground import free_port, request
+from tests.rehearsal.ground import request
 from workers.agents.facts import KnownTicket
 
 IDEA = "a reading list for a book club"

@@ -21,7 +21,7 @@ from app.runtime.guest.boot import CARRIED, LATE
 from app.runtime.guest.box import Config
 from app.runtime.packing import VARIABLE, guest_boot, guest_digest, guest_modules, guest_source, pack
 from app.runtime.workspace import BoxDied
-from tests.runtime.conftest import until
+from tests.helpers.waiting import until
 
 TAG = sys.implementation.cache_tag
 PLAIN, OTHER = '"truncated": truncated}', '"truncated": True}'

@@ -11,7 +11,7 @@ import pytest
 from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.runtime.answers import holds
 from app.runtime.workspace import CheckResult, Runtime, RuntimeProblem, Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 SERVER = """\
 import http.server, json, os, sys

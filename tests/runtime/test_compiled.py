@@ -9,7 +9,7 @@ import pytest
 from app.domain.ticket import CommandCheck
 from app.domain.workspace import Manifest
 from app.runtime.workspace import Commit, Runtime, Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 SERVER = """\
 import http.server, os, greeting

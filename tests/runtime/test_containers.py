@@ -20,7 +20,8 @@ from app.runtime.docker.trial import BEGAN, LOOK, TRIAL_S
 from app.runtime.guest.boot import CARRIED
 from app.runtime.packing import guest_digest
 from app.runtime.workspace import BoxDied, NoPlace, Runtime, SandboxUnavailable, Workspace, WorkspaceMissing
-from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
+from tests.helpers.boxes import ENGINE, docker_runtime, output_of
+from tests.helpers.waiting import until
 
 TIGHT = ContainerLimits(
     idle_s=60,

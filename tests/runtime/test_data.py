@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import NotFound, TooLarge
 from app.domain.workspace import Manifest
 from app.runtime.workspace import Commit, Runtime, Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 SHIPPED = {"main.py": "code", "sample.json": "shipped", ".gitignore": "data/\nnotes.json\n"}
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.runtime.docker.hardening import DEFAULT_IMAGE, RELAY_UID, Recipe, container_config
-from tests.runtime.conftest import unavailable
+from tests.helpers.boxes import unavailable
 
 JOB = uuid4()
 BOX = f"boardroom-abc-{JOB}"

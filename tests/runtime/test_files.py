@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge
 from app.domain.workspace import MAX_READ_BYTES, MAX_SAVE_BYTES
 from app.runtime.workspace import Node, Runtime, Workspace, WorkspaceMissing
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 
 async def test_saved_content_is_read_again(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from app.domain.errors import Conflict
 from app.domain.workspace import Manifest
 from app.runtime.live_app import AppHeld
 from app.runtime.workspace import Commit, Runtime, RuntimeProblem, Stream, Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 APP = b"""\
 import http.server, os, signal, sys, time

@@ -11,7 +11,7 @@ from app.domain.ticket import CommandCheck
 from app.domain.workspace import Manifest
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import FenceLost
-from tests.runtime.conftest import ENGINE, docker_runtime, none_sleeps, output_of
+from tests.helpers.boxes import ENGINE, docker_runtime, none_sleeps, output_of
 
 IMPOSTOR = """
 import os, socket, struct, time

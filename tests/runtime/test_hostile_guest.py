@@ -29,7 +29,7 @@ from app.runtime.guest.frames import (
 )
 from app.runtime.guest.link import OVERHEAD, WINDOW
 from app.runtime.workspace import BoxDied, FenceLost, RuntimeProblem, WorkspaceBusy
-from tests.runtime.conftest import until
+from tests.helpers.waiting import until
 
 HASTE = Patience(greeting_s=0.3, ping_s=0.1, silence_s=0.4, answer_s=1.0)
 ABOUT = {"size": 1, "modified": 1.0, "etag": "0" * 32}

@@ -13,7 +13,8 @@ from app.domain.workspace import Manifest
 from app.runtime.local.boxes import BoxLimits
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import Runtime, Workspace
-from tests.runtime.conftest import none_sleeps, output_of, until
+from tests.helpers.boxes import none_sleeps, output_of
+from tests.helpers.waiting import until
 
 MIB = 1024 * 1024
 SWAP = """

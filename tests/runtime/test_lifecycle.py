@@ -28,7 +28,8 @@ from app.runtime.workspace import (
     WorkspaceBusy,
     WorkspaceMissing,
 )
-from tests.runtime.conftest import none_sleeps, output_of, sleepers, until
+from tests.helpers.boxes import also_on_a_twin, none_sleeps, output_of, sleepers
+from tests.helpers.waiting import until
 
 START_AND_HANG = """
 import asyncio, sys, uuid
@@ -72,6 +73,7 @@ async def test_a_higher_fence_ends_the_lower_and_its_commands(runtime: Runtime, 
         await workspace.close()
 
 
+@also_on_a_twin
 async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID) -> None:
     await (await runtime.attach(job, fence=8, create=True)).close()
     await runtime.stop(job)
@@ -113,6 +115,7 @@ async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_p
     await new.close()
 
 
+@also_on_a_twin
 async def test_while_a_worker_is_attached_clients_may_only_read(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, fence=1, create=True)
     api = await runtime.attach(job)

@@ -15,7 +15,8 @@ from app.runtime.docker.boxes import DockerBox
 from app.runtime.docker.hardening import DEFAULT_IMAGE
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import CheckResult, Workspace
-from tests.runtime.conftest import ENGINE, docker_runtime, output_of, until
+from tests.helpers.boxes import ENGINE, docker_runtime, output_of
+from tests.helpers.waiting import until
 
 OUTSIDE = """
 import http.server, itertools, socketserver, threading

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import app
-from tests.somebody_else import NOBODY, as_root
+from tests.helpers.somebody_else import NOBODY, as_root
 
 SCENE = """
 import asyncio, os, sys, uuid

@@ -14,7 +14,7 @@ from app.runtime.docker.hardening import ContainerLimits
 from app.runtime.docker.pool import Pool
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import FenceLost
-from tests.runtime.conftest import ENGINE, docker_runtime
+from tests.helpers.boxes import ENGINE, docker_runtime
 
 INSTANCE = "boardroom.instance"
 Process = Callable[..., DockerRuntime]

@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import TooLarge
 from app.runtime import attachment
 from app.runtime.workspace import Runtime, RuntimeProblem, Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 
 async def test_commits_are_made_of_changes_only(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.runtime.guest.process import descendants
 from app.runtime.guest.watch import Quota, Watch
 from app.runtime.workspace import Workspace
-from tests.runtime.conftest import output_of
+from tests.helpers.boxes import output_of
 
 
 class Command:

@@ -13,7 +13,8 @@ from app.runtime.docker import hardening
 from app.runtime.docker.engine import Container
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import SandboxUnavailable
-from tests.runtime.conftest import ENGINE, docker_runtime, none_sleeps, output_of, proxied, sleepers, until
+from tests.helpers.boxes import ENGINE, docker_runtime, none_sleeps, output_of, proxied, sleepers
+from tests.helpers.waiting import until
 
 MAKE_AND_HANG = """
 import asyncio, sys, uuid

@@ -19,7 +19,8 @@ from app.api.sockets.codes import CLOSE_FOR, Close
 from app.auth.tokens import Tokens
 from app.domain import errors
 from app.store.tables import RefreshFamily, WsTicket
-from tests.sockets.conftest import SECRET, TOKENS, OpenWeb, Person, Web, add_person, open_socket
+from tests.helpers.sockets import open_socket
+from tests.sockets.conftest import SECRET, TOKENS, OpenWeb, Person, Web, add_person
 
 EXPIRED = Tokens(SECRET, access_s=-5)
 FORGED = Tokens("another secret, of somebody else's service", access_s=600)

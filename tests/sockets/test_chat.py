@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from app.domain.job import MAX_CLIENT_MESSAGES, Status
-from tests.sockets.conftest import Person, Web, open_socket, stored, tell
+from tests.helpers.sockets import open_socket, stored, tell
+from tests.sockets.conftest import Person, Web
 
 
 async def test_chat_is_stored_and_echoed_to_every_socket(web: Web, ada: Person, job_id: UUID) -> None:

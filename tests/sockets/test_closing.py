@@ -17,7 +17,9 @@ from app.api.sockets import conversation
 from app.api.sockets.codes import Close
 from app.api.wire import websocket_protocol
 from app.api.wire.websocket_protocol import MAX_FRAME_BYTES, SOCKET_OPTIONS
-from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell, until
+from tests.helpers.sockets import open_socket, stored, tell
+from tests.helpers.waiting import until
+from tests.sockets.conftest import OpenWeb, Person, Web
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 

@@ -11,7 +11,9 @@ from app.actions.accounts import logout
 from app.actions.jobs import delete_job
 from app.api.sockets.codes import Close
 from app.store.tables import Job, RefreshToken, User
-from tests.sockets.conftest import TOKENS, OpenWeb, Person, Web, add_job, add_person, open_socket, until
+from tests.helpers.sockets import open_socket
+from tests.helpers.waiting import until
+from tests.sockets.conftest import TOKENS, OpenWeb, Person, Web, add_job, add_person
 
 
 async def test_a_deleted_job_closes_its_sockets_at_once(

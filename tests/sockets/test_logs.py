@@ -6,17 +6,16 @@ from pathlib import Path
 
 from app.actions import runs
 from app.domain.ticket import CommandCheck
-from tests.conftest import Parts, fresh_database
-from tests.house import TERMS
-from tests.pipeline.company import BACKLOG, builder, call, company
-from tests.sockets.conftest import add_job, add_person, open_socket, open_web, stored
-from workers.agents.outputs import ClientReply
+from tests.helpers.company import BACKLOG, DONE, builder, call, company
+from tests.helpers.house import TERMS
+from tests.helpers.parts import Parts, fresh_database
+from tests.helpers.sockets import open_socket, stored
+from tests.sockets.conftest import add_job, add_person, open_web
 from workers.leases import Desk
 from workers.llm.lineup import Lineup
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
 
-DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 LOUD = "echo begun; until test -e go; do sleep 0.02; done; yes flood | head -c 5000000; echo the end"
 CHECK = CommandCheck(id="c2", criterion=0, run="echo said by a check")
 

@@ -10,8 +10,9 @@ import pytest
 from app.api.sockets.codes import Close
 from app.events.hub import Hub
 from app.store.events import StoredLog
-from tests.sockets.conftest import OpenWeb, Person, Web, open_socket, stored, tell
-from tests.wire import wire_to
+from tests.helpers.sockets import open_socket, stored, tell
+from tests.helpers.wire import wire_to
+from tests.sockets.conftest import OpenWeb, Person, Web
 
 
 async def test_without_redis_events_come_by_the_sweep(

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from app.domain.events import HINT_BYTES
 from app.store.tables import JobEvent
-from tests.sockets.conftest import OpenWeb, Person, Web, add_job, add_person, open_socket, stored, tell
+from tests.helpers.sockets import open_socket, stored, tell
+from tests.sockets.conftest import OpenWeb, Person, Web, add_job, add_person
 
 GUIDE_KINDS = {
     "stageUpdate",

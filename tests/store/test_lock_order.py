@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from app.domain.budget import NO_LIMITS, Use
 from app.store import run_steps, spending
 from app.store.tables import Job, Run, RunStep
-from tests.house import House
+from tests.helpers.house import House
+from tests.helpers.waiting import until
 
 Act = Callable[[House, Run], Awaitable[Any]]
 
@@ -121,7 +122,7 @@ async def waiting_in(house: House, work: Coroutine[Any, Any, Any]) -> "asyncio.T
             return bool(await session.scalar(query))
 
     task = asyncio.create_task(work)
-    await house.until(waits)
+    await until(waits)
     return task
 
 

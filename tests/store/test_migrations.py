@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.store.database import open_engine
 from app.store.migrate import _config, migrate
 from app.store.tables import Base
-from tests.house import House
+from tests.helpers.house import House
 
 FACTS = text(
     """

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.store.database import has_unread
 from app.store.statements import Statement
-from tests.house import House
+from tests.helpers.house import House
 
 WHO = Statement(text("select pg_backend_pid() as pid"))
 

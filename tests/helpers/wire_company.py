@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.llm.server import Exchange, Move, answer_streamed, answer_whole
+from tests.helpers.model_server import Exchange, Move, answer_streamed, answer_whole
 from workers.agents.network import TOLD
 from workers.agents.roles import ROLES
 from workers.llm.model import Answer, Message, Question, Tokens, ToolCall

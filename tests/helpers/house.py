@@ -1,7 +1,7 @@
 """The inside of the service, without HTTP: real database, Redis, boxes and workers, and a scripted model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,8 @@ from app.runtime.local.runtime import LocalRuntime
 from app.store import rows
 from app.store.database import open_engine
 from app.store.statements import open_statements
-from app.store.tables import Job, User
+from app.store.tables import Job, Ticket, User
+from tests.helpers.waiting import until
 from workers.leases import Desk, Terms
 from workers.llm.lineup import Lineup
 from workers.llm.model import Model
@@ -55,18 +56,12 @@ class House:
         async with self.resources.look() as session:
             return await session.get_one(Job, job_id)
 
-    async def until(self, true: Callable[[], Awaitable[Any]], within_s: float = 40) -> Any:
-        async with asyncio.timeout(within_s):
-            while not (found := await true()):  # noqa: ASYNC110 - rows ring no bell here
-                await asyncio.sleep(0.05)
-        return found
-
     async def until_finished(self, job_id: UUID, within_s: float = 40) -> Job:
         async def finished() -> Job | None:
             job = await self.job(job_id)
             return job if job.status in FINISHED else None
 
-        found = await self.until(finished, within_s)
+        found = await until(finished, within_s)
         assert isinstance(found, Job)
         return found
 
@@ -76,7 +71,7 @@ class House:
                 said = await rows.chat(session, job_id)
             return sum(message.role == "agent" for message in said) >= replies
 
-        await self.until(answered)
+        await until(answered, 40)
 
     async def create(self, idea: str = "Two pages, please.") -> UUID:
         """A new job."""
@@ -125,3 +120,15 @@ async def open_house(database_url: str, redis_url: str, boxes: Path) -> AsyncIte
         await bell.close()
         await bus.close()
         await engine.dispose()
+
+
+async def play(house: House, models: Model | Lineup) -> Job:
+    """A new job, once a worker with these models has finished it."""
+    async with house.worker(models):
+        job_id = await house.create()
+        return await house.until_finished(job_id)
+
+
+async def tickets(house: House, job_id: UUID) -> list[Ticket]:
+    async with house.resources.look() as session:
+        return list(await rows.tickets(session, job_id))

@@ -15,13 +15,14 @@ from sqlalchemy import text
 from app.domain.job import FINISHED
 from app.store import rows
 from app.store.tables import Job
-from tests.house import TERMS, House
-from tests.llm import server as wire
-from tests.llm.company import Misfortunes, plays
-from tests.llm.conftest import lineup
-from tests.llm.server import Exchange, Move, Server, refuses, says, sends
-from tests.pipeline.company import BACKLOG, PRD, REQUIREMENTS, builder, call, company
-from tests.pipeline.weakened import FIRST, TESTED, WEAKER, weakening
+from tests.helpers import model_server as wire
+from tests.helpers.company import BACKLOG, PRD, REQUIREMENTS, builder, call, company
+from tests.helpers.house import TERMS, House
+from tests.helpers.lineup import lineup
+from tests.helpers.model_server import Exchange, Move, Server, refuses, says, sends
+from tests.helpers.waiting import until
+from tests.helpers.weakened import FIRST, TESTED, WEAKER, weakening
+from tests.helpers.wire_company import Misfortunes, plays
 from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import Backlog, ClientReply, Requirements
 from workers.llm.model import Answer, Question, ToolCall
@@ -247,7 +248,7 @@ async def play(house: House, server: Server, cases: Mapping[str, Case], slots: i
     terms = replace(TERMS, slots=slots, lease_s=10, ticket_attempts=attempts)
     async with house.worker(lineup(server, [dispatch]), terms=terms):
         ids = [await house.create(_idea(place)) for place in range(len(names))]
-        await house.until(all_finished, within_s=WITHIN_S)
+        await until(all_finished, within_s=WITHIN_S)
     return {
         name: Ending(
             await house.job(job_id), await house.attempts(job_id), asked[place], await _closed(house, job_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.pipeline.company import BACKLOG, builder, call
+from tests.helpers.company import BACKLOG, builder, call
 from workers.agents.facts import BuildingFacts
 from workers.agents.outputs import TicketDraft
 from workers.llm.model import Answer, Question, ToolCall

@@ -1,5 +1,6 @@
 """A scripted company that builds a very small app, for tests of the pipeline."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,8 @@ from workers.agents.outputs import (
     TicketDraft,
     Turn,
 )
-from workers.llm.model import Question, ToolCall
-from workers.llm.scripted import Line, Script
+from workers.llm.model import Answer, Question, ToolCall
+from workers.llm.scripted import Line, Script, ScriptedModel
 
 SERVER = """
 import http.server, os
@@ -73,6 +74,10 @@ DECISION = DecisionRecord(
 )
 
 
+DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
+"""The one reply of a Client Partner who asks nothing."""
+
+
 def call(name: str, **arguments: Any) -> ToolCall:
     return ToolCall(f"call-{name}", name, orjson.dumps(arguments).decode())
 
@@ -119,6 +124,20 @@ def company(**changes: Any) -> Script:
     return lines | changes
 
 
+class HeldModel(ScriptedModel):
+    """Answers the `held` questions only when `go` is set; `came` is set when one is waiting."""
+
+    def __init__(self, purpose: str, **changes: Any) -> None:
+        super().__init__(company(intake=lambda _: DONE, **changes))
+        self.purpose, self.came, self.go = purpose, asyncio.Event(), asyncio.Event()
+
+    async def ask(self, question: Question, *rest: Any) -> Answer:
+        if question.purpose == self.purpose:
+            self.came.set()
+            await self.go.wait()
+        return await super().ask(question, *rest)
+
+
 def clumsy_builder(question: Question) -> Line:
     """As `builder`, but for further pages it does nothing until an attempt starts afresh."""
     shown = BuildingFacts.model_validate_json(question.messages[0].text)
@@ -130,8 +149,7 @@ def clumsy_builder(question: Question) -> Line:
 def mortal_company() -> Script:
     """A company whose answers depend only on the question, so that any process can continue. Two of its
     attempts fail their check."""
-    done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
-    return company(intake=lambda _: done, building=clumsy_builder)
+    return company(intake=lambda _: DONE, building=clumsy_builder)
 
 
 MORE = "Add a contact page"
@@ -160,5 +178,4 @@ def growing_company() -> Script:
         page = story("T4", "/contact", "mail", contact.id, front)
         return Backlog(tickets=[page.model_copy(update={"parent": ""})])
 
-    done = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
-    return company(intake=lambda _: done, analysis=analysis, prd=prd, ticketing=ticketing)
+    return company(intake=lambda _: DONE, analysis=analysis, prd=prd, ticketing=ticketing)

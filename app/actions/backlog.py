@@ -31,20 +31,15 @@ async def add_ticket(resources: Resources, user_id: UUID, job_id: UUID, new: New
         job.client_tickets += 1
         planned = Planned(
             id=uuid7(),
-            run_id=None,
             type=new.type,
-            title=new.title,
-            description=new.description,
-            acceptance_criteria=new.acceptance_criteria,
-            checks=[],
-            requirements=[],
+            run_id=None,
             order=new.order or max((each.order for each in backlog), default=0) + 1,
             assigned_to=new.assigned_to,
             skip_reason="",
             of_client=True,
             **_links(new.parent_id, new.dependencies, backlog),
         )
-        ticket = write_ticket(unit, job, planned)
+        ticket = write_ticket(unit, job, new, planned)
         await _settle(unit, job, ticket, backlog, event="created")
     return ticket.id
 

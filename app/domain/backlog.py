@@ -4,11 +4,11 @@ The limits are those of the Project Manager's tickets, so that a later run can p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from app.domain.ticket import K, TicketType, execution_order
+from app.domain.ticket import AnyCheck, K, TicketType, execution_order
 from app.domain.values import ClientText, not_blank, storable
 
 MAX_CLIENT_TICKETS = 500
@@ -44,6 +44,10 @@ class NewTicket(BaseModel):
     parent_id: str | None = None
     dependencies: Others = Field(default_factory=list, validation_alias=_DEPENDENCIES)
     order: Place | None = None
+
+    checks: ClassVar[Sequence[AnyCheck]] = ()
+    requirements: ClassVar[Sequence[str]] = ()
+    """Both are the Project Manager's to give."""
 
 
 class TicketEdit(BaseModel):

@@ -2,30 +2,17 @@
 building."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
-from app.actions.planning import Planned, write_ticket
-from app.domain.ticket import AnyCheck, TicketType
-from app.domain.values import clip
+from app.actions.planning import Asks, Planned, write_ticket
+from app.domain.ticket import TicketType
 from app.store import rows
 from workers.context import Change, Context
 from workers.pipeline.enter import build_again
 from workers.steps import note
-
-
-@dataclass(frozen=True)
-class Fix:
-    """A ticket to be opened. The `criterion` of a check is an index into `criteria`."""
-
-    title: str
-    description: str
-    criteria: list[str]
-    checks: list[AnyCheck]
-    requirements: list[str]
 
 
 async def opened_before(context: Context, key: str) -> bool:
@@ -33,35 +20,30 @@ async def opened_before(context: Context, key: str) -> bool:
     return await context.step(key) is not None
 
 
-async def open_fixes(change: Change, key: str, fixes: Sequence[Fix], why: str = "") -> None:
+async def open_fixes(change: Change, key: str, drafts: Sequence[Asks], why: str = "") -> None:
     """Add the tickets at the end of the backlog and go back to building, if there are any; clients are told
     `why`. The tickets' ids are stored as a JSON list in step `key`."""
     found_in = change.stage
     order = max((t.order for t in await rows.tickets(change.session, change.job.id)), default=0)
     opened: list[str] = []
-    for place, fix in enumerate(fixes, order + 1):
+    for number, draft in enumerate(drafts, order + 1):
         planned = Planned(
             id=uuid7(),
+            type=TicketType.TASK,
             run_id=change.run.id,
             parent_id=None,
-            type=TicketType.TASK,
-            title=clip(fix.title, 300),
-            description=clip(fix.description, 4000),
-            acceptance_criteria=fix.criteria,
-            checks=fix.checks,
-            requirements=fix.requirements,
             dependencies=[],
-            order=place,
+            order=number,
             assigned_to="",
             skip_reason="",
             of_client=False,
         )
-        ticket = write_ticket(change.unit, change.job, planned)
+        ticket = write_ticket(change.unit, change.job, draft, planned)
         await change.session.flush()
         changes.tell_ticket(change.unit, ticket, event="created")
         opened.append(str(ticket.id))
     await note(change, key, orjson.dumps(opened).decode())
-    if fixes:
+    if drafts:
         build_again(change)
     else:
         change.advance()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import orjson
 
 from app.actions import changes
+from app.actions.planning import Asked
 from app.domain.ticket import FileCheck, TicketStatus
 from app.domain.workspace import MANIFEST_NAME
 from app.runtime.workspace import Commit, Workspace
@@ -19,7 +20,7 @@ from app.store.tables import Run, Ticket
 from workers.context import Context
 from workers.pipeline.proof.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
 from workers.pipeline.proof.kept_tests import judged_on
-from workers.pipeline.repair.fixing import Fix, open_fixes
+from workers.pipeline.repair.fixing import open_fixes
 
 MOST_BISECTED = 5
 """How many failures are traced to a commit. Mostly they have one cause."""
@@ -55,7 +56,7 @@ async def open_starting(context: Context, problem: str) -> None:
     criterion = "The app starts, again and again, on the data that is there."
     check = FileCheck(id="c1", criterion=0, path=MANIFEST_NAME)
     async with context.change() as change:
-        fix = Fix(f"Mend: {criterion}", problem, [criterion], [check], [])
+        fix = Asked(f"Mend: {criterion}", problem, [criterion], [check])
         why = f"Every check holds, but one more ticket is opened. {problem}"
         await open_fixes(change, start_key(change.run), [fix], why)
 
@@ -88,7 +89,7 @@ async def _trace(
     return f"{said}; the commit {commit.sha[:10]} of “{ticket.title}” broke it."
 
 
-def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[str]) -> Fix:
+def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[str]) -> Asked:
     criteria = list(dict.fromkeys(finding.criterion for finding in failed))
     checks = {
         check_digest(finding.check): finding.check.model_copy(
@@ -98,10 +99,10 @@ def _fix(tickets: Sequence[Ticket], failed: Sequence[Finding], words: Sequence[s
     }
     broken = {finding.ticket_id for finding in failed}
     others = f" and {len(criteria) - 1} more" if len(criteria) > 1 else ""
-    return Fix(
+    return Asked(
         title=f"Mend: {criteria[0]}{others}",
         description="\n\n".join([*words, f"It says:\n{failed[0].output[-OUTPUT_CHARS:]}"]),
-        criteria=criteria,
+        acceptance_criteria=criteria,
         checks=list(checks.values()),
         requirements=sorted({rid for t in tickets if t.id in broken for rid in t.requirements}),
     )

@@ -21,7 +21,7 @@ from workers.agents.roles import REVIEWER
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.proof.evidence import observe
-from workers.pipeline.repair.fixing import Fix, open_fixes
+from workers.pipeline.repair.fixing import open_fixes
 from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.trial import begin_of_run
 
@@ -72,7 +72,7 @@ async def review(context: Context, workspace: Workspace, commit: Commit) -> bool
             clean(_told(spoken.value.message, looks)),
             {"stage": change.stage.shown_as, "model": spoken.model, "commit": commit.sha},
         )
-        await open_fixes(change, key(change.run), [_fix(draft) for draft in fixes])
+        await open_fixes(change, key(change.run), fixes)
     return not fixes
 
 
@@ -110,16 +110,6 @@ async def _look(context: Context, workspace: Workspace, commit: Commit, fix: Fix
     if any(result.checked and not result.passed for result in seen):
         return Look.BROKEN
     return Look.HOLDS if all(result.checked for result in seen) else Look.UNSEEN
-
-
-def _fix(draft: FixDraft) -> Fix:
-    return Fix(
-        title=clean(draft.title),
-        description=clean(draft.description),
-        criteria=[clean(text) for text in draft.acceptance_criteria],
-        checks=list(draft.checks),
-        requirements=draft.requirements,
-    )
 
 
 def _told(message: str, looks: Sequence[tuple[FixDraft, Look]]) -> str:

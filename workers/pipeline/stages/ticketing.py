@@ -6,7 +6,7 @@ new backlog is written in one unit, with `ticketReset` as its first event.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -149,11 +149,21 @@ async def _replace(change: Change, backlog: Backlog) -> None:
     ids |= {draft.key: uuid7() for draft in backlog.tickets if draft.key not in ids}
     order = max((ticket.order for ticket in kept), default=0)
     written: list[Ticket] = [ticket for ticket in kept if str(ticket.id) not in taken_up]
-    for place, draft in enumerate(_in_order(backlog.tickets), order + 1):
-        planned = _planned(draft, ids, place, change.run.id)
-        ticket = write_ticket(change.unit, change.job, planned, by_id.get(draft.key))
+    for number, draft in enumerate(_in_order(backlog.tickets), order + 1):
+        planned = Planned(
+            id=ids[draft.key],
+            type=draft.type,
+            run_id=change.run.id,
+            parent_id=ids[draft.parent] if draft.parent else None,
+            dependencies=[str(ids[key]) for key in draft.depends_on],
+            order=number,
+            assigned_to="",
+            skip_reason=draft.skip_reason,
+            of_client=False,
+        )
+        ticket = write_ticket(change.unit, change.job, draft, planned, by_id.get(draft.key))
         await change.session.flush()
-        changes.tell_ticket(change.unit, ticket, event="created", **_reason(planned))
+        changes.tell_ticket(change.unit, ticket, event="created", **_reason(draft))
         written.append(ticket)
     changes.follow_children(change.unit, change.job, written)
 
@@ -174,24 +184,5 @@ def _kept(old: Sequence[Ticket], taken_up: set[str], parents: set[str]) -> list[
     return [t for t in old if t.id in needed or str(t.id) in taken_up | parents]
 
 
-def _planned(draft: TicketDraft, ids: Mapping[str, UUID], order: int, run_id: UUID) -> Planned:
-    return Planned(
-        id=ids[draft.key],
-        run_id=run_id,
-        parent_id=ids[draft.parent] if draft.parent else None,
-        type=draft.type,
-        title=clean(draft.title),
-        description=clean(draft.description),
-        acceptance_criteria=[clean(text) for text in draft.acceptance_criteria],
-        checks=draft.checks,
-        requirements=draft.requirements,
-        dependencies=[str(ids[key]) for key in draft.depends_on],
-        order=order,
-        assigned_to="",
-        skip_reason=clean(draft.skip_reason),
-        of_client=False,
-    )
-
-
-def _reason(planned: Planned) -> dict[str, str]:
-    return {"reason": planned.skip_reason} if planned.skip_reason else {}
+def _reason(draft: TicketDraft) -> dict[str, str]:
+    return {"reason": clean(draft.skip_reason)} if draft.skip_reason else {}

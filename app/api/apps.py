@@ -1,6 +1,7 @@
 """Routes of apps: the specification that a job made, and its PRD."""
 
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,12 +20,39 @@ from app.api.deps import (
     list_answer,
 )
 from app.api.documented import refusals
-from app.api.shapes import App
+from app.api.shapes import JOB_ID, OTHER_ID, WHEN, Shape, example
 from app.domain.errors import NOT_FOUND, NotFound, Unavailable
+from app.domain.values import Stamp
 from app.store import apps, jobs
 from app.store.users import SignedIn
 
 router = APIRouter(prefix="/api/apps", tags=["6 · Apps and tickets"], route_class=SignedInRoute)
+
+
+class App(Shape):
+    """`spec` holds at least `requirements`, `summary` and `discussion`."""
+
+    model_config = example(
+        id=OTHER_ID,
+        job_id=JOB_ID,
+        spec={
+            "requirements": "R1: members add books",
+            "summary": "A shared reading list.",
+            "discussion": [{"agent": "CEO", "role": "chief executive", "content": "Keep it small."}],
+        },
+        prd_markdown="# Reading list",
+        prd_generated_at=WHEN,
+        created_at=WHEN,
+        updated_at=WHEN,
+    )
+
+    id: UUID
+    job_id: UUID
+    spec: dict[str, Any]
+    prd_markdown: str
+    prd_generated_at: Stamp | None
+    created_at: Stamp
+    updated_at: Stamp
 
 
 @router.get("/", response_model=list[App], responses=refusals("invalid"))

@@ -1,25 +1,55 @@
 """Routes of register, login, refresh, logout, me and ws-ticket."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from app.actions import accounts
-from app.api.deps import Caller, Here, House, json_answer
+from app.api.deps import Caller, Here, House, shape_answer
 from app.api.documented import refusals
-from app.api.shapes import TOKEN, Session, User, WsTicket, example
+from app.api.shapes import TOKEN, USER_ID, WHEN, Shape, example
 from app.api.sockets.credentials import COOKIE
 from app.api.wire.json_route import Door
 from app.domain.account import NewAccount
-from app.domain.values import ClientText, stamp
+from app.domain.values import ClientText, Stamp
 
 COOKIE_PATH = "/ws/"
 
 router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"], route_class=Door)
+
+
+_USER = {"id": USER_ID, "email": "ada@example.org", "name": "Ada", "date_joined": WHEN}
+
+
+class User(Shape):
+    model_config = example(**_USER)
+
+    id: UUID
+    email: str
+    name: str
+    date_joined: Stamp
+
+
+class Session(Shape):
+    """`expires_in`: for how many seconds the `access` token is valid."""
+
+    model_config = example(access=TOKEN, refresh=TOKEN, expires_in=3600, user=_USER)
+
+    access: str
+    refresh: str
+    expires_in: int
+    user: User
+
+
+class WsTicket(Shape):
+    """For `?ticket=` on a socket. Valid once, within `expires_in` seconds."""
+
+    model_config = example(ticket="kq3Yk0mJ7r2vS5w8x1z4A6c9E0g3I5k7M9o1Q3s5U7w", expires_in=30)
+
+    ticket: str
+    expires_in: int
 
 
 class Registration(NewAccount):
@@ -102,7 +132,9 @@ async def logout(request: Request, here: Here, body: Refresh) -> Response:
 @router.get("/me/", summary="Current user", response_model=User, responses=refusals())
 async def me(caller: Caller) -> Response:
     """The user whose token this is."""
-    return json_answer(orjson.dumps(_user(caller.user_id, caller.email, caller.name, caller.date_joined)))
+    return shape_answer(
+        User(id=caller.user_id, email=caller.email, name=caller.name, date_joined=caller.date_joined)
+    )
 
 
 @router.post(
@@ -115,19 +147,19 @@ async def me(caller: Caller) -> Response:
 async def ws_ticket(here: Here, caller: Caller) -> Response:
     """A ticket that opens one socket (`?ticket=`), for clients that can set neither headers nor cookies."""
     ticket = await accounts.give_ws_ticket(here.resources, caller.user_id, caller.session_id)
-    body = {"ticket": ticket, "expires_in": int(accounts.TICKET_LIFE.total_seconds())}
-    return json_answer(orjson.dumps(body), 201)
+    life_s = int(accounts.TICKET_LIFE.total_seconds())
+    return shape_answer(WsTicket(ticket=ticket, expires_in=life_s), 201)
 
 
 def _session_answer(request: Request, here: House, session: accounts.Session, status: int = 200) -> Response:
     user = session.user
-    body = {
-        "access": session.access,
-        "refresh": session.refresh,
-        "expires_in": session.expires_in,
-        "user": _user(user.id, user.email, user.name, user.date_joined),
-    }
-    answer = json_answer(orjson.dumps(body), status)
+    body = Session(
+        access=session.access,
+        refresh=session.refresh,
+        expires_in=session.expires_in,
+        user=User(id=user.id, email=user.email, name=user.name, date_joined=user.date_joined),
+    )
+    answer = shape_answer(body, status)
     answer.set_cookie(
         COOKIE,
         session.access,
@@ -138,10 +170,6 @@ def _session_answer(request: Request, here: House, session: accounts.Session, st
         samesite="strict",
     )
     return answer
-
-
-def _user(user_id: UUID, email: str, name: str, date_joined: datetime) -> dict[str, str]:
-    return {"id": str(user_id), "email": email, "name": name, "date_joined": stamp(date_joined)}
 
 
 def _is_tls(request: Request) -> bool:

@@ -1,19 +1,24 @@
 """Routes of a job's container."""
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.actions.previews import look
 from app.actions.workspaces import start_container, stop_container
-from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
+from app.api.deps import Caller, Here, JobId, SignedInRoute, shape_answer
 from app.api.documented import refusals
-from app.api.shapes import WHEN, Detail, Shape, Stamp, example
-from app.domain.values import stamp
+from app.api.shapes import WHEN, Shape, example
+from app.domain.values import Stamp
 from app.domain.workspace import BoxState
 
 router = APIRouter(
     prefix="/api/jobs/{job_id}/containers", tags=["7 · Container and files"], route_class=SignedInRoute
 )
+
+
+class Detail(Shape):
+    model_config = example(detail="Job container is running.")
+
+    detail: str
 
 
 class Container(Shape):
@@ -47,7 +52,7 @@ class Container(Shape):
 async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Wake the container and start the app in it. An app that died is started again."""
     await start_container(here.resources, caller.user_id, job_id)
-    return json_answer(b'{"detail":"Job container is running."}')
+    return shape_answer(Detail(detail="Job container is running."))
 
 
 @router.post(
@@ -58,20 +63,22 @@ async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response
 async def container_stop(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Stop the container. Its files stay. After that only `containers/start` or a new run wakes it."""
     await stop_container(here.resources, caller.user_id, job_id)
-    return json_answer(b'{"detail":"Job container stopped."}')
+    return shape_answer(Detail(detail="Job container stopped."))
 
 
 @router.get("/status", response_model=Container, responses=refusals("not_found", "engine_down"))
 async def container_state(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:
     """The state of the container and the address of its app. This call wakes nothing."""
     box, offer = await look(here.resources, here.tokens, caller, job_id)
-    body = {
-        "state": box.state,
-        "image": box.image,
-        "started_at": None if box.started_at is None else stamp(box.started_at),
-        "memory_bytes": box.memory_bytes,
-        "cpu_percent": box.cpu_percent,
-        "problem": box.problem,
-        "preview_url": offer and here.previews.url_for(offer.token, request.headers.get("host", "")),
-    }
-    return json_answer(orjson.dumps(body))
+    address = offer and here.previews.url_for(offer.token, request.headers.get("host", ""))
+    return shape_answer(
+        Container(
+            state=box.state,
+            image=box.image,
+            started_at=box.started_at,
+            memory_bytes=box.memory_bytes,
+            cpu_percent=box.cpu_percent,
+            problem=box.problem,
+            preview_url=address,
+        )
+    )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
@@ -155,6 +156,11 @@ def json_answer(body: bytes | None, status: int = 200) -> Response:
     if body is None:
         raise NotFound(NOT_FOUND)
     return Response(body, status, media_type="application/json")
+
+
+def shape_answer(shape: BaseModel, status: int = 200, *, only_set: bool = False) -> Response:
+    """An answer that PostgreSQL did not build. With `only_set` it lacks the fields left at their default."""
+    return json_answer(shape.model_dump_json(exclude_unset=only_set).encode(), status)
 
 
 def list_answer(request: Request, found: Listed, page: Page) -> Response:

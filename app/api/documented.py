@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.api.errors import CODES, MEDIA_TYPE
-from app.api.shapes import Problem, Shape
+from app.api.errors import CODES, MEDIA_TYPE, Problem
+from app.api.shapes import Shape
 
 Responses = dict[int | str, dict[str, Any]]
 

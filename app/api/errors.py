@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api.envelope import request_id
+from app.api.shapes import Shape, example
 from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Invalid, Refusal, field_message
 
 MEDIA_TYPE = "application/problem+json"
@@ -73,6 +74,32 @@ _FRAMEWORK_DETAILS = {
 _FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 400: "bad_json"}
 
 
+class FieldProblem(Shape):
+    field: str
+    message: str
+
+
+class Problem(Shape):
+    """RFC 9457. `detail` is one sentence for people, `code` is for programs; `errors` for bad input."""
+
+    model_config = example(
+        type="about:blank",
+        title="Not Found",
+        status=404,
+        detail="There is nothing here under that address.",
+        code="not_found",
+        request_id="6f1d0c9a5b7e4c1f9d3a2b8e7c6f5d4a",
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
 def problem(
     status: int,
     detail: str,
@@ -83,17 +110,16 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """The answer for one error."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id(request.scope),
-    }
-    if errors:
-        body["errors"] = [{"field": error.field, "message": error.message} for error in errors]
-    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id(request.scope),
+        errors=[FieldProblem(field=error.field, message=error.message) for error in errors],
+    )
+    return Response(body.model_dump_json(exclude_defaults=True), status, headers, MEDIA_TYPE)
 
 
 def refused(request: Request, error: Refusal) -> Response:

@@ -1,21 +1,20 @@
 """Routes of a job's files."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from app.actions.workspaces import attached, save_file
-from app.api.deps import Caller, Here, House, JobId, SignedInRoute, clamp, json_answer
+from app.api.deps import Caller, Here, House, JobId, SignedInRoute, clamp, shape_answer
 from app.api.documented import refusals
-from app.api.shapes import WHEN, Shape, Stamp, example
+from app.api.shapes import WHEN, example
 from app.domain.errors import NotText
-from app.domain.values import ClientText, stamp
+from app.domain.values import ClientText
 from app.domain.workspace import LIST_LIMIT, ROOT
 from app.runtime import workspace
 
@@ -38,18 +37,7 @@ ClientPath = Annotated[
 ]
 
 
-class Node(Shape):
-    """Every folder has `children`, a file has none."""
-
-    name: str
-    path: str
-    type: Literal["file", "dir"]
-    size: int
-    modified_at: Stamp
-    children: list["Node"] = Field(default_factory=list)
-
-
-class Tree(Shape):
+class Tree(workspace.Listing):
     """The entries of `path`. `truncated` says that there are more than `limit` allowed to inspect."""
 
     model_config = example(
@@ -68,27 +56,16 @@ class Tree(Shape):
         truncated=False,
     )
 
-    path: str
-    structure: list[Node]
-    truncated: bool
+
+_ETAG = "5d41402abc4b2a76b9719d911017c592"
+_FILE = {"path": "/app/README.md", "size": 15, "modified_at": WHEN, "etag": _ETAG}
 
 
-class FileContent(Shape):
-    model_config = example(
-        path="/app/README.md",
-        content="# Reading list\n",
-        size=15,
-        encoding="utf-8",
-        modified_at=WHEN,
-        etag="5d41402abc4b2a76b9719d911017c592",
-    )
+class FileContent(workspace.Stored):
+    model_config = example(**_FILE, content="# Reading list\n", encoding="utf-8")
 
-    path: str
     content: str
-    size: int
     encoding: Literal["utf-8"]
-    modified_at: Stamp
-    etag: str
 
 
 class Save(BaseModel):
@@ -102,20 +79,8 @@ class Save(BaseModel):
     etag: str | None = None
 
 
-class Saved(Shape):
-    model_config = example(
-        path="/app/README.md",
-        bytes_written=15,
-        size=15,
-        modified_at=WHEN,
-        etag="5d41402abc4b2a76b9719d911017c592",
-    )
-
-    path: str
-    bytes_written: int
-    size: int
-    modified_at: Stamp
-    etag: str
+class Saved(workspace.Saved):
+    model_config = example(**_FILE, bytes_written=15)
 
 
 @router.get("/structure/", response_model=Tree, responses=refusals("not_a_folder", *IN_PATH, *WAKING))
@@ -132,9 +97,7 @@ async def file_tree(
     are listed without their content."""
     async with attached(here.resources, caller.user_id, job_id) as box:
         listing = await box.list(path, clamp(limit, *LIST_LIMIT))
-    nodes = [_node(node) for node in listing.structure]
-    body = {"path": listing.path, "structure": nodes, "truncated": listing.truncated}
-    return json_answer(orjson.dumps(body))
+    return shape_answer(listing, only_set=True)
 
 
 @router.get(
@@ -165,15 +128,7 @@ async def file_content(
         text = file.content.decode()
     except UnicodeDecodeError:
         raise NotText(f"Not UTF-8 text: {file.path}. Add download=1 for its bytes.") from None
-    body = {
-        "path": file.path,
-        "content": text,
-        "size": file.size,
-        "encoding": "utf-8",
-        "modified_at": stamp(file.modified_at),
-        "etag": file.etag,
-    }
-    return json_answer(orjson.dumps(body))
+    return shape_answer(FileContent(**{**dict(file), "content": text, "encoding": "utf-8"}))
 
 
 @router.post(
@@ -194,15 +149,9 @@ async def file_content(
 async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Response:
     """Write a text file of at most 524,288 bytes. Parent folders are made, the write is atomic, and the
     change is committed as "Client". Not possible while the Builder works, nor inside `/app/.git`."""
-    done = await save_file(here.resources, caller.user_id, job_id, body.path, body.content, body.etag)
-    answer = {
-        "path": done.path,
-        "bytes_written": done.bytes_written,
-        "size": done.size,
-        "modified_at": stamp(done.modified_at),
-        "etag": done.etag,
-    }
-    return json_answer(orjson.dumps(answer))
+    return shape_answer(
+        await save_file(here.resources, caller.user_id, job_id, body.path, body.content, body.etag)
+    )
 
 
 @router.get(
@@ -217,19 +166,6 @@ async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
     """The workspace as a `.zip`, without `node_modules` and caches."""
     pieces = _pieces(here, caller.user_id, job_id, lambda box: box.archive())
     return await _stream(pieces, f"{job_id}.zip", "application/zip")
-
-
-def _node(node: workspace.Node) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "name": node.name,
-        "path": node.path,
-        "type": node.type,
-        "size": node.size,
-        "modified_at": stamp(node.modified_at),
-    }
-    if node.type == "dir":
-        shown["children"] = [_node(child) for child in node.children]
-    return shown
 
 
 async def _pieces(

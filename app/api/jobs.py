@@ -1,8 +1,8 @@
 """Routes of jobs: create, list, read, edit, delete; also a job's events and evidence."""
 
 from typing import Annotated
+from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
@@ -19,18 +19,145 @@ from app.api.deps import (
     json_answer,
     link_next,
     list_answer,
+    shape_answer,
 )
 from app.api.documented import refusals
 from app.api.idempotent import IdempotentRoute, OnceAsked
-from app.api.shapes import EVENT, Evidence, Job, JobDetail, Purged, example
+from app.api.messages import MESSAGE, Message
+from app.api.shapes import CHECK, COMMIT, JOB_ID, MESSAGE_ID, OTHER_ID, TICKET_ID, WHEN, Shape, example
 from app.domain.errors import NOT_FOUND, Forbidden, NotFound
-from app.domain.values import Prompt
+from app.domain.job import FailureCode, Status, Verification
+from app.domain.ticket import Check, Phase
+from app.domain.values import Prompt, Stamp
 from app.store import jobs, tickets
 
 PREFIX, TAGS = "/api/jobs", ["2 · Jobs"]
 router = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=SignedInRoute)
 keyed_router = APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=IdempotentRoute)
 """Routes that take an `Idempotency-Key`."""
+
+
+JOB = {
+    "id": JOB_ID,
+    "initial_prompt": "A reading list for a book club",
+    "prompt": "A reading list for a book club",
+    "requirements_summary": "",
+    "status": "collecting",
+    "error_message": "",
+    "failure_code": None,
+    "verification": None,
+    "is_paused": False,
+    "created_at": WHEN,
+    "updated_at": WHEN,
+    "last_seq": 1,
+    "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0, "model_calls": 0},
+}
+_STEP = {"id": OTHER_ID, "agent_name": "CTO", "message": "SQLite will do.", "order": 2, "created_at": WHEN}
+EVENT = {
+    "kind": "stageUpdate",
+    "jobId": JOB_ID,
+    "seq": 1,
+    "timestamp": WHEN,
+    "id": MESSAGE_ID,
+    "role": "user",
+    "sender": "Ada",
+    "content": "A reading list for a book club",
+    "metadata": {"stage": "requirements"},
+}
+
+
+class Usage(Shape):
+    """What the job has used of language models up to now."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    model_calls: int
+
+
+class Job(Shape):
+    """`prompt` is `initial_prompt` until Client Relations has summed up the conversation, then the summary.
+    `error_message` is empty unless the status is `failed`. `last_seq` is the number of the job's last event:
+    use it as `?since=` of the socket."""
+
+    model_config = example(**JOB)
+
+    id: UUID
+    initial_prompt: str
+    prompt: str
+    requirements_summary: str
+    status: Status
+    error_message: str
+    failure_code: FailureCode | None
+    verification: Verification | None
+    is_paused: bool
+    created_at: Stamp
+    updated_at: Stamp
+    last_seq: int
+    usage: Usage
+
+
+class Step(Shape):
+    """One turn of the discussion between CEO, CTO and Secretary."""
+
+    model_config = example(**_STEP)
+
+    id: UUID
+    agent_name: str
+    message: str
+    order: int
+    created_at: Stamp
+
+
+class JobDetail(Job):
+    """A job with all its steps and messages, one snapshot."""
+
+    model_config = example(**JOB, steps=[_STEP], messages=[MESSAGE])
+
+    steps: list[Step]
+    messages: list[Message]
+
+
+class Purged(Shape):
+    model_config = example(deleted=3)
+
+    deleted: int
+
+
+class Evidence(Shape):
+    """One check that the service ran on `commit`. `run` is the number of the job's run, from 1. `phase` says
+    why: `red` before work on the ticket, `run` on the commit at which the run began to build, if it passed
+    before its ticket (if it passes there, too, it holds, but held before), `green` after the work,
+    `regression` after a later ticket, `final` at the end, `bisect` to find the commit that broke it,
+    `review` for the reviewer."""
+
+    model_config = example(
+        id=OTHER_ID,
+        run=1,
+        phase="green",
+        ticket_id=TICKET_ID,
+        criterion=0,
+        check=CHECK,
+        exit_code=None,
+        passed=True,
+        output_tail="200 OK",
+        duration_ms=412,
+        commit=COMMIT,
+        created_at=WHEN,
+    )
+
+    id: UUID
+    run: int
+    phase: Phase
+    ticket_id: UUID | None
+    criterion: int
+    check: Check
+    exit_code: int | None
+    passed: bool
+    output_tail: str
+    duration_ms: int
+    commit: str
+    created_at: Stamp
 
 
 class NewJob(BaseModel):
@@ -72,7 +199,7 @@ async def purge_jobs(here: Here, caller: Caller) -> Response:
     """Delete all jobs of the user. Only where `ALLOW_JOB_PURGE` is on (the default in development)."""
     if not here.job_purge:
         raise Forbidden("Purging jobs is switched off (ALLOW_JOB_PURGE).", code="purge_off")
-    return json_answer(orjson.dumps({"deleted": await actions.purge_jobs(here.resources, caller.user_id)}))
+    return shape_answer(Purged(deleted=await actions.purge_jobs(here.resources, caller.user_id)))
 
 
 @router.get("/{job_id}/", response_model=JobDetail, responses=refusals("not_found"))

@@ -11,9 +11,9 @@ from app.actions import messages as actions
 from app.actions.messages import STAGES
 from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
-from app.api.shapes import JOB_ID, Message, example
+from app.api.shapes import JOB_ID, MESSAGE_ID, WHEN, Shape, example
 from app.domain.errors import NOT_FOUND, NotFound
-from app.domain.values import ClientText, Prompt, parse_id
+from app.domain.values import ClientText, Prompt, Stamp, parse_id
 from app.store import jobs, messages
 
 router = APIRouter(prefix="/api/job-messages", tags=["3 · Chat history"], route_class=SignedInRoute)
@@ -35,6 +35,29 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
     if orjson.loads(text) != metadata:
         raise ValueError("must not contain numbers that no double holds")
     return metadata
+
+
+MESSAGE = {
+    "id": MESSAGE_ID,
+    "job_id": JOB_ID,
+    "role": "user",
+    "sender": "Ada",
+    "content": "A reading list for a book club",
+    "metadata": {"stage": "requirements"},
+    "created_at": WHEN,
+}
+
+
+class Message(Shape):
+    model_config = example(**MESSAGE)
+
+    id: UUID
+    job_id: UUID
+    role: Literal["user", "agent", "system"]
+    sender: str
+    content: str
+    metadata: dict[str, Any]
+    created_at: Stamp
 
 
 class NewMessage(BaseModel):

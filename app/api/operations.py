@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Literal
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from app import metrics
-from app.api.deps import Here
+from app.api.deps import Here, shape_answer
 from app.api.readiness import examine
 from app.api.shapes import Shape, example
 
@@ -58,7 +57,7 @@ class Readiness(Shape):
 @router.get("/healthz", summary="Liveness", response_model=Health)
 async def healthz() -> Response:
     """200 as long as this process answers requests."""
-    return Response(b'{"status":"ok"}', media_type="application/json")
+    return shape_answer(Health(status="ok"))
 
 
 @router.get(
@@ -71,8 +70,12 @@ async def readyz(here: Here) -> Response:
     """Whether the database, Redis, the events, the boxes and a worker work. What does not is named."""
     states = await examine(here.probes)
     ready = all(state.ok for state in states.values())
-    body = {"status": "ready" if ready else "not_ready", "checks": states, "model": here.model}
-    return Response(orjson.dumps(body), 200 if ready else 503, media_type="application/json")
+    body = Readiness(
+        status="ready" if ready else "not_ready",
+        checks={name: Part(ok=state.ok, detail=state.detail) for name, state in states.items()},
+        model=here.model,
+    )
+    return shape_answer(body, 200 if ready else 503)
 
 
 @router.get(

@@ -1,10 +1,9 @@
 """The route that gives out the preview address of a job's app, which is on an origin of its own."""
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.actions.previews import start_preview
-from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
+from app.api.deps import Caller, Here, JobId, SignedInRoute, shape_answer
 from app.api.documented import refusals
 from app.api.shapes import Shape, example
 
@@ -37,8 +36,5 @@ async def preview(request: Request, here: Here, caller: Caller, job_id: JobId) -
     without a login: everybody who knows it can use the app. It is valid for 12 hours, and no longer than
     this session and this start of the app; after a new start ask for a new address."""
     offer = await start_preview(here.resources, here.tokens, caller, job_id)
-    body = {
-        "url": here.previews.url_for(offer.token, request.headers.get("host", "")),
-        "expires_in": offer.expires_in,
-    }
-    return json_answer(orjson.dumps(body))
+    url = here.previews.url_for(offer.token, request.headers.get("host", ""))
+    return shape_answer(Previewed(url=url, expires_in=offer.expires_in))

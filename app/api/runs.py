@@ -1,14 +1,18 @@
 """Routes of a job's run: start, continue, pause, resume, cancel, retry."""
 
+from typing import Literal
+
 import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.actions import runs as actions
-from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer
+from app.api.deps import Caller, Here, JobId, SignedInRoute, json_answer, shape_answer
 from app.api.documented import refusals
 from app.api.idempotent import IdempotentRoute, OnceAsked
-from app.api.shapes import Continued, Held, Job, example
+from app.api.jobs import JOB, Job
+from app.api.shapes import Shape, example
+from app.domain.job import Status
 from app.domain.values import Prompt
 
 PREFIX = "/api/jobs/{job_id}"
@@ -17,6 +21,23 @@ keyed_router = APIRouter(prefix=PREFIX, tags=["4 · Start, continue, retry"], ro
 """Routes that take an `Idempotency-Key`."""
 
 KEYED = ("not_found", "idempotency_in_progress", "invalid", "idempotency_mismatch")
+
+
+class Continued(Shape):
+    model_config = example(detail="Continuation queued.", job=JOB)
+
+    detail: Literal["Continuation queued."]
+    job: Job
+
+
+class Held(Shape):
+    """The answer of `pause/` and `resume/`."""
+
+    model_config = example(detail="Paused.", is_paused=True, status="building")
+
+    detail: str
+    is_paused: bool
+    status: Status
 
 
 class Continuation(BaseModel):
@@ -77,5 +98,4 @@ async def cancel_job(here: Here, caller: Caller, job_id: JobId) -> Response:
 
 def _held(job: bytes, detail: str) -> Response:
     found = orjson.loads(job)
-    body = {"detail": detail, "is_paused": found["is_paused"], "status": found["status"]}
-    return json_answer(orjson.dumps(body))
+    return shape_answer(Held(detail=detail, is_paused=found["is_paused"], status=found["status"]))

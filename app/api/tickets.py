@@ -1,17 +1,61 @@
 """Routes of a job's tickets."""
 
+from uuid import UUID
+
 from fastapi import APIRouter, Request, Response
 
 from app.actions import backlog as actions
 from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRoute, json_answer, list_answer
 from app.api.documented import refusals
-from app.api.shapes import JOB_ID, TICKET_ID, Ticket, example
+from app.api.shapes import CHECK, JOB_ID, TICKET_ID, WHEN, Shape, example
 from app.domain import backlog
 from app.domain.errors import NOT_FOUND, NotFound
-from app.domain.values import parse_id
+from app.domain.ticket import Check, TicketStatus, TicketType
+from app.domain.values import Stamp, parse_id
 from app.store import jobs, tickets
 
 router = APIRouter(prefix="/api/tickets", tags=["6 · Apps and tickets"], route_class=SignedInRoute)
+
+
+class Ticket(Shape):
+    """`checks` are what the service runs to find out whether a criterion is met. `criterion` of a check is an
+    index into `acceptance_criteria`."""
+
+    model_config = example(
+        id=TICKET_ID,
+        job_id=JOB_ID,
+        parent_id=None,
+        type="story",
+        title="Show the list",
+        description="",
+        acceptance_criteria=["The start page answers"],
+        checks=[CHECK],
+        status="todo",
+        assigned_to="Builder",
+        dependencies=[],
+        order=1,
+        attempts=0,
+        commit=None,
+        created_at=WHEN,
+        updated_at=WHEN,
+    )
+
+    id: UUID
+    job_id: UUID
+    parent_id: UUID | None
+    type: TicketType
+    title: str
+    description: str
+    acceptance_criteria: list[str]
+    checks: list[Check]
+    status: TicketStatus
+    assigned_to: str
+    dependencies: list[UUID]
+    order: int
+    attempts: int
+    commit: str | None
+    created_at: Stamp
+    updated_at: Stamp
 
 
 class NewTicket(backlog.NewTicket):

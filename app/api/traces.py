@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import MAX_PAGE, Caller, Here, JobId, SignedInRoute, clamp, json_answer, link_next
 from app.api.documented import refusals
-from app.api.shapes import CHECK, COMMIT, OTHER_ID, TICKET_ID, WHEN, Shape, Stamp, example
+from app.api.shapes import CHECK, COMMIT, OTHER_ID, TICKET_ID, WHEN, Shape, example
 from app.domain.errors import NOT_FOUND, FieldError, Invalid, NotFound
 from app.domain.ticket import Check, Phase, TicketStatus
+from app.domain.values import Stamp
 from app.store import traces
 
 router = APIRouter(prefix="/api/jobs/{job_id}", tags=["6 · Apps and tickets"], route_class=SignedInRoute)

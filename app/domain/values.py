@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -13,6 +13,21 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 def stamp(moment: datetime) -> str:
     """`2026-11-23T04:15:00.123456Z`, always with six digits and always UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Stamp = Annotated[
+    datetime,
+    PlainSerializer(stamp, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+            "description": "UTC, always with six digits.",
+            "examples": ["2026-11-23T04:15:00.123456Z"],
+        }
+    ),
+]
+"""A moment that clients see in the form of `stamp`."""
 
 
 def parse_id(text: str) -> UUID | None:

@@ -175,7 +175,12 @@ def nodes_of(path: str, data: bytes) -> list[Node]:
             raise Violation("a listing is no tree")
         above = path if parent < 0 else nodes[parent].path
         node = Node(
-            name, f"{above.rstrip('/')}/{name}", "dir" if is_folder else "file", size, moment(modified)
+            name=name,
+            path=f"{above.rstrip('/')}/{name}",
+            type="dir" if is_folder else "file",
+            size=size,
+            modified_at=moment(modified),
+            **({"children": []} if is_folder else {}),
         )
         (top if parent < 0 else nodes[parent].children).append(node)
         nodes.append(node)

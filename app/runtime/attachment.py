@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from app.domain.errors import Invalid, TooLarge
 from app.domain.ticket import AnyCheck
@@ -85,7 +86,8 @@ class Attachment(LiveCalls):
             bytes_limit=MAX_LISTING_BYTES,
         )
         with self._channel.believing():
-            return Listing(shown, answers.nodes_of(shown, data), listed.truncated)
+            nodes = answers.nodes_of(shown, data)
+        return Listing(path=shown, structure=nodes, truncated=listed.truncated)
 
     async def read(self, path: str) -> File:
         shown = resolve_path(path)
@@ -97,7 +99,7 @@ class Attachment(LiveCalls):
             limit=MAX_READ_BYTES,
             bytes_limit=MAX_READ_BYTES,
         )
-        return File(shown, data, len(data), answers.moment(about.modified), about.etag)
+        return File(content=data, **_stored(shown, len(data), about))
 
     async def download(self, path: str) -> AsyncIterator[bytes]:
         shown = resolve_path(path)
@@ -124,7 +126,7 @@ class Attachment(LiveCalls):
             size=len(content),
             etag=etag,
         )
-        return Saved(shown, len(content), len(content), answers.moment(about.modified), about.etag)
+        return Saved(bytes_written=len(content), **_stored(shown, len(content), about))
 
     async def delete(self, path: str) -> None:
         shown = resolve_path(path)
@@ -315,3 +317,7 @@ class Attachment(LiveCalls):
     async def close(self) -> None:
         self._on_close(self)
         await self._channel.close()
+
+
+def _stored(path: str, size: int, about: answers.About) -> dict[str, Any]:
+    return {"path": path, "size": size, "modified_at": answers.moment(about.modified), "etag": about.etag}

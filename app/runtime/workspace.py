@@ -8,12 +8,15 @@ Nothing that comes from a box is trusted: implementations limit every size and t
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from pydantic import BaseModel, Field
+
 from app.domain.ticket import AnyCheck
+from app.domain.values import Stamp
 from app.domain.workspace import BoxState, Manifest, NetworkMode
 from app.runtime.live_app import LiveApp
 
@@ -54,43 +57,38 @@ class WorkspaceBusy(RuntimeProblem):
     """A worker is attached, so a client may neither change files nor stop the box."""
 
 
-@dataclass(frozen=True)
-class Node:
-    """One entry of a listing. `path` is absolute under /app; `size` in bytes; folders have `children`."""
+class Node(BaseModel, frozen=True, defer_build=True):
+    """`path` is absolute under `/app`; `size` is in bytes. Every folder has `children`, a file has none."""
 
     name: str
     path: str
     type: Literal["file", "dir"]
     size: int
-    modified_at: datetime
-    children: list["Node"] = field(default_factory=list)
+    modified_at: Stamp
+    children: list["Node"] = Field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(BaseModel, frozen=True, defer_build=True):
     path: str
     structure: list[Node]
     truncated: bool
 
 
-@dataclass(frozen=True)
-class File:
-    """A file's bytes. `etag` changes whenever the content does."""
+class Stored(BaseModel, frozen=True, defer_build=True):
+    """A file in the box. `etag` changes whenever the content does."""
 
     path: str
+    size: int
+    modified_at: Stamp
+    etag: str
+
+
+class File(Stored):
     content: bytes
-    size: int
-    modified_at: datetime
-    etag: str
 
 
-@dataclass(frozen=True)
-class Saved:
-    path: str
+class Saved(Stored):
     bytes_written: int
-    size: int
-    modified_at: datetime
-    etag: str
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,11 @@ class Settings(BaseSettings):
     model_schema: Literal["native", "tool", "prompted"] = "native"
     """How typed answers are asked for: by a JSON schema, through a tool, or in words."""
     model_stream: bool = True
+    model_reasoning: Literal["off", "low", "medium", "high"] | None = None
+    """How much models should think before they answer; without it nothing is said of it."""
     model_max_tokens: int | None = Field(default=None, ge=64)
-    """The most tokens that an answer may have; without it each role has its own limit, up to 16,000."""
+    """The most tokens that an answer may have, with its thoughts; without it each role has its own limit, up
+    to 16,000, and there is room for thoughts beside it."""
     model_input_price_usd: float | None = Field(default=None, ge=0)
     model_output_price_usd: float | None = Field(default=None, ge=0)
     """Both prices are for a million tokens of the model at OPENAI_BASE_URL."""

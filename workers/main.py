@@ -89,7 +89,13 @@ def choose_models(settings: Settings) -> Lineup:
         settings.model_call_timeout,
     )
     servers = Servers(
-        endpoint=Endpoint(times, settings.model_schema, settings.model_stream),
+        endpoint=Endpoint(
+            times,
+            settings.model_schema,
+            settings.model_stream,
+            settings.model_reasoning,
+            settings.model_max_tokens,
+        ),
         openai_base_url=settings.openai_base_url,
         openai_key=settings.openai_api_key.get_secret_value(),
         anthropic_base_url=settings.anthropic_base_url,

@@ -8,8 +8,8 @@ import pytest
 from app.store import traces
 from tests.helpers.company import BACKLOG, DECISION, DONE, PRD, REQUIREMENTS, company
 from tests.helpers.house import House
-from workers.agents.ask import _json_of
 from workers.agents.outputs import Requirements, Review, Turn
+from workers.agents.reading import without_nul
 from workers.llm.scripted import ScriptedModel
 
 SAID = [
@@ -53,4 +53,4 @@ def test_only_an_escaped_nul_is_taken_for_one(backslashes: int) -> None:
         before = orjson.loads(text)["a"]
     except orjson.JSONDecodeError:
         pytest.fail("the test writes no JSON")
-    assert orjson.loads(_json_of(text))["a"] == before.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    assert orjson.loads(without_nul(text))["a"] == before.replace("\0", "\N{REPLACEMENT CHARACTER}")

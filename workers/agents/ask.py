@@ -1,7 +1,6 @@
 """How an agent is asked. The answer is stored, then validated; after an invalid answer it is asked again, at
 most twice."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.domain.values import clip
 from workers.agents.outputs import Output
+from workers.agents.reading import read_answer
 from workers.agents.roles import Role
 from workers.context import Context
 from workers.ledger import RunLedger
@@ -105,7 +105,7 @@ async def ask(
     for attempt in range(1 + RE_ASKS):
         answer = await speak(context, f"{key}.{attempt}", role, messages, schema=schema, hear=hear)
         try:
-            value = shape.model_validate_json(_json_of(answer.text))
+            value = read_answer(shape, answer.text)
             check(value)
         except ValidationError as error:
             problems = _quote(error)
@@ -131,16 +131,6 @@ def _schema(shape: type[Output]) -> Mapping[str, Any]:
 def facts(value: BaseModel) -> tuple[Message, ...]:
     """The first message of a question: what the agent needs to know, as JSON."""
     return (Message("user", value.model_dump_json()),)
-
-
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-def _json_of(text: str) -> str:
-    """The JSON object of an answer that may have text or a code fence around it, without NUL characters,
-    which cannot be stored."""
-    start, end = text.find("{"), text.rfind("}")
-    return _NUL.sub(r"\1\\ufffd", text[start : end + 1] if 0 <= start < end else text)
 
 
 def _quote(error: ValidationError) -> str:

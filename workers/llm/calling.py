@@ -6,9 +6,9 @@ This module knows neither a library of models nor a table. The ledger stores wha
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import orjson
 
@@ -38,6 +38,14 @@ class Ledger(Protocol):
 
     async def rest(self, seconds: float) -> None:
         """Wait before the next attempt. May raise to end the wait."""
+
+
+@runtime_checkable
+class Thinks(Protocol):
+    """A model whose answers need `room`: so many tokens for thoughts, beside those that a question allows."""
+
+    @property
+    def room(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -73,21 +81,24 @@ async def call(
 async def _ask_until(
     model: Model, question: Question, ledger: Ledger, patience: Patience, hear: Hear | None
 ) -> Called:
-    pause = patience.first_pause_s
-    for left in reversed(range(patience.tries)):
+    pause, left = patience.first_pause_s, patience.tries
+    while True:
         try:
             return await _ask_once(model, question, ledger, hear)
         except ModelUnavailable as problem:
-            wait = problem.retry_after or 0.0
-            if problem.then is not Then.AGAIN or not left or wait > patience.longest_wait_s:
+            if problem.then is Then.AT_ONCE:
+                continue  # something was learned, which happens once each
+            wait, left = problem.retry_after or 0.0, left - 1
+            if problem.then not in (Then.AGAIN, Then.LATER) or not left or wait > patience.longest_wait_s:
                 raise
         # Random, so that jobs that failed at the same time do not all ask again at the same time.
         await ledger.rest(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311
         pause = min(2 * pause, patience.longest_pause_s)
-    raise AssertionError("the last attempt returns or raises")
 
 
 async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear | None) -> Called:
+    if isinstance(model, Thinks):
+        question = replace(question, max_tokens=question.max_tokens + model.room)
     worst = worst_case(question)
     reserved = Use(worst.input, worst.output, cost_usd=model.price(worst))
     attempt = await ledger.reserve(model, reserved)
@@ -95,10 +106,18 @@ async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear
     try:
         answer = await model.ask(question, hear)
     except ModelUnavailable as problem:
-        used = None if problem.may_cost else Use(0, 0)
+        used = _spent(model, problem, worst)
         await ledger.fail(attempt, problem.outcome, used, _since(began))
         raise
     return Called(_stored(answer), attempt, _used(model, answer.tokens, worst), _since(began))
+
+
+def _spent(model: Model, problem: ModelUnavailable, worst: Tokens) -> Use | None:
+    """What a failed request has cost; None if that may be all that was reserved."""
+    if problem.spent is None:
+        return None if problem.may_cost else Use(0, 0)
+    spent = replace(problem.spent, input=problem.spent.input or worst.input)
+    return _used(model, spent, worst)
 
 
 def worst_case(question: Question) -> Tokens:

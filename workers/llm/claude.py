@@ -20,4 +20,4 @@ def open_anthropic(name: str, *, base_url: str, key: str, endpoint: Endpoint, pr
         http_client=open_client(endpoint.times, url),
     )
     library = AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
-    return Provider(f"anthropic:{name}", library, endpoint, price, key)
+    return Provider(f"anthropic:{name}", library, endpoint, price, key, "anthropic")

@@ -6,6 +6,9 @@ from typing import Literal
 SchemaMode = Literal["native", "tool", "prompted"]
 """How a typed answer is asked for: a JSON schema the server enforces, a tool that takes it, or words."""
 
+Reasoning = Literal["off", "low", "medium", "high"]
+"""How much a model should think before it answers."""
+
 
 @dataclass(frozen=True)
 class TimeLimits:
@@ -19,8 +22,11 @@ class TimeLimits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Without `stream` only the first and the last time limit are used."""
+    """Without `stream` only the first and the last time limit are used. Without `reasoning` nothing is said
+    of it. No answer, with its thoughts, may be longer than `longest` tokens."""
 
     times: TimeLimits = TimeLimits()
     schema_mode: SchemaMode = "native"
     stream: bool = True
+    reasoning: Reasoning | None = None
+    longest: int | None = None

@@ -66,8 +66,9 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer. `model` is the name of the model; `finish_reason` is `stop`, `length`, `tool_calls` or
-    `content_filter`. `tokens` is None when the server did not say; `thoughts` is for its own model."""
+    """The answer. `model` is the name of the model; `finish_reason` is `stop`, `length`, `tool_calls`,
+    `content_filter` or `other`. `tokens` is None when the server did not say; `thoughts` is for its own
+    model."""
 
     text: str
     model: str
@@ -78,9 +79,12 @@ class Answer:
 
 
 class Then(StrEnum):
-    """What to do after a request has failed: send it again, ask another model, or give up."""
+    """What to do after a request has failed: ask again at once, because it is asked otherwise; a few times
+    again; again when the server has recovered; ask another model; or give up."""
 
+    AT_ONCE = "at once"
     AGAIN = "again"
+    LATER = "later"
     ELSEWHERE = "elsewhere"
     NOTHING = "nothing"
 
@@ -90,7 +94,8 @@ class ModelUnavailable(Exception):
     key.
 
     `outcome` is a word for the attempt's row; `may_cost` that the provider had begun to answer and may charge
-    for it; `retry_after` what the server asked for, in seconds.
+    for it; `retry_after` what the server asked for, in seconds. `spent` is what it has cost, as far as is
+    known (an input of 0 is not known); None if nothing is.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class ModelUnavailable(Exception):
         self.outcome = outcome
         self.may_cost = may_cost
         self.retry_after = retry_after
+        self.spent: Tokens | None = None
 
 
 class ModelMisbehaved(Exception):

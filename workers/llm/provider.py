@@ -1,60 +1,46 @@
 """A real model behind the `Model` protocol. pydantic-ai translates one request and nothing more.
 
 Tool loops, retries, fallback, limits and budgets are ours. Types of the library are used only in this module,
-`translation` and `claude`. Only a worker with a real model imports these, because that takes two seconds. The
-library's version is pinned; `tests/llm` tests what it does with odd answers.
+`asking`, `answers`, `failures`, `translation` and `claude`. Only a worker with a real model imports these,
+because that takes two seconds. The library's version is pinned; `tests/llm` tests what it does with odd
+answers.
+
+What servers do otherwise than they should is in `learned` (what their refusals teach: `Provider.learned`),
+`chat` (their JSON), `thinking` (thoughts in texts), `schemas` (what they can compile) and `failures` (their
+errors).
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import httpx2
-import orjson
 from openai import AsyncOpenAI, OpenAIError
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelResponse,
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-    ThinkingPart,
-    ThinkingPartDelta,
-    ToolCallPart,
-    ToolCallPartDelta,
-)
+from pydantic_ai.messages import ModelResponse, PartStartEvent, ToolCallPart
 from pydantic_ai.models import Model as LibraryModel
-from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.settings import ModelSettings
-from pydantic_ai.tools import ToolDefinition
 
-from app.domain.values import clean, clip
+from workers.llm.answers import MAX_ANSWER_CHARS, MAX_CALLS, answer_of, cut_off_by_thoughts, piece, thought
+from workers.llm.asking import THINKING, Asked, asked
+from workers.llm.chat import EXCHANGE
 from workers.llm.client import open_client
 from workers.llm.endpoint import Endpoint
-from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens, ToolCall
-from workers.llm.translation import thoughts_of, to_library
+from workers.llm.failures import Speaker, text_of
+from workers.llm.learned import Learned
+from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens
+from workers.llm.thinking import spoken
 
-MAX_ANSWER_CHARS = 400_000
-"""More characters than any `max_tokens` of ours allows. A server that sends more is cut off."""
+REFUSALS = frozenset({400, 404, 415, 422, 500, 501})
+"""Statuses of refusals that may name what to change in the request."""
 
-MAX_CALLS = 100
-"""The most tool calls of one answer. Fewer are carried out."""
+BYTES_A_TOKEN = 2
+"""Of an answer of which no bill came. Fewer than a token has."""
 
-QUOTED_CHARS = 200
-ANSWER_TOOL = "answer"
-SCHEMA_NAME = "answer"
-
-NEVER_AGAIN = frozenset({400, 404, 405, 413, 415, 422})
-"""Statuses after which the same request would fail again, also with another model. `_THEN` has exceptions."""
-
-_THEN: dict[int, Then] = {401: Then.ELSEWHERE, 402: Then.ELSEWHERE, 403: Then.ELSEWHERE, 404: Then.ELSEWHERE}
+UNMARKED = ("\0thoughts", "\0/thoughts")
+"""Marks that never come: `thinking` finds thoughts in texts itself, since the library misses most."""
 
 COMPATIBLE = OpenAIModelProfile(
     openai_supports_strict_tool_definition=False,
@@ -63,16 +49,19 @@ COMPATIBLE = OpenAIModelProfile(
     openai_chat_streaming_requires_finish_reason=True,
     supports_json_schema_output=True,
     supports_json_object_output=True,
+    supports_thinking=True,
+    thinking_tags=UNMARKED,
 )
 """What any server with OpenAI's chat completions API can be expected to support."""
 
-OPENAI = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
+OPENAI = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True, thinking_tags=UNMARKED)
 """OpenAI itself: the library knows its models. A stream that ends without a reason is never taken for an
 answer."""
 
 
 class Provider:
-    """`workers.llm.model.Model` on a model of the library. `secret` is removed from all messages."""
+    """`workers.llm.model.Model` on a model of the library. `secret` is removed from all messages; `learned`
+    is what was learned of the server. `wire` names its API; what is said by `chat` is mended."""
 
     def __init__(
         self,
@@ -81,39 +70,41 @@ class Provider:
         endpoint: Endpoint,
         price: Callable[[Tokens], float | None],
         secret: str,
+        wire: str = "chat",
     ) -> None:
         self.name = name
+        self.learned = Learned(name)
         self._library = library
         self._endpoint = endpoint
         self._price = price
-        self._secret = secret
+        self._speaker = Speaker(name, secret)
+        self._wire = wire
+        if endpoint.reasoning is not None:
+            self.learned.room = THINKING[endpoint.reasoning][1]
 
     def price(self, tokens: Tokens) -> float | None:
         return self._price(tokens)
 
+    @property
+    def room(self) -> int:
+        """See `calling.Thinks`."""
+        return self.learned.room
+
     async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
-        times = self._endpoint.times
-        begun = asyncio.Event()
+        made = asked(question, self._endpoint, self.learned, self._thinker)
+        token = EXCHANGE.set(made.exchange if self._wire == "chat" else None)
         try:
-            async with asyncio.timeout(times.call_s):
-                if self._endpoint.stream:
-                    response = await self._stream(question, hear, begun)
+            async with asyncio.timeout(self._endpoint.times.call_s):
+                if self._endpoint.stream and "stream" not in self.learned.left_out:
+                    response = await self._stream(made, hear)
                 else:
-                    response = await self._plain(question)
-            return self._answer(question, response)
-        except TimeoutError:
-            words = "stopped in the middle of its answer" if begun.is_set() else "does not answer in time"
-            raise self._failure(words, Then.AGAIN, "timeout", may_cost=True) from None
-        except ModelHTTPError as error:
-            raise self._refused(error) from None
-        except ModelAPIError as error:
-            if status := _redirect(error):
-                words = f"answers with a redirect ({status}), which is not followed. Set its own address"
-                raise self._failure(words, Then.ELSEWHERE, f"http_{status}") from None
-            words = f"cannot be reached or broke off: {self._quote(list(_causes(error))[-1])}"
-            raise self._failure(words, Then.AGAIN, "connection", may_cost=not _never_sent(error)) from None
-        # A server may answer anything, such as HTML, or an error with status 200: the library raises these.
+                    response = await self._plain(made)
+            answer = answer_of(made, response, self.name, self._thinker)
+        # A server may answer anything, such as HTML, or an error with status 200: the library raises the last
+        # ones of these.
         except (
+            TimeoutError,
+            ModelAPIError,
             UnexpectedModelBehavior,
             OpenAIError,
             httpx2.HTTPError,
@@ -123,127 +114,121 @@ class Provider:
             AttributeError,
             RecursionError,
         ) as error:
-            words = f"sent an answer that is not valid: {self._quote(error)}"
-            raise self._failure(words, Then.AGAIN, "bad_answer", may_cost=True) from None
+            raise self._failure(made, error) from None
+        finally:
+            EXCHANGE.reset(token)
+        self._learn(made, response, answer)
+        return answer
 
-    async def _plain(self, question: Question) -> ModelResponse:
-        messages, settings, parameters = self._request(question)
+    async def _plain(self, made: Asked) -> ModelResponse:
         return await model_request(
-            self._library, messages, model_settings=settings, model_request_parameters=parameters
+            self._library,
+            made.messages,
+            model_settings=made.settings,
+            model_request_parameters=made.parameters,
         )
 
-    async def _stream(self, question: Question, hear: Hear | None, begun: asyncio.Event) -> ModelResponse:
-        messages, settings, parameters = self._request(question)
+    async def _stream(self, made: Asked, hear: Hear | None) -> ModelResponse:
         times, loop = self._endpoint.times, asyncio.get_running_loop()
-        text, size, calls = "", 0, 0
+        text, calls = "", 0
         # The time limit includes opening the stream, because that may wait for the first piece. Comments that
         # keep a connection alive are not events and do not count as progress.
         async with (
             asyncio.timeout(times.first_token_s) as limit,
             model_request_stream(
-                self._library, messages, model_settings=settings, model_request_parameters=parameters
+                self._library,
+                made.messages,
+                model_settings=made.settings,
+                model_request_parameters=made.parameters,
             ) as stream,
         ):
-            async for event in stream:
-                begun.set()
-                limit.reschedule(loop.time() + times.gap_s)
-                piece, spoken = _piece(event)
-                size += len(piece)
-                calls += isinstance(event, PartStartEvent) and isinstance(event.part, ToolCallPart)
-                if spoken and piece and hear is not None:
-                    text += piece
-                    hear(text)
-                if size > MAX_ANSWER_CHARS or calls > MAX_CALLS:
-                    break
+            try:
+                async for event in stream:
+                    made.begun = True
+                    limit.reschedule(loop.time() + times.gap_s)
+                    new, is_spoken = piece(event)
+                    made.heard += len(new)
+                    calls += isinstance(event, PartStartEvent) and isinstance(event.part, ToolCallPart)
+                    if is_spoken and new and hear is not None:
+                        text += new
+                        hear(spoken(text))
+                    if made.heard > MAX_ANSWER_CHARS or calls > MAX_CALLS:
+                        made.is_flood = True
+                        break
+            finally:
+                usage = stream.usage
+                made.billed = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
             response = stream.get()
-        if size > MAX_ANSWER_CHARS or calls > MAX_CALLS:
+        if made.is_flood:
             response.finish_reason = "length"
         return response
 
-    def _request(
-        self, question: Question
-    ) -> tuple[list[ModelMessage], ModelSettings, ModelRequestParameters]:
-        tools = [
-            ToolDefinition(
-                name=tool.name, description=tool.description, parameters_json_schema=dict(tool.parameters)
-            )
-            for tool in question.tools
-        ]
-        instructions = question.instructions
-        parameters = ModelRequestParameters(function_tools=tools)
-        if question.schema is not None:
-            schema = dict(question.schema)
-            match self._endpoint.schema_mode:
-                case "native":
-                    wanted = OutputObjectDefinition(json_schema=schema, name=SCHEMA_NAME, strict=False)
-                    parameters = ModelRequestParameters(output_mode="native", output_object=wanted)
-                case "tool":
-                    takes = ToolDefinition(
-                        name=ANSWER_TOOL, description="Give your answer.", parameters_json_schema=schema
-                    )
-                    parameters = ModelRequestParameters(
-                        output_mode="tool", output_tools=[takes], allow_text_output=False
-                    )
-                case "prompted":
-                    wanted_json = orjson.dumps(schema).decode()
-                    instructions += f"\n\nAnswer with one JSON object that fits this schema:\n{wanted_json}"
-        messages = to_library(question.messages, instructions, self.name)
-        return messages, ModelSettings(max_tokens=question.max_tokens), parameters
+    @property
+    def _thinker(self) -> str:
+        """To whom thoughts come back: they are of no use on another wire, even to the same model."""
+        return f"{self._wire}/{self.name}"
 
-    def _answer(self, question: Question, response: ModelResponse) -> Answer:
-        text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-        calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
-        if question.schema is not None:
-            text = next((_arguments(call) for call in calls if call.tool_name == ANSWER_TOOL), text)
-            calls = []
-        usage = response.usage
-        told = usage.input_tokens or usage.output_tokens
-        finish = response.finish_reason or "stop"
-        return Answer(
-            text=clip(text, MAX_ANSWER_CHARS),
-            model=self.name,
-            calls=tuple(
-                ToolCall(f"call{place}", clip(call.tool_name, 100), clip(_arguments(call), MAX_ANSWER_CHARS))
-                for place, call in enumerate(calls)
-            ),
-            tokens=Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) if told else None,
-            finish_reason="tool_calls" if finish == "tool_call" else finish,
-            thoughts=thoughts_of(response, self.name),
+    def _failure(self, made: Asked, error: Exception) -> ModelUnavailable:
+        failure, quote = self._speaker.failure, self._speaker.quote
+        match error:
+            case TimeoutError():
+                words = "stopped in the middle of its answer" if made.begun else "does not answer in time"
+                found = failure(words, Then.AGAIN, "timeout", may_cost=True)
+            case ModelHTTPError() if self._learns(made, error):
+                words = f"has refused a request, which is sent otherwise: {quote(error.body)}"
+                return failure(words, Then.AT_ONCE, f"http_{error.status_code}")
+            case ModelHTTPError():
+                found = self._speaker.refused(error)
+            case ModelAPIError():
+                found = self._speaker.unreachable(error)
+            case _:
+                words = f"sent an answer that is not valid: {quote(error)}"
+                found = failure(words, Then.AGAIN, "bad_answer", may_cost=True)
+        if found.may_cost and made.heard and not self.learned.thinks_unseen:
+            heard = min(made.heard // BYTES_A_TOKEN + 1, made.limit)
+            billed = made.billed or Tokens()
+            found.spent = Tokens(billed.input, max(heard, billed.output), billed.cached)
+        return found
+
+    def _learns(self, made: Asked, error: ModelHTTPError) -> bool:
+        """Whether the refusal says how to ask otherwise."""
+        if error.status_code not in REFUSALS or error.in_stream:
+            return False
+        return self.learned.refused(made.refusal(text_of(error), _field(error.body)))
+
+    def _learn(self, made: Asked, response: ModelResponse, answer: Answer) -> None:
+        """Learn from an answer. Raises ModelUnavailable if it is asked for again, with more room for
+        thoughts."""
+        learned = self.learned
+        if answer.tokens is not None:
+            learned.answered(made.size, answer.tokens.input)
+        learned.thinks_unseen |= bool(response.usage.details.get("reasoning_tokens")) and not thought(
+            response
         )
+        if made.is_flood or not cut_off_by_thoughts(made, response, answer, learned.room):
+            return
+        room = learned.more_room()
+        wanted = made.question.max_tokens - learned.room + (room or 0)
+        longest = self._endpoint.longest
+        if room is None or learned.most(min(wanted, longest or wanted), made.size) <= made.limit:
+            return
+        learned.room = room
+        learned.tell(f"it needs room for thoughts: {room} tokens beside an answer's own")
+        words = "was cut off by its own thoughts, and is asked again with more room for them"
+        failed = self._speaker.failure(words, Then.AT_ONCE, "no_room", may_cost=True)
+        failed.spent = answer.tokens
+        raise failed
 
-    def _refused(self, error: ModelHTTPError) -> ModelUnavailable:
-        status = error.status_code
-        outcome = f"http_{status}"
-        if status in (401, 403):
-            words = f"refuses our key ({status}). Check the key in the environment"
-            return self._failure(words, Then.ELSEWHERE, outcome)
-        words = f"answered {status}: {self._quote(error.body)}"
-        if _is_quota(error):
-            return self._failure(f"has no credit left: {words}", Then.ELSEWHERE, outcome)
-        then = _THEN.get(status, Then.NOTHING if status in NEVER_AGAIN else Then.AGAIN)
-        return self._failure(words, then, outcome, may_cost=error.in_stream, retry_after=error.retry_after)
 
-    def _failure(
-        self,
-        words: str,
-        then: Then,
-        outcome: str,
-        *,
-        may_cost: bool = False,
-        retry_after: float | None = None,
-    ) -> ModelUnavailable:
-        return ModelUnavailable(
-            f"{self.name} {words}.", then=then, outcome=outcome, may_cost=may_cost, retry_after=retry_after
-        )
-
-    def _quote(self, said: object) -> str:
-        """What a server or the library said: shortened, on one line, without our key."""
-        if isinstance(said, Mapping):
-            said = said.get("message") or said.get("error") or said
-        words = re.sub(r"\s+", " ", clean(str(said)))
-        if self._secret:
-            words = words.replace(self._secret, "…")
-        return clip(words, QUOTED_CHARS).rstrip(".")
+def _field(body: object) -> str:
+    """The field that a refusal names."""
+    if not isinstance(body, Mapping):
+        return ""
+    if isinstance(param := body.get("param"), str):
+        return param
+    detail = body.get("detail")
+    first = detail[0] if isinstance(detail, list) and detail else {}
+    return ".".join(map(str, first.get("loc", ()))) if isinstance(first, Mapping) else ""
 
 
 def open_openai(
@@ -268,48 +253,3 @@ def open_openai(
         profile=COMPATIBLE if base_url else OPENAI,
     )
     return Provider(f"openai:{name}", library, endpoint, price, key)
-
-
-def _piece(event: object) -> tuple[str, bool]:
-    """The new characters of an event, and whether they are spoken text."""
-    match event:
-        case (
-            PartStartEvent(part=TextPart(content=text))
-            | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
-        ):
-            return text, True
-        case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str() as text)):
-            return text, False
-        case (
-            PartStartEvent(part=ToolCallPart(args=str() as text) | ThinkingPart(content=text))
-            | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str() as text))
-        ):
-            return text, False
-    return "", False
-
-
-def _arguments(call: ToolCallPart) -> str:
-    return call.args if isinstance(call.args, str) else orjson.dumps(call.args or {}).decode()
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes, the first cause last."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-
-
-def _redirect(error: BaseException) -> int:
-    """The status of a redirect; 0 if there was none."""
-    found = (getattr(cause, "status_code", 0) for cause in _causes(error))
-    return next((status for status in found if 300 <= status < 400), 0)
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Whether there was no connection to send the request over."""
-    return any(isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout) for cause in _causes(error))
-
-
-def _is_quota(error: ModelHTTPError) -> bool:
-    return error.status_code == 429 and "insufficient_quota" in str(error.body)

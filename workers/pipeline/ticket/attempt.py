@@ -18,9 +18,10 @@ from app.store import run_steps
 from workers.agents import tools
 from workers.agents.ask import facts, speak
 from workers.agents.facts import BuildingFacts
+from workers.agents.reading import writes_calls
 from workers.agents.roles import BUILDER
 from workers.context import Context
-from workers.llm.model import Answer, Message, ToolCall
+from workers.llm.model import Answer, Message, ModelMisbehaved, ToolCall
 from workers.pipeline.aloud import aloud
 from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.ladder import plain
@@ -35,6 +36,10 @@ MAX_ENDLESS = 3
 MAX_COMMANDS_S = 1800.0
 """Seconds for all commands and requests of an attempt together."""
 CUT_OFF = " (the answer was cut off at its greatest length: write less in one)"
+CALLS_IN_WORDS = (
+    "{model} writes its tool calls as text, since its server makes no calls of them. Start the server with "
+    "the model's tool parser (vLLM: --enable-auto-tool-choice --tool-call-parser, llama.cpp: --jinja)."
+)
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
 
@@ -55,7 +60,7 @@ async def attempt(
     """Let the Builder work until it calls `finish`; returns its summary. `tree` is the git tree at which the
     attempt starts; with `strong` the model MODEL_STRONG is asked.
 
-    Raises GaveUp, ModelUnavailable, BudgetSpent.
+    Raises GaveUp, ModelUnavailable, ModelMisbehaved, BudgetSpent.
     """
     prefix = f"build.{ticket_id}.{number}."
     async with context.glance() as session:
@@ -101,8 +106,10 @@ class Limits:
     seconds: float = 0.0
 
     def count(self, answer: Answer, results: Sequence[Done], seconds: float) -> None:
-        """Count one turn, whose tools took `seconds`. Raises GaveUp."""
+        """Count one turn, whose tools took `seconds`. Raises GaveUp, ModelMisbehaved."""
         self.silent = 0 if answer.calls else self.silent + 1
+        if self.silent >= MAX_SILENT and writes_calls(answer.text):
+            raise ModelMisbehaved(CALLS_IN_WORDS.format(model=answer.model))
         if self.silent >= MAX_SILENT:
             raise GaveUp(f"{MAX_SILENT} answers in a row without a tool call.")
         for call, result in zip(answer.calls, results, strict=False):
@@ -130,7 +137,7 @@ async def _carry_out(
 
     async def make() -> Result:
         async with aloud(context, ticket_id) as hear:
-            said = await context.unless_paused(toolbox.use(workspace, tool, hear))
+            said = await context.unless_paused(toolbox.use(workspace, tool, hear)) + toolbox.remark(call)
         tree = (
             await workspace.checkpoint(str(context.run_id), key.replace(".", "-")) if tool.changes else None
         )

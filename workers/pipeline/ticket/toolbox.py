@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any, cast
 
-import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Refusal
 from app.domain.values import clip
 from app.domain.workspace import LIST_LIMIT, MANIFEST, MANIFEST_NAME, NOT_ENTERED, Manifest, resolve_path
 from app.runtime.workspace import AppStatus, Node, Workspace
+from workers.agents.reading import read_arguments
 from workers.agents.tools import (
     TOOLS,
     DeleteFile,
@@ -58,20 +58,17 @@ def parse(call: ToolCall) -> Tool | str:
     if tool is None:
         return f"error: there is no tool {call.name[:60]!r}; there are {', '.join(TOOLS)}"
     try:
-        return tool.model_validate_json(_unwrapped(call.arguments))
+        return read_arguments(tool, call.arguments).value
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"error: {'.'.join(map(str, first['loc'])) or 'arguments'}: {first['msg']}"
 
 
-def _unwrapped(arguments: str) -> str:
-    """Arguments that a model has wrapped in a JSON string, unwrapped."""
-    if not arguments.lstrip().startswith('"'):
-        return arguments
-    try:
-        return str(orjson.loads(arguments))
-    except orjson.JSONDecodeError:
-        return arguments
+def remark(call: ToolCall) -> str:
+    """A line for the model on arguments of a valid call that were ignored; empty if none were."""
+    ignored = read_arguments(TOOLS[call.name], call.arguments).ignored
+    names = ", ".join(f"`{clip(name, 60)}`" for name in ignored)
+    return f"\n({names}: no argument of {call.name}, or null; ignored)" if names else ""
 
 
 async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | None = None) -> str:

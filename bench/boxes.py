@@ -78,7 +78,7 @@ async def main(rounds: int) -> None:
     pool = DockerRuntime(HOST, name, RECIPE, spare_boxes=1)
     rows = await compare(
         lambda: bare(engine),
-        Side("cold: made, started, answering", lambda: cold(plain), 1.2),
+        Side("cold: made, started, answering", lambda: cold(plain), 1.35),
         Side("from sleep (frozen)", lambda: frozen(plain), 0.15),
         Side("from the pool", lambda: pooled(pool), 0.15),
         rounds=rounds,

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
@@ -32,22 +31,18 @@ def guest_modules() -> dict[str, str]:
 
 @cache
 def guest_digest() -> str:
-    """The digest of the guest's source, by which an image names its compiled guest."""
+    """The digest of the guest's source, by which an image names the guest that it has installed."""
     return hashlib.sha256(json.dumps(guest_modules()).encode()).hexdigest()[:16]
 
 
 @cache
 def guest_source() -> str:
-    """The value of `VARIABLE`: the digest, and the packed source for images without the compiled guest."""
-    packed = pack(guest_modules())
+    """The value of `VARIABLE`: the digest, and the guest's modules as compressed text for images that have
+    not installed it."""
+    packed = base64.b64encode(zlib.compress(json.dumps(guest_modules()).encode(), 9)).decode()
     if len(packed) > MAX_BYTES:
         raise ValueError(f"the guest is {len(packed)} bytes, more than {MAX_BYTES}")
     return f"{guest_digest()} {packed}"
-
-
-def pack(modules: Mapping[str, str]) -> str:
-    """Modules as compressed text; `guest/boot.py` unpacks it."""
-    return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
 
 
 @cache

@@ -5,13 +5,13 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .holding import terminate
 from .installing import Gate
 from .output import Output
 from .process import Command, ending
-from .record import Record
 from .web import answers, free_port
 
 LOG_BYTES = 8192
@@ -28,7 +28,8 @@ Installer = Callable[[str, Gate], Awaitable[tuple[int | None, bytes]]]
 output)."""
 
 
-class Recipe(Record):
+@dataclass(frozen=True)
+class Recipe:
     """How the app is installed and started: the manifest's shell lines, the wished port, the health path."""
 
     install: str

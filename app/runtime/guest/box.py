@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 from . import application, caches, holding, installing, process
@@ -14,7 +14,6 @@ from . import repository as git
 from .link import LinkLost
 from .output import Output
 from .paths import Refused
-from .record import Record
 from .watch import Quota, Watch, bounds_processes, memory_kills
 
 GIT_OUTPUT = 1 << 20
@@ -24,7 +23,8 @@ SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 """Folders that every process may write to, beside `Config.scratch`."""
 
 
-class Config(Record):
+@dataclass(frozen=True)
+class Config:
     """The settings of the box. `listener` is the inherited descriptor of a listening Unix socket; None in a
     container, where relays of user `relay_uid` bring the attachments. If `uid` is given, the guest first
     changes to this user."""
@@ -64,20 +64,9 @@ class Box:
         quota = Quota(self.config.memory_bytes, self.config.disk_bytes, self.config.processes)
         folders = (self.config.root, self.config.scratch) if contained else (self.config.root,)
         self.watch = Watch(folders, quota, lambda: self.commands, lambda: self.commands - self.ours)
-
-    # Made when they are first used, so that their modules load after the first answer (see `boot.LATE`).
-
-    @cached_property
-    def repository(self) -> "git.Repository":
-        return git.Repository(self.config.root, self._run_git)
-
-    @cached_property
-    def installations(self) -> "installing.Installations":
-        return installing.Installations(self.config.scratch, self.run)
-
-    @cached_property
-    def app(self) -> "application.Application":
-        return application.Application(self._start_app, self._install_app, self._drop_compiled)
+        self.repository = git.Repository(self.config.root, self._run_git)
+        self.installations = installing.Installations(self.config.scratch, self.run)
+        self.app = application.Application(self._start_app, self._install_app, self._drop_compiled)
 
     def start(
         self,
@@ -170,7 +159,7 @@ class Box:
     async def _drop_compiled(self) -> None:
         await caches.drop(self.config.root)
 
-    async def _install_app(self, line: str, gate: "installing.Gate") -> tuple[int | None, bytes]:
+    async def _install_app(self, line: str, gate: installing.Gate) -> tuple[int | None, bytes]:
         mark = installing.Mark(self.config.root, line)
         try:
             if mark.holds(await self.repository.tree()):

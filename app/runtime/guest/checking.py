@@ -4,6 +4,7 @@ afterwards."""
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 
 from . import caches
@@ -15,7 +16,6 @@ from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
-from .record import Record
 from .web import answers, free_port, request
 
 START_S = 20.0
@@ -24,7 +24,8 @@ LOG_BYTES = 8192
 REMOVE_S = 60.0
 
 
-class Checkout(Record):
+@dataclass(frozen=True)
+class Checkout:
     """`folder` has the files of the commit, `env` is for commands in it. `problem` is the output of an
     install step that failed, otherwise None."""
 

@@ -9,12 +9,12 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from .files import delete_file, read_file, save_file
 from .frames import Json
 from .link import Stream
 from .paths import Refused
-from .record import Record
 from .watch import folder_bytes
 
 BEGINS, IS_OVER = b"+", b"-"
@@ -65,7 +65,8 @@ def gate_of(stream: Stream, args: Json) -> Gate:
     return Gate(stream if args["gated"] else None)
 
 
-class _Kept(Record):
+@dataclass(frozen=True)
+class _Kept:
     """An archive; `size` is in bytes, unpacked."""
 
     path: str

@@ -257,7 +257,7 @@ def complain(what: str) -> None:
 
 
 async def live(config: Config, env: dict[str, str]) -> None:
-    signal.signal(signal.SIGCHLD, reap)  # `loop.add_signal_handler` would load `inspect`
+    signal.signal(signal.SIGCHLD, reap)
     await Guest(Box(config, env)).serve()
 
 

@@ -15,8 +15,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-
-from .record import Record
+from dataclasses import dataclass
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
@@ -30,7 +29,8 @@ PATIENCE_S = 10.0
 killed."""
 
 
-class Ended(Record):
+@dataclass(frozen=True)
+class Ended:
     """How a command ended. `exit_code` is None unless it ended by itself; `limit` is the limit that ended it,
     if one did."""
 
@@ -39,7 +39,8 @@ class Ended(Record):
     limit: str = ""
 
 
-class Limits(Record):
+@dataclass(frozen=True)
+class Limits:
     """Resource limits of each process (`file_bytes`, `cpu_s`, `files`) and of the box's user
     (`processes`)."""
 
@@ -64,7 +65,8 @@ class Limits(Record):
             resource.setrlimit(what, (value, value))
 
 
-class Pipes(Record):
+@dataclass(frozen=True)
+class Pipes:
     """The supervisor's ends of its pipes."""
 
     output: int

@@ -11,10 +11,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from .process import Command, descendants
-from .record import Record
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -24,13 +24,15 @@ SLICE = 500
 """Files that are counted before other tasks get a turn."""
 
 
-class Quota(Record):
+@dataclass(frozen=True)
+class Quota:
     memory_bytes: int
     disk_bytes: int
     processes: int
 
 
-class _Process(Record):
+@dataclass(frozen=True)
+class _Process:
     parent: int
     resident: int
     cpu_s: float

@@ -14,7 +14,7 @@ from app.queue import ArqBell, count_workers, open_arq
 from app.resources import Resources
 from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.local.runtime import LocalRuntime
-from app.runtime.workspace import Diagnosis, Runtime
+from app.runtime.runtime import Diagnosis, Runtime
 from app.settings import Settings
 from app.store import boxes
 from app.store.database import open_engine

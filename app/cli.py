@@ -102,7 +102,7 @@ def open_app(
     settings = load_settings()
     # Containers are found by a name in the database, so a service is started for the time if none runs.
     with stops_on_signal(), ExitStack() as later:
-        if not settings.database_url and run_until_stopped(_kind_of_boxes(settings)) == "docker":
+        if not settings.database_url and run_until_stopped(_are_shared(settings)):
             later.enter_context(service(settings.data_dir))
         run_until_stopped(_open(settings, job, port))
 
@@ -195,10 +195,10 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
         await runtime.close()
 
 
-async def _kind_of_boxes(settings: Settings) -> str:
+async def _are_shared(settings: Settings) -> bool:
     runtime = await open_runtime(settings)
     try:
-        return runtime.kind
+        return runtime.shared
     finally:
         await runtime.close()
 
@@ -207,7 +207,7 @@ async def _stop_boxes(settings: Settings) -> None:
     """Stop the boxes. Containers go on if the database is not ours: workers elsewhere may use them."""
     runtime = await open_runtime(_addressed(settings))
     try:
-        if runtime.kind == "local" or not settings.database_url:
+        if not runtime.shared or not settings.database_url:
             await runtime.stop_all()
     finally:
         await runtime.close()

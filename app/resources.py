@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.events.bus import Bus
 from app.queue import Bell
-from app.runtime.workspace import Runtime
+from app.runtime.runtime import Runtime
 from app.store.database import each_by_itself, glance, look
 from app.store.statements import StatementPool, Statements
 from app.unit import Unit, open_unit

@@ -56,21 +56,18 @@ def _within(path: str) -> str:
 
 
 class Attachment(LiveCalls):
-    """See `workspace.Workspace`. `image` is the box's image, if it has one. `on_use` is called when a file is
-    saved, the app is started or a connection to it is made. `connect` gives the box a network for the time of
-    an install step; None if it never needs one."""
+    """See `workspace.Workspace`. `image` is the box's image, if it has one. `connect` gives the box a network
+    for the time of an install step; None if it never needs one."""
 
     def __init__(
         self,
         channel: Channel,
         image: str | None,
-        on_use: Callable[[], None],
         on_close: Callable[["Attachment"], None],
         connect: Connect | None = None,
     ) -> None:
         super().__init__(channel)
         self._image = image
-        self._on_use = on_use
         self._on_close = on_close
         self._leave = Leave(connect) if connect is not None else None
 
@@ -116,7 +113,6 @@ class Attachment(LiveCalls):
         shown = resolve_path(path)
         if len(content) > MAX_SAVE_BYTES:
             raise TooLarge(f"The content is larger than {MAX_SAVE_BYTES} bytes.")
-        self._on_use()
         about, _ = await self._channel.ask(
             answers.About,
             "save",
@@ -255,7 +251,6 @@ class Attachment(LiveCalls):
         return await run_check(self._channel, commit, check, self._leave, on_output)
 
     async def start_app(self, manifest: Manifest) -> AppStatus:
-        self._on_use()
         leave = self._leave if manifest.install else None
         app, _ = await self._channel.ask(
             answers.App,
@@ -290,7 +285,6 @@ class Attachment(LiveCalls):
         return HttpAnswer(answered.status, clean(data.decode(errors="replace")))
 
     async def dial(self, port: int, *, lasting: bool = False) -> Stream:
-        self._on_use()
         call = self._channel.begin("dial", port=port, lasting=lasting)
         try:
             # The guest's first byte says that the connection is established.

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.domain.errors import Refusal
 from app.domain.workspace import MANIFEST, Manifest
-from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Stream, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import BoxDied, RuntimeProblem, Stream, Workspace
 
 READ_BYTES = 64 * 1024
 

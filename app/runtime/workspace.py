@@ -1,8 +1,8 @@
-"""The interface of boxes: its protocols, their values and their errors.
+"""The interface of one box: what can be asked of its guest, the values that come back, and the errors.
 
-A `Runtime` makes the box of a job and attaches to it. Everything else is a call to the guest through a
-`Workspace`, which is one attachment. Errors that a client may see are those of the domain (`NotFound`,
-`Forbidden`, `Conflict`, …); the errors here are for our own processes.
+A `Runtime` (see `runtime`) makes the boxes of a job and attaches to them. Everything else is a call to the
+guest through a `Workspace`, which is one attachment. Errors that a client may see are those of the domain
+(`NotFound`, `Forbidden`, `Conflict`, …); the errors here are for our own processes.
 
 Nothing that comes from a box is trusted: implementations limit every size and time.
 """
@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
-from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from app.domain.ticket import AnyCheck
 from app.domain.values import Stamp
-from app.domain.workspace import BoxState, Manifest, NetworkMode
+from app.domain.workspace import BoxState, Manifest
 from app.runtime.live_app import LiveApp
 
 
@@ -166,16 +165,6 @@ class BoxStatus:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """Whether boxes can be made here. `detail` is a sentence about that; `remedy` says what to do if not."""
-
-    kind: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-
-
 class Stream(Protocol):
     """A TCP connection to a port inside the box."""
 
@@ -292,44 +281,3 @@ class Workspace(LiveApp, Protocol):
 
     async def close(self) -> None:
         """Detach. Commands of this attachment end; the app goes on."""
-
-
-class Runtime(Protocol):
-    """How boxes are made and reached. Implementations: `local` (bubblewrap), `docker`."""
-
-    kind: str
-
-    @property
-    def network(self) -> NetworkMode:
-        """When boxes have a network: never, during install steps, or always."""
-
-    async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
-        """Attach to the job's box. A box that is asleep is woken; with `create`, a missing one is made. A
-        worker gives its fence: it raises FenceLost if the box has seen a higher one, and ends attachments
-        with a lower one. Raises WorkspaceMissing (without `create`), NoPlace, SandboxUnavailable."""
-
-    async def status(self, job_id: UUID) -> BoxStatus:
-        """The state of the job's box, which is not woken: `none`, `running` or `asleep`."""
-
-    async def stop(self, job_id: UUID) -> None:
-        """Stop the box and keep its files. Idempotent. Raises WorkspaceBusy while a worker is attached."""
-
-    async def destroy(self, job_id: UUID) -> None:
-        """Remove the box and its files, even if a worker is attached. Idempotent; returns when they are
-        gone."""
-
-    async def boxes(self) -> frozenset[UUID]:
-        """The jobs that have a box or files here."""
-
-    async def rest(self) -> None:
-        """Put idle boxes to sleep, if they do not do so by themselves, and remove left-over boxes of
-        `examine`. Called regularly."""
-
-    async def examine(self) -> Diagnosis:
-        """Make a throw-away box, and report whether that worked."""
-
-    async def stop_all(self) -> None:
-        """End every box, even if a worker is attached, and keep the files: for the end of the supervisor."""
-
-    async def close(self) -> None:
-        """Close the attachments of this process. Boxes go on."""

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from app.domain.errors import Refusal
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from tests.helpers.boxes import output_of, proxy, reasons, runtime
 
 __all__ = ["proxy", "reasons", "runtime"]  # fixtures

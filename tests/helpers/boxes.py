@@ -16,7 +16,8 @@ from app.runtime.docker.find import USUAL_ENGINE, find_engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local.runtime import LocalRuntime
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from tests.helpers.engine_proxy import NGINX, engine_proxy
 from tests.helpers.twin import Misfortune, Twin
 from tests.helpers.waiting import until

@@ -11,15 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.workspace import NetworkMode
-from app.runtime.workspace import (
-    BoxDied,
-    BoxStatus,
-    CheckResult,
-    Diagnosis,
-    Runtime,
-    SandboxUnavailable,
-    Workspace,
-)
+from app.runtime.runtime import Diagnosis, Runtime
+from app.runtime.workspace import BoxDied, BoxStatus, CheckResult, SandboxUnavailable, Workspace
+from app.runtime.worlds import BoxId, World
 
 
 @dataclass
@@ -35,7 +29,7 @@ class Misfortune:
 
 
 class Twin:
-    """A `workspace.Runtime` with a misfortune."""
+    """A `runtime.Runtime` with a misfortune."""
 
     kind = "twin"
 
@@ -47,23 +41,41 @@ class Twin:
     def network(self) -> NetworkMode:
         return self._real.network
 
-    async def attach(self, job_id: UUID, *, fence: int | None = None, create: bool = False) -> Workspace:
+    @property
+    def shared(self) -> bool:
+        return self._real.shared
+
+    async def attach(
+        self,
+        job_id: UUID,
+        *,
+        world: World = World.APP,
+        slot: int = 0,
+        fence: int | None = None,
+        create: bool = False,
+    ) -> Workspace:
         await asyncio.sleep(self._misfortune.slow_s)
         if self._misfortune.never:
             raise SandboxUnavailable("there is no room in the world")
-        real = await self._real.attach(job_id, fence=fence, create=create)
+        real = await self._real.attach(job_id, world=world, slot=slot, fence=fence, create=create)
         spoiled: Any = _Spoiled(real, self._misfortune, self._real.stop_all)
         found: Workspace = spoiled
         return found
 
-    async def status(self, job_id: UUID) -> BoxStatus:
-        return await self._real.status(job_id)
+    async def status(self, job_id: UUID, world: World = World.APP, slot: int = 0) -> BoxStatus:
+        return await self._real.status(job_id, world, slot)
 
-    async def stop(self, job_id: UUID) -> None:
-        await self._real.stop(job_id)
+    async def stop(self, job_id: UUID, world: World = World.APP, slot: int = 0) -> None:
+        await self._real.stop(job_id, world, slot)
+
+    async def discard(self, job_id: UUID, world: World, slot: int = 0) -> None:
+        await self._real.discard(job_id, world, slot)
 
     async def destroy(self, job_id: UUID) -> None:
         await self._real.destroy(job_id)
+
+    async def worlds(self) -> frozenset[BoxId]:
+        return await self._real.worlds()
 
     async def boxes(self) -> frozenset[UUID]:
         return await self._real.boxes()

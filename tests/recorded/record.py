@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from app.actions import chat, runs
-from app.runtime.workspace import Runtime
+from app.runtime.runtime import Runtime
 from app.store.tables import Job
 from tests.helpers.bad_models import BUILDERS, ON_THE_WIRE, Case
 from tests.helpers.company import MORE, company, growing_company

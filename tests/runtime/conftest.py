@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from tests.helpers.boxes import docker_boxes, local_boxes, proxy, reasons, runtime
 
 __all__ = ["docker_boxes", "local_boxes", "proxy", "reasons", "runtime"]

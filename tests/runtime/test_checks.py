@@ -10,7 +10,8 @@ import pytest
 
 from app.domain.ticket import CommandCheck, FileCheck, HttpCheck
 from app.runtime.answers import holds
-from app.runtime.workspace import CheckResult, Runtime, RuntimeProblem, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import CheckResult, RuntimeProblem, Workspace
 from tests.helpers.boxes import output_of
 
 SERVER = """\

@@ -8,7 +8,8 @@ import pytest
 
 from app.domain.errors import Conflict, Invalid, TooLarge
 from app.domain.workspace import Manifest
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from tests.helpers.boxes import also_on_a_twin, output_of, sleepers
 from tests.helpers.waiting import until
 

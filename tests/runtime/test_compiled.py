@@ -8,7 +8,8 @@ import pytest
 
 from app.domain.ticket import CommandCheck
 from app.domain.workspace import Manifest
-from app.runtime.workspace import Commit, Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Commit, Workspace
 from tests.helpers.boxes import output_of
 
 SERVER = """\

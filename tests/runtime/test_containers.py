@@ -17,9 +17,11 @@ from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe, container_config
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.docker.trial import BEGAN, LOOK, TRIAL_S
-from app.runtime.guest.boot import CARRIED
+from app.runtime.guest.boot import INSTALLED
 from app.runtime.packing import guest_digest
-from app.runtime.workspace import BoxDied, NoPlace, Runtime, SandboxUnavailable, Workspace, WorkspaceMissing
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import BoxDied, NoPlace, SandboxUnavailable, Workspace, WorkspaceMissing
+from app.runtime.worlds import BoxId
 from tests.helpers.boxes import ENGINE, docker_runtime, output_of
 from tests.helpers.waiting import until
 
@@ -155,9 +157,11 @@ async def test_the_status_of_a_box_on_the_engine(docker: DockerRuntime) -> None:
     await workspace.close()
 
 
-async def test_the_image_carries_the_guest(docker: DockerRuntime) -> None:
+async def test_the_image_has_the_guest_installed(docker: DockerRuntime) -> None:
     workspace = await docker.attach(uuid4(), create=True)
-    said = await workspace.run(f"stat -c '%U %a' {CARRIED}/{guest_digest()}.*", timeout_s=10)
+    said = await workspace.run(
+        f"stat -c '%U %a' {INSTALLED}/{guest_digest()}/guest/__pycache__/main.*", timeout_s=10
+    )
     assert (said.exit_code, said.output) == (0, "root 644\n"), f"{said.output} {MAKE_IMAGE}"
     await workspace.close()
 
@@ -364,7 +368,7 @@ async def test_left_over_trial_boxes_are_removed_when_they_are_old(
     left = {}
     for age in (0, TRIAL_S + 60):
         marks = {BEGAN: str(int(time.time()) - age)}
-        box = DockerBox(Fleet(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), uuid4())
+        box = DockerBox(Fleet(engine, f"trial-{uuid4().hex[:12]}", Recipe(image), marks), BoxId(uuid4()))
         await box.awake(None)  # which makes missing volumes
         _, writer = await box.open()
         writer.close()

@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.errors import NotFound, TooLarge
 from app.domain.workspace import Manifest
-from app.runtime.workspace import Commit, Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Commit, Workspace
 from tests.helpers.boxes import output_of
 
 SHIPPED = {"main.py": "code", "sample.json": "shipped", ".gitignore": "data/\nnotes.json\n"}

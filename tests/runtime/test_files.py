@@ -9,7 +9,8 @@ import pytest
 
 from app.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge
 from app.domain.workspace import MAX_READ_BYTES, MAX_SAVE_BYTES
-from app.runtime.workspace import Node, Runtime, Workspace, WorkspaceMissing
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Node, Workspace, WorkspaceMissing
 from tests.helpers.boxes import output_of
 
 

@@ -10,7 +10,8 @@ import pytest
 from app.domain.errors import Conflict
 from app.domain.workspace import Manifest
 from app.runtime.live_app import AppHeld
-from app.runtime.workspace import Commit, Runtime, RuntimeProblem, Stream, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Commit, RuntimeProblem, Stream, Workspace
 from tests.helpers.boxes import output_of
 
 APP = b"""\

@@ -74,7 +74,7 @@ async def greeted(
         channel = await attach(
             reader, writer, fence=1, patience=HASTE, on_broken=lambda: given_up.append("x")
         )
-        yield Attachment(channel, None, lambda: None, lambda _: None), given_up
+        yield Attachment(channel, None, lambda _: None), given_up
     finally:
         if channel is not None:
             await channel.close()

@@ -12,7 +12,8 @@ from app.domain.errors import Conflict, Forbidden, NotFound
 from app.domain.workspace import Manifest
 from app.runtime.local.boxes import BoxLimits
 from app.runtime.local.runtime import LocalRuntime
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from tests.helpers.boxes import none_sleeps, output_of
 from tests.helpers.waiting import until
 

@@ -18,16 +18,17 @@ from app.domain.workspace import Manifest
 from app.runtime.channel import Patience, attach
 from app.runtime.local.boxes import LocalBox
 from app.runtime.local.runtime import LocalRuntime
+from app.runtime.runtime import Runtime
 from app.runtime.workspace import (
     BoxDied,
     FenceLost,
     NoPlace,
-    Runtime,
     SandboxUnavailable,
     Workspace,
     WorkspaceBusy,
     WorkspaceMissing,
 )
+from app.runtime.worlds import BoxId
 from tests.helpers.boxes import also_on_a_twin, none_sleeps, output_of, sleepers
 from tests.helpers.waiting import until
 
@@ -92,7 +93,7 @@ def test_a_worker_killed_as_it_notes_its_fence_does_not_lose_the_last(
         path.open("w").close()  # emptied, not yet written
         raise Killed
 
-    box = LocalBox(tmp_path, uuid4())
+    box = LocalBox(tmp_path, BoxId(uuid4()))
     box.create()
     box.note_fence(8)
     monkeypatch.setattr(Path, "write_text", write)
@@ -107,7 +108,7 @@ async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_p
     """A worker may have checked its fence before a newer worker came, and connect only after that."""
     job = uuid4()
     new = await local.attach(job, fence=11, create=True)
-    connection = await asyncio.to_thread(LocalBox(tmp_path / "boxes", job).connect)
+    connection = await asyncio.to_thread(LocalBox(tmp_path / "boxes", BoxId(job)).connect)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     with pytest.raises(FenceLost):
         await attach(reader, writer, fence=10)
@@ -172,7 +173,7 @@ async def test_an_idle_box_ends(tmp_path: Path, local_boxes: None) -> None:
     job = uuid4()
     api = await local.attach(job, create=True)
     await api.start_app(Manifest(start="exec python3 -m http.server -b 127.0.0.1 $PORT"))
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
     # A running call keeps the box awake, even if it takes longer than the idle time.
     assert (await api.run("sleep 2; echo on", timeout_s=20)).output == "on\n"
     await until(lambda: _gone(pid))
@@ -185,7 +186,7 @@ async def test_an_idle_box_ends(tmp_path: Path, local_boxes: None) -> None:
     await api.close()
     await worker.close()
     await local.close()
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
     await until(lambda: _gone(pid))
 
 
@@ -194,7 +195,7 @@ async def test_an_attached_worker_keeps_its_box_awake(tmp_path: Path, local_boxe
     job = uuid4()
     worker = await local.attach(job, fence=1, create=True)
     began = time.monotonic()
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
 
     async def three_seconds_are_over() -> bool:
         return time.monotonic() - began > 3
@@ -228,11 +229,11 @@ async def test_a_box_outlives_the_death_of_its_starter(local: LocalRuntime, tmp_
     )
     assert starter.stdout is not None
     assert await starter.stdout.readline() == b"attached\n"
-    pid = _pid(LocalBox(folder, job))
+    pid = _pid(LocalBox(folder, BoxId(job)))
     starter.kill()
     await starter.wait()
     workspace = await local.attach(job, fence=5)
-    assert _pid(LocalBox(folder, job)) == pid
+    assert _pid(LocalBox(folder, BoxId(job))) == pid
     assert not await _gone(pid)
     assert (await workspace.read("kept")).content == b"by the dead"
     await none_sleeps(workspace)
@@ -246,11 +247,16 @@ async def test_a_dead_or_silent_guest_is_replaced(
     job = uuid4()
     first = await local.attach(job, create=True)
     await first.save("a", b"1")
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
     os.kill(pid, sent)
+
+    async def it_took_effect() -> bool:
+        return await local._running() == []
+
+    await until(it_took_effect)
     second = await local.attach(job)
     assert (await second.read("a")).content == b"1"
-    assert _pid(LocalBox(tmp_path / "boxes", job)) != pid
+    assert _pid(LocalBox(tmp_path / "boxes", BoxId(job))) != pid
     assert await _gone(pid)
     with pytest.raises(BoxDied):
         await first.read("a")
@@ -262,7 +268,7 @@ async def test_a_guest_that_falls_silent_is_declared_dead(tmp_path: Path, local_
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, patience=Patience(ping_s=0.1, silence_s=0.5))
     job = uuid4()
     workspace = await local.attach(job, create=True)
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
     running = asyncio.create_task(workspace.run("sleep 60", timeout_s=60))
     await workspace.status()
     os.kill(pid, signal.SIGSTOP)
@@ -279,7 +285,7 @@ async def test_destroying_leaves_nothing(local: LocalRuntime, tmp_path: Path) ->
     await output_of(
         worker, "mkdir -p locked/in && touch locked/in/x && chmod 0 locked/in locked && ln -s /etc link"
     )
-    pid = _pid(LocalBox(tmp_path / "boxes", job))
+    pid = _pid(LocalBox(tmp_path / "boxes", BoxId(job)))
     await local.destroy(job)
     assert await _gone(pid)
     assert not (tmp_path / "boxes" / str(job)).exists()
@@ -304,23 +310,23 @@ async def test_a_folder_deeper_than_any_path_is_removed_too(local: LocalRuntime,
 
 
 async def test_a_failed_removal_is_reported(local: LocalRuntime, tmp_path: Path) -> None:
-    box = LocalBox(tmp_path / "boxes", uuid4())
+    box = LocalBox(tmp_path / "boxes", BoxId(uuid4()))
     await asyncio.to_thread(box.folder.parent.mkdir)
     await asyncio.to_thread(box.folder.write_text, "no folder")
     with pytest.raises(SandboxUnavailable, match="cannot be removed"):
-        await local.destroy(box.job_id)
+        await local.destroy(box.id.job_id)
 
 
 async def test_a_box_that_is_removed_meanwhile_raises_missing(local: LocalRuntime, tmp_path: Path) -> None:
-    box = LocalBox(tmp_path / "boxes", uuid4())
+    box = LocalBox(tmp_path / "boxes", BoxId(uuid4()))
     await asyncio.to_thread(box.create)
     noting = asyncio.create_task(asyncio.to_thread(box.note_fence, 1))
-    starting = asyncio.create_task(local.attach(box.job_id))
-    await asyncio.gather(*(local.destroy(box.job_id) for _ in range(8)))
+    starting = asyncio.create_task(local.attach(box.id.job_id))
+    await asyncio.gather(*(local.destroy(box.id.job_id) for _ in range(8)))
     for each in (noting, starting):  # each may have come before or after the removal
         with contextlib.suppress(WorkspaceMissing):
             await each
-    await local.destroy(box.job_id)
+    await local.destroy(box.id.job_id)
     with pytest.raises(WorkspaceMissing):
         await asyncio.to_thread(box.note_fence, 2)
 
@@ -329,10 +335,9 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, l
     local = LocalRuntime(tmp_path / "boxes", idle_s=60, max_boxes=2)
     one, two, three, four = (uuid4() for _ in range(4))
     attached: list[Workspace] = []
-    for number, job in enumerate((one, two)):
+    for job in (one, two):
         workspace = await local.attach(job, create=True)
         await workspace.save("a", b"")
-        os.utime(tmp_path / "boxes" / str(job) / "used", (number, number))
         attached.append(workspace)
     await attached[0].save("a", b"")  # used now, so that the other one is put to sleep
     attached.append(await local.attach(three, fence=1, create=True))

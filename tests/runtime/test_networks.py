@@ -15,6 +15,7 @@ from app.runtime.docker.boxes import DockerBox
 from app.runtime.docker.hardening import DEFAULT_IMAGE
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import CheckResult, Workspace
+from app.runtime.worlds import BoxId
 from tests.helpers.boxes import ENGINE, docker_runtime, output_of
 from tests.helpers.waiting import until
 
@@ -156,7 +157,7 @@ async def test_the_network_is_gone_when_an_install_step_is_cut_off(
         return bool((await worker.run("test -e fetched", timeout_s=5)).exit_code == 0)
 
     await until(fetched)
-    box = DockerBox(await installing._ours(), job)
+    box = DockerBox(await installing._ours(), BoxId(job))
     assert await online(box)
     checking.cancel()
     await asyncio.wait([checking])

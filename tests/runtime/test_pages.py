@@ -5,7 +5,8 @@ import json
 
 from app.domain.ticket import PageCheck
 from app.domain.workspace import MANIFEST
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from workers.profiles.served import Served
 
 PAGE = """<!doctype html><title>Shelf</title><h1>Shelf</h1><ul></ul>

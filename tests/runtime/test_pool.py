@@ -14,6 +14,7 @@ from app.runtime.docker.hardening import ContainerLimits
 from app.runtime.docker.pool import Pool
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import FenceLost
+from app.runtime.worlds import BoxId
 from tests.helpers.boxes import ENGINE, docker_runtime
 
 INSTANCE = "boardroom.instance"
@@ -133,8 +134,8 @@ async def test_boxes_claimed_by_a_dead_process_are_found_or_removed(
     runtime, forgotten, later = process(spare_boxes=2), uuid4(), uuid4()
     await runtime.rest()
     pool = Pool(Fleet(engine, instance, runtime._recipe))
-    assert await pool.claim(forgotten)
-    taken = await pool.claim(later)
+    assert await pool.claim(BoxId(forgotten))
+    taken = await pool.claim(BoxId(later))
     assert taken is not None
     volume = {INSTANCE: instance, "boardroom.job": str(later), POOL: taken}
     await engine.create_volume(f"boardroom-{instance}-{later}-app", volume)

@@ -7,7 +7,8 @@ import pytest
 
 from app.domain.errors import TooLarge
 from app.runtime import attachment
-from app.runtime.workspace import Runtime, RuntimeProblem, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import RuntimeProblem, Workspace
 from tests.helpers.boxes import output_of
 
 

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from app.runtime.workspace import Runtime, Workspace
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
 from workers.profiles.catalogue import PROFILES
 from workers.profiles.served import Served
 

@@ -7,7 +7,8 @@ from uuid import uuid4
 import structlog
 
 from app.runtime.guest.page import BROWSERS, WHERE
-from app.runtime.workspace import Runtime, RuntimeProblem
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import RuntimeProblem
 from workers.profiles.catalogue import PROFILES, Profile
 
 log = structlog.get_logger()

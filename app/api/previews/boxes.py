@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from app.runtime.workspace import Runtime, Workspace, WorkspaceMissing
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace, WorkspaceMissing
 
 LINGER_S = 10.0
 """Seconds for which an unused attachment stays open, since a page makes many requests."""

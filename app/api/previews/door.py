@@ -29,7 +29,8 @@ from app.api.previews.websocket import pass_socket
 from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
 from app.runtime.live_app import AppHeld
-from app.runtime.workspace import BoxDied, Runtime, RuntimeProblem, Workspace, WorkspaceMissing
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import BoxDied, RuntimeProblem, Workspace, WorkspaceMissing
 from app.store.previews import Seen, find, still_valid
 from app.store.statements import StatementPool
 

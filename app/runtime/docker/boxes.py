@@ -1,26 +1,35 @@
-"""One job's box on the engine: a container, two volumes, and an empty volume that records the highest fence.
+"""One box on the engine: a container and two volumes. An empty volume records the job's highest fence.
 
 All state is in the names and labels that the engine stores, so every process on every machine sees the same
 state. If two processes make a box at the same time, only one of them gets the container's name.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 from uuid import UUID
 
 from aiodocker.stream import Stream
 
+from app.runtime.boxes import Seen
+from app.runtime.channel import Channel
 from app.runtime.docker.engine import NOT_FOUND, Container, Engine, EngineRefused
 from app.runtime.docker.hardening import RELAY_UID, Recipe, container_config
 from app.runtime.docker.network import NO_NETWORK, Network
 from app.runtime.docker.relay import COMMAND, EngineReader, EngineWriter
-from app.runtime.workspace import FenceLost, SandboxUnavailable
+from app.runtime.leave import Connect
+from app.runtime.workspace import BoxDied, FenceLost, SandboxUnavailable
+from app.runtime.worlds import BoxId, labelled
 
 INSTANCE, JOB, GUEST, FENCE = "boardroom.instance", "boardroom.job", "boardroom.guest", "boardroom.fence"
+WORLD = "boardroom.world"
+"""Label of the volumes of a box that is not the app's: `BoxId.label`."""
 POOL = "boardroom.pool"
 """Label of what belongs to a box that was made in advance (see `pool`): the box's first name. Its volumes
 keep that name."""
@@ -61,10 +70,15 @@ class Fleet:
     def network(self) -> Network:
         return Network(self.engine, self.instance, self.labels, self.recipe.network)
 
-    def job_of(self, name: str) -> UUID | None:
-        """The job of the container `name`; None for a spare one. Labels cannot tell: an adopted container
+    def name(self, box_id: BoxId) -> str:
+        """The name of a box's container."""
+        return "-".join(filter(None, ("boardroom", self.instance, box_id.label, str(box_id.job_id))))
+
+    def box_named(self, name: str) -> BoxId | None:
+        """The box of the container `name`; None for a spare one. Labels cannot tell: an adopted container
         keeps those it was made with."""
-        return None if name.startswith(self.pool) else id_in(name)
+        label = name[len(f"boardroom-{self.instance}-") : -UUID_LENGTH].rstrip("-")
+        return labelled(id_in(name), label)
 
     async def remove_spare(self, name: str) -> None:
         """Remove the container and volumes of a box that was made in advance. Its claim is removed last, so
@@ -80,21 +94,66 @@ def id_in(name: str) -> UUID:
 
 
 class DockerBox:
-    """One job's box on the engine. Every method may raise SandboxUnavailable, or its subclass EngineAway."""
+    """One box on the engine; see `boxes.Box`. Every method may raise SandboxUnavailable, or its subclass
+    EngineAway."""
 
-    def __init__(self, fleet: Fleet, job_id: UUID) -> None:
-        self.job_id = job_id
-        self.name = f"boardroom-{fleet.instance}-{job_id}"
+    def __init__(
+        self,
+        fleet: Fleet,
+        box_id: BoxId,
+        spare: Callable[[DockerBox], Awaitable[str | None]] | None = None,
+        watch: Callable[[DockerBox, Channel], None] | None = None,
+    ) -> None:
+        """`spare` claims a box that was made in advance, and returns its name. `watch` ends a channel when
+        its box's container ends."""
+        self.id = box_id
+        self.name = fleet.name(box_id)
         self._fleet = fleet
         self._engine = fleet.engine
         self._recipe = fleet.recipe
         self._network = fleet.network
-        self._labels = {**fleet.labels, JOB: str(job_id)}
+        self._job = {**fleet.labels, JOB: str(box_id.job_id)}
+        self._labels = {**self._job, WORLD: box_id.label} if box_id.label else self._job
+        self._spare = spare
+        self._watch = watch
+        self._seen: Container | None = None
         self._ends: Stream | None = None
         """The guest's own stdin and stdout. Only the process that made or adopted the container has them, and
         only until `open` returns them."""
         self._reader: EngineReader | None = None
         self._files = ""
+
+    @property
+    def connect(self) -> Connect | None:
+        return self.connected if self._recipe.network == "install" else None
+
+    async def look(self) -> Seen:
+        container = self._seen = await self.inspect()
+        if container is None:
+            return Seen("asleep" if await self.exists() else "none")
+        state: Literal["running", "frozen", "asleep"] = "asleep"
+        if container.state in ("running", "paused"):
+            state = "running" if container.state == "running" else "frozen"
+        return Seen(state, container.began, container.failure, self.is_outdated(container))
+
+    async def adopt(self) -> None:
+        """That does not change how many are awake."""
+        spare = None if self._spare is None else await self._spare(self)
+        if spare is not None:
+            await self._take_over(spare)
+
+    async def wake(self, for_worker: bool) -> None:
+        container = await self.awake(self._seen)
+        if for_worker:
+            await self.settle(container)
+
+    def watch(self, channel: Channel) -> None:
+        if self._watch is not None:
+            self._watch(self, channel)
+
+    async def last_words(self) -> str:
+        """Empty if this object did not make the container."""
+        return "" if self._reader is None else self._reader.stderr_tail
 
     async def exists(self) -> bool:
         """Whether the box has files. Its container may be missing."""
@@ -107,8 +166,8 @@ class DockerBox:
         labels = await self._engine.mark(f"{self.name}-app", self._labels)
         self._files = labels.get(POOL, self.name)
 
-    async def adopt(self, spare: str) -> None:
-        """Take over the box `spare`, which this job has claimed. A volume cannot be renamed, so a volume with
+    async def _take_over(self, spare: str) -> None:
+        """Take over the box `spare`, which this one has claimed. A volume cannot be renamed, so a volume with
         this box's name is made whose label says where the files are. If another process has made that volume
         already, `spare` is not needed and is removed."""
         labels = await self._engine.mark(f"{self.name}-app", {**self._labels, POOL: spare})
@@ -123,9 +182,9 @@ class DockerBox:
         """Record `fence` as an empty volume, because the highest fence has to outlive the guest. Raises
         FenceLost if a higher one is recorded. If two workers do this at the same time, the lower one sees the
         higher."""
-        mine = f"{self.name}-fence-{fence}"
-        await self._engine.create_volume(mine, {**self._labels, FENCE: str(fence)})
-        marks = await self._engine.volumes({**self._labels, FENCE: ""})
+        mine = f"{self._fleet.name(BoxId(self.id.job_id))}-fence-{fence}"
+        await self._engine.create_volume(mine, {**self._job, FENCE: str(fence)})
+        marks = await self._engine.volumes({**self._job, FENCE: ""})
         fences = {name: int(labels[FENCE]) for name, labels in marks.items()}
         if max(fences.values(), default=fence) > fence:
             await self._engine.remove_volume(mine)
@@ -201,10 +260,13 @@ class DockerBox:
 
     async def open(self) -> tuple[EngineReader, EngineWriter]:
         """A connection to the guest of the running container: the guest's own stdin and stdout if this object
-        made or adopted the container, otherwise a relay."""
+        made or adopted the container, otherwise a relay. Raises BoxDied."""
         stream, self._ends = self._ends, None
         if stream is None:
-            stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
+            try:
+                stream = await self._engine.run(self.name, COMMAND, f"{RELAY_UID}:{RELAY_UID}")
+            except EngineRefused as refusal:
+                raise BoxDied(str(refusal)) from refusal  # it ended after it was seen running
         self._reader = EngineReader(stream, self.cause_of_end)
         return self._reader, EngineWriter(stream, self._reader)
 
@@ -213,11 +275,6 @@ class DockerBox:
         if self._ends is not None:
             await self._ends.close()
             self._ends = None
-
-    @property
-    def stderr_tail(self) -> str:
-        """The end of the guest's stderr; empty if this object did not make the container."""
-        return "" if self._reader is None else self._reader.stderr_tail
 
     async def cause_of_end(self) -> str:
         """Why the container has ended, as a clause for a log line; empty if it runs."""
@@ -241,9 +298,13 @@ class DockerBox:
         await self._engine.kill(self.name)
 
     async def remove(self) -> None:
-        """Remove the container and all volumes, and wait until they are gone."""
+        """Remove the container and all volumes, and wait until they are gone. With the app's box go the job's
+        other boxes."""
         await remove_container(self._engine, self.name)
         volumes = await self._engine.volumes(self._labels)
+        for label in {labels[WORLD] for labels in volumes.values() if WORLD in labels} - {self.id.label}:
+            if (other := labelled(self.id.job_id, label)) is not None:
+                await remove_container(self._engine, self._fleet.name(other))
         for spare in {labels[POOL] for labels in volumes.values() if POOL in labels}:
             await self._fleet.remove_spare(spare)
         for volume in volumes:

@@ -9,13 +9,14 @@ job for good. A claim that names none marks the box for removal.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 
-from app.runtime.docker.boxes import GUEST, JOB, POOL, Fleet
+from app.runtime.docker.boxes import GUEST, JOB, POOL, WORLD, Fleet
 from app.runtime.docker.engine import Container, EngineRefused
 from app.runtime.docker.hardening import container_config
+from app.runtime.worlds import BoxId
 
 log = structlog.get_logger()
 
@@ -38,12 +39,12 @@ class Pool:
     """Boxes that the last round found incomplete. They are removed only if they still are in the next round:
     another process may have been making them."""
 
-    async def claim(self, job_id: UUID) -> str | None:
-        """Claim a spare box for the job and return its name; None if there is none."""
+    async def claim(self, box_id: BoxId) -> str | None:
+        """Claim a spare box as this one and return its name; None if there is none."""
         for name in await self.spare():
-            labels = {**self.fleet.labels, POOL: name, JOB: str(job_id)}
+            labels = {**self.fleet.labels, POOL: name, JOB: str(box_id.job_id), WORLD: box_id.label}
             said = await self.fleet.engine.mark(f"{name}-claim", labels)
-            if said.get(JOB) == str(job_id):
+            if (said.get(JOB), said.get(WORLD)) == (labels[JOB], labels[WORLD]):
                 return name
         return None
 

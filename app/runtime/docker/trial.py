@@ -4,12 +4,14 @@ import time
 import uuid
 from dataclasses import replace
 
+from app.runtime.attachments import WorkerAttachment
 from app.runtime.channel import Patience, attach
-from app.runtime.docker.attachments import WorkerAttachment
 from app.runtime.docker.boxes import MAKE_IMAGE, DockerBox, Fleet, no_image, remove_container
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
-from app.runtime.workspace import Diagnosis, RuntimeProblem
+from app.runtime.runtime import Diagnosis
+from app.runtime.workspace import RuntimeProblem
+from app.runtime.worlds import BoxId
 
 BEGAN = "boardroom.trial"
 """A label with the second (Unix time) in which the trial began."""
@@ -38,13 +40,13 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
         fleet = Fleet(
             engine, f"trial-{mark.hex[:12]}", replace(recipe, network="none"), {BEGAN: str(int(time.time()))}
         )
-        box = DockerBox(fleet, mark)
+        box = DockerBox(fleet, BoxId(mark))
         try:
             await box.create()
             await box.awake(None)
             reader, writer = await box.open()
             channel = await attach(reader, writer, fence=0, patience=patience)
-            workspace = WorkerAttachment(channel, recipe.image, lambda: None, lambda _: None)
+            workspace = WorkerAttachment(channel, recipe.image, lambda _: None)
             took = round((time.monotonic() - began) * 1000)
             said = await workspace.run(LOOK, timeout_s=20)
             await workspace.close()

@@ -1,9 +1,10 @@
 """One local box: its folder, its socket and its process. All functions block.
 
-`<folder>/<job>/` contains `app` (the workspace), `sock` (made by us, inherited by the guest as a listening
-socket), `box.json` (the process id, written by bubblewrap), `box.log` (the guest's stderr), `fence` (the
-highest fence of a worker), `used` (its modification time is the last use) and `lock` (a lock file, held while
-the box is started or removed).
+`<folder>/<job>/` is the folder of the app's box, and contains those of the job's other boxes: `bench`,
+`trial-0` and so on. Each has `app` (the workspace), `sock` (made by us, inherited by the guest as a listening
+socket), `box.json` (the process id, written by bubblewrap), `box.log` (the guest's stderr) and `lock` (a lock
+file, held while the box is started or removed). The job's folder also has `fence` (the highest fence of a
+worker).
 """
 
 import contextlib
@@ -19,12 +20,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from app.runtime.guest.box import Config
-from app.runtime.local.bubblewrap import MIB, Tools, box_arguments, etc_files, job_uid
+from app.runtime.local.bubblewrap import MIB, Tools, box_arguments, box_uid, etc_files
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
 from app.runtime.workspace import FenceLost, SandboxUnavailable, WorkspaceMissing
+from app.runtime.worlds import BoxId, labelled
 
 BACKLOG = 64
 DEATH_S = 10.0
@@ -57,67 +59,64 @@ def _readable(text: str) -> Iterator[int]:
 
 
 class LocalBox:
-    """One job's box on this machine."""
+    """One box on this machine."""
 
-    def __init__(self, folder: Path, job_id: UUID) -> None:
-        self.job_id = job_id
-        self.folder = folder / str(job_id)
+    def __init__(self, folder: Path, box_id: BoxId) -> None:
+        self.id = box_id
+        self._job = folder / str(box_id.job_id)
+        self.folder = self._job / box_id.label
         self.workspace = self.folder / "app"
+        self._name = "/".join(filter(None, (str(box_id.job_id), box_id.label)))
         self._connected: int | None = None
 
     @cached_property
     def _uid(self) -> int | None:
-        return job_uid(self.job_id)
+        return box_uid(self.id)
 
     @property
     def exists(self) -> bool:
         return self.workspace.is_dir()
 
+    @property
+    def runs(self) -> bool:
+        """Whether the box has a process that is neither stopped nor dead."""
+        pid = self._process()
+        if pid is None or not self._is_ours(pid):
+            return False
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("T", "Z")
+        return False
+
+    def family(self) -> list["LocalBox"]:
+        """All boxes of the job that have files here."""
+        labels = [name for name in _names(self._job) if name != self.workspace.name]
+        ids = {labelled(self.id.job_id, label) for label in ["", *labels]} - {None}
+        boxes = [LocalBox(self._job.parent, box_id) for box_id in ids if box_id is not None]
+        return [box for box in boxes if box.exists]
+
     def create(self) -> None:
-        """Make the folders. Raises SandboxUnavailable."""
+        """Make the folders. Raises SandboxUnavailable, WorkspaceMissing."""
         try:
-            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            self.workspace.mkdir(mode=0o755, exist_ok=True)
+            self._job.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._job.mkdir(mode=0o700, exist_ok=True)
+            with _held(self._job):  # the job may be removed just now
+                self.folder.mkdir(mode=0o700, exist_ok=True)
+                self.workspace.mkdir(mode=0o755, exist_ok=True)
         except OSError as error:
             raise SandboxUnavailable(f"the workspace cannot be made: {error}") from error
 
     def note_fence(self, fence: int) -> None:
-        """Record the highest fence, which has to outlive the guest. Raises FenceLost for a lower one, and
+        """Record the highest fence, which has to outlive the guests. Raises FenceLost for a lower one, and
         WorkspaceMissing."""
-        with self.lock():
-            path = self.folder / "fence"
+        with _held(self._job):
+            path = self._job / "fence"
             highest = int(path.read_text() or 0) if path.exists() else 0
             if fence < highest:
                 raise FenceLost("a newer worker has taken this workspace over")
             if fence > highest:
-                new = self.folder / "fence.new"
+                new = self._job / "fence.new"
                 new.write_text(str(fence))
                 new.replace(path)  # whoever is killed here leaves one whole number behind
-
-    def note_use(self) -> None:
-        with contextlib.suppress(OSError):
-            (self.folder / "used").touch()
-
-    @property
-    def used(self) -> float:
-        """When the box was used last (Unix time); 0 if never."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.folder / "used").stat().st_mtime
-        return 0.0
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the lock. Raises WorkspaceMissing if the box does not exist, or was removed while we
-        waited."""
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context(open(self.folder / "lock", "w"))
-                fcntl.flock(file, fcntl.LOCK_EX)
-                self.folder.stat()
-            except FileNotFoundError:
-                raise WorkspaceMissing("this job has no workspace any more") from None
-            yield
 
     def connect(self) -> socket.socket | None:
         """A connection to the guest, or None if it does not run. Raises SandboxUnavailable."""
@@ -139,7 +138,7 @@ class LocalBox:
 
     def start(self, tools: Tools, limits: BoxLimits) -> socket.socket:
         """Start the box unless it runs, and connect to it. Raises SandboxUnavailable, WorkspaceMissing."""
-        with self.lock():
+        with _held(self.folder):
             connection = self.connect()
             if connection is None:
                 try:
@@ -168,11 +167,10 @@ class LocalBox:
         except OSError:
             return
         try:
-            # The process id may have been reused: the last argument of a box is its job.
-            if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{self.job_id}\0".encode()):
+            if self._is_ours(pid):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 select.select([process], [], [], DEATH_S)
-        except (FileNotFoundError, ProcessLookupError):
+        except ProcessLookupError:
             pass
         finally:
             os.close(process)
@@ -183,10 +181,23 @@ class LocalBox:
         except (OSError, ValueError, KeyError):
             return None
 
-    def remove(self) -> None:
-        """Kill the box and delete everything it had. Raises SandboxUnavailable."""
+    def _is_ours(self, pid: int) -> bool:
+        """Whether this process is the box's. A process id may have been reused: the last argument of a box is
+        its name."""
         try:
-            with self.lock():
+            return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{self._name}\0".encode())
+        except OSError:  # it ended meanwhile
+            return False
+
+    def remove(self) -> None:
+        """Kill the box and delete everything it had; that of the app takes the job's other boxes with it.
+        Raises SandboxUnavailable."""
+        try:
+            with _held(self.folder):
+                if not self.id.label:
+                    for box in self.family():
+                        if box.id != self.id:
+                            box.remove()
                 self.kill()
                 _remove_tree(self.folder)
         except WorkspaceMissing:
@@ -217,7 +228,7 @@ class LocalBox:
             etc = {name: stack.enter_context(_readable(text)) for name, text in etc_files(self._uid).items()}
             config = Config(listener.fileno(), **asdict(limits), uid=self._uid)
             arguments = box_arguments(tools, self.workspace, self._uid, info.fileno(), etc)
-            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", guest_boot(), str(self.job_id)]
+            guest = [tools.python_in_box(), "-I", "-S", "-E", "-c", guest_boot(), self._name]
             subprocess.run(
                 ["/bin/sh", "-c", LAUNCH, str(self.folder / "box.log"), *arguments, *guest],
                 env={
@@ -239,6 +250,27 @@ class LocalBox:
             for name in folders + files:
                 os.chown(name, self._uid, self._uid, dir_fd=descriptor, follow_symlinks=False)
         os.chown(self.workspace, self._uid, self._uid)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder. Raises WorkspaceMissing if it does not exist, or was removed while we
+    waited."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(folder / "lock", "w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not os.path.samestat(os.fstat(file.fileno()), (folder / "lock").stat()):
+                raise FileNotFoundError
+        except FileNotFoundError:
+            raise WorkspaceMissing("this job has no workspace any more") from None
+        yield
+
+
+def _names(folder: Path) -> list[str]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return os.listdir(folder)
+    return []
 
 
 def _remove_tree(root: Path) -> None:

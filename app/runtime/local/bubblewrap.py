@@ -1,7 +1,7 @@
 """The bubblewrap command line of a local box, which says what of this machine is visible in it.
 
 A box has no network, no capabilities and nothing of our environment. `/usr` is read-only, and of all writable
-folders only `/app` outlives the box. If we run as root, each job gets a user of its own, because the kernel
+folders only `/app` outlives the box. If we run as root, each box gets a user of its own, because the kernel
 does not limit the number of root's processes. Otherwise the box gets a user namespace of its own.
 """
 
@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import UUID
+
+from app.runtime.worlds import BoxId
 
 MIB = 1024 * 1024
 FIRST_JOB_UID = 1_900_000_000
 """Above the ranges that systemd and container engines use; see systemd's UIDS-GIDS."""
 JOB_UIDS = 200_000_000
+APART = 7_368_787
+"""The distance between the users of two boxes of one job; a prime, so that they never meet."""
 NEEDED_CAPABILITIES = sum(1 << number for number in (0, 1, 5, 6, 7, 8, 21))
 """CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID, SETPCAP and SYS_ADMIN; from linux/capability.h."""
 BOX_UID = 1000
@@ -56,9 +59,12 @@ def base_python() -> Path:
     return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
-def job_uid(job_id: UUID) -> int | None:
-    """The user of this machine as which a job's box runs; None if it has to be our own."""
-    return FIRST_JOB_UID + job_id.int % JOB_UIDS if _may_become_others() else None
+def box_uid(box_id: BoxId) -> int | None:
+    """The user of this machine as which a box runs; None if it has to be our own. Boxes of one job have
+    different ones: the kernel counts the processes and the keys of a user, not of a box."""
+    if not _may_become_others():
+        return None
+    return FIRST_JOB_UID + (box_id.job_id.int + box_id.number * APART) % JOB_UIDS
 
 
 @cache

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from app.runtime.local.bubblewrap import Tools, base_python, find_bwrap, find_git, job_uid
-from app.runtime.workspace import Diagnosis
+from app.runtime.local.bubblewrap import Tools, base_python, box_uid, find_bwrap, find_git
+from app.runtime.runtime import Diagnosis
+from app.runtime.worlds import BoxId
 
 KIND = "local"
 TRIAL_S = 20
@@ -84,7 +85,7 @@ def _read(path: str) -> str:
 
 def _try(tools: Tools) -> str:
     """The error message of bubblewrap for an empty box; empty if it can be made."""
-    uid = job_uid(UUID(int=0))
+    uid = box_uid(BoxId(UUID(int=0)))
     argv = [
         str(tools.bwrap),
         *tools.isolation(uid),

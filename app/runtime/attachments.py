@@ -1,4 +1,4 @@
-"""The two kinds of attachments to a container, which differ in how they are closed."""
+"""The two kinds of attachments to a box, which differ in how they are closed."""
 
 import asyncio
 import contextlib

@@ -25,10 +25,7 @@ FACTS = text(
         left join pg_attrdef on adrelid = attrelid and adnum = attnum
     where relkind = 'r'
     union all
-    select format(
-        '%s: constraint %s %s', relname, case contype when 'f' then '' else conname end,
-        pg_get_constraintdef(pg_constraint.oid)
-    )
+    select format('%s: constraint %s %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))
     from ours join pg_constraint on conrelid = ours.oid
     union all
     select pg_get_indexdef(oid) from ours where relkind = 'i'

@@ -54,12 +54,12 @@ bench: venv-dev  ## what things cost, against the bare alternative, as Markdown 
 	@$(BIN)/python -m bench.pipeline
 	@$(BIN)/python -m bench.bad_models
 
-check: venv-dev  ## format, lint, types, import rules, migrations in step
+check: venv-dev  ## format, lint, types, import rules, lengths, migrations in step
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 0 tests/store
+	$(BIN)/python -m pytest -n 0 tests/store tests/test_lengths.py
 
 format: venv-dev  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from app.actions import changes, runs
 from app.domain import stages
 from app.domain.conversation import Agent
+from app.domain.errors import Unavailable
 from app.domain.job import ORDER, FailureCode, Status, Verification
 from app.domain.stages import STAGES, RunState, Stage, WaitingFor, stage_named
 from app.store import runs as run_rows
@@ -261,3 +262,25 @@ async def test_a_whole_job_with_one_stage_more(house: House, monkeypatch: pytest
     assert entered == [0, 1]
     lines = [line for line in await told(house, job_id) if line[2] == DESIGN.sentence]
     assert lines == announcements([DESIGN, DESIGN])
+
+
+async def test_a_run_whose_end_cannot_be_stored_is_left_to_the_next_worker(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await house.create()
+
+    async def end_here(context: Context) -> Outcome:
+        raise StageFailed(FailureCode.INTERNAL, "Enough.")
+
+    def away(*_: Any) -> None:
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setitem(PLAN, "intake", end_here)
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "fail", away)
+        await play_on(house)
+        assert (await row(house, job_id)).state == "ready"
+    async with house.resources.unit() as unit:
+        await unit.session.execute(text("update runs set lease_until = null"))
+    await play_on(house)
+    assert (await row(house, job_id)).state == "failed"

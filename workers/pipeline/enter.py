@@ -21,7 +21,7 @@ def end_stage(change: Change) -> None:
     _go_to(change, stage_after(ended))
 
 
-def build_again(change: Change) -> None:
+def go_back(change: Change) -> None:
     """The stage has found something missing: go back to where that is made."""
     _go_to(change, stage_again(change.stage))
 

@@ -6,7 +6,7 @@ from app.domain.job import FailureCode
 
 
 class Outcome(Enum):
-    """`NEXT`: continue with the stage that the run's row names. `WAIT`: for the client's next message.
+    """`NEXT`: continue with the stage that the run's row names. `WAIT`: until the client has done something.
     `OVER`: the run has ended."""
 
     NEXT = auto()

@@ -29,41 +29,12 @@ log = structlog.get_logger()
 
 async def play(context: Context, claim: Claim) -> None:
     """Play the run. Afterwards it is over or released, belongs to another worker, or its lease ends by
-    itself."""
+    itself. Raises nothing."""
     words = log.bind(job=str(context.job_id), run=str(context.run_id), fence=context.fence)
     try:
-        if claim.claims > MAX_CLAIMS_WITHOUT_PROGRESS:
-            await _fail(
-                context,
-                FailureCode.INTERNAL,
-                "The run stopped its worker several times without getting on. Look at the log, then retry.",
-            )
-            return
-        while await _stage(context) is Outcome.NEXT:
-            context.heed_pause()
+        await _play(context, claim, words)
     except LeaseLost:
         words.info("run.lost")
-    except Paused:
-        words.info("run.paused")
-        await _release(context)
-    except StageFailed as failure:
-        await _end(context, failure.code, failure.detail)
-    except Unusable as error:
-        await _end(
-            context, FailureCode.MODEL_MISBEHAVED, f"{error} Retry, or choose another model.", error.step
-        )
-    except ModelMisbehaved as error:
-        await _end(context, FailureCode.MODEL_MISBEHAVED, f"{error} Retry, or choose another model.")
-    except BudgetSpent as error:
-        await _end(context, FailureCode.BUDGET, str(error))
-    except ModelUnavailable as error:
-        await _end(context, FailureCode.MODEL_UNAVAILABLE, f"The model does not answer: {error} Retry later.")
-    except Wait as need:
-        words.info("run.waits", reason=need.reason)
-        await _wait(context, need)
-    except RuntimeProblem as error:
-        words.warning("run.box_lost", error=str(error))
-        await _lost(context, error)
     except Unavailable as error:
         words.warning("run.held_up", error=error.detail)
     # A bug must not end the worker with its other runs.
@@ -71,6 +42,41 @@ async def play(context: Context, claim: Claim) -> None:
         words.exception("run.fault")
     finally:
         context.turn.leave()
+
+
+async def _play(context: Context, claim: Claim, words: structlog.stdlib.BoundLogger) -> None:
+    """Raises LeaseLost, Unavailable; the lease ends by itself then."""
+    if claim.claims > MAX_CLAIMS_WITHOUT_PROGRESS:
+        await _fail(
+            context,
+            FailureCode.INTERNAL,
+            "The run stopped its worker several times without getting on. Look at the log, then retry.",
+        )
+        return
+    try:
+        while await _stage(context) is Outcome.NEXT:
+            context.heed_pause()
+    except Paused:
+        words.info("run.paused")
+        await _release(context)
+    except Wait as need:
+        words.info("run.waits", reason=need.reason)
+        async with context.change() as change:
+            wait(change, need.reason, need.sentence, need.again_s)
+    except StageFailed as failure:
+        await _fail(context, failure.code, failure.detail)
+    except ModelMisbehaved as error:
+        unusable = error.step if isinstance(error, Unusable) else ""
+        again = f"{error} Retry, or choose another model."
+        await _fail(context, FailureCode.MODEL_MISBEHAVED, again, unusable)
+    except BudgetSpent as error:
+        await _fail(context, FailureCode.BUDGET, str(error))
+    except ModelUnavailable as error:
+        later = f"The model does not answer: {error} Retry later."
+        await _fail(context, FailureCode.MODEL_UNAVAILABLE, later)
+    except RuntimeProblem as error:
+        words.warning("run.box_lost", error=str(error))
+        await _lost(context, error)
 
 
 async def _stage(context: Context) -> Outcome:
@@ -81,22 +87,6 @@ async def _stage(context: Context) -> Outcome:
         await context.turn.take()
     await enter(context, stage)
     return await PLAN[stage.name](context)
-
-
-async def _wait(context: Context, need: Wait) -> None:
-    """If this fails, the lease ends by itself."""
-    try:
-        async with context.change() as change:
-            wait(change, need.reason, need.sentence, need.again_s)
-    except (LeaseLost, Unavailable):
-        log.warning("run.not_released", run=str(context.run_id))
-
-
-async def _end(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
-    try:
-        await _fail(context, code, detail, unusable)
-    except LeaseLost:
-        log.info("run.lost", run=str(context.run_id))
 
 
 async def _fail(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:
@@ -113,13 +103,10 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
 
 async def _lost(context: Context, problem: RuntimeProblem) -> None:
     """The box or its engine was lost: release the run, to be continued in a new box, a few times at most."""
-    try:
-        async with context.look() as session:
-            _, run = await context.mine(session)
-    except (LeaseLost, Unavailable):
-        return  # the lease runs out by itself
+    async with context.look() as session:
+        _, run = await context.mine(session)
     if run.claims >= MAX_CLAIMS_WITHOUT_PROGRESS:
-        await _end(
+        await _fail(
             context,
             FailureCode.SANDBOX_UNAVAILABLE,
             f"The build's container was lost {run.claims} times in a row: {problem}. "
@@ -130,9 +117,6 @@ async def _lost(context: Context, problem: RuntimeProblem) -> None:
 
 
 async def _release(context: Context, rest_s: float = 0, *, fruitless: bool = False) -> None:
-    """Let any worker claim the run again after `rest_s`. If this fails, its lease ends by itself."""
-    try:
-        async with context.resources.statements() as statements:
-            await runs.release(statements, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)
-    except Unavailable:
-        log.warning("run.not_released", run=str(context.run_id))
+    """Let any worker claim the run again after `rest_s`."""
+    async with context.resources.statements() as statements:
+        await runs.release(statements, context.run_id, context.fence, rest_s=rest_s, fruitless=fruitless)

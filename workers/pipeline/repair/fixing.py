@@ -11,7 +11,7 @@ from app.actions.planning import Asks, Planned, write_ticket
 from app.domain.ticket import TicketType
 from app.store import rows
 from workers.context import Change, Context
-from workers.pipeline.enter import build_again
+from workers.pipeline.enter import go_back
 from workers.steps import note
 
 
@@ -44,7 +44,7 @@ async def open_fixes(change: Change, key: str, drafts: Sequence[Asks], why: str 
         opened.append(str(ticket.id))
     await note(change, key, orjson.dumps(opened).decode())
     if drafts:
-        build_again(change)
+        go_back(change)
     else:
         change.advance()
     if why:

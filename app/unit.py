@@ -66,11 +66,9 @@ class Unit:
         self.nudged = False
         self._clock: datetime | None = None
 
-    async def take(self, job_id: UUID | None, owner: UUID | None) -> Job:
-        """Lock the job. `owner` is whose it must be; None is for workers, who own none. Raises NotFound."""
-        query = select(Job, func.clock_timestamp()).where(Job.id == job_id)
-        if owner is not None:
-            query = query.where(Job.user_id == owner)
+    async def take(self, job_id: UUID | None, owner: UUID) -> Job:
+        """Lock the job, which must be `owner`'s. Raises NotFound. Workers use `take_run`."""
+        query = select(Job, func.clock_timestamp()).where(Job.id == job_id, Job.user_id == owner)
         row = (await self.session.execute(query.with_for_update(key_share=True, of=Job))).one_or_none()
         if row is None:
             raise NotFound(NOT_FOUND)

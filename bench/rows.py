@@ -17,6 +17,7 @@ from app.events.bus import Numbered
 from app.events.redis import RedisBus, open_redis
 from app.resources import Resources
 from app.store.tables import Job
+from tests.helpers.rows import take_any
 
 WORDS = "The list of books shows what was read and what is still to be read, newest first. " * 4
 
@@ -92,6 +93,6 @@ _WRITE = """
 async def tell(resources: Resources, job_id: UUID, events: int = 1) -> None:
     """All of them in one unit."""
     async with resources.unit() as unit:
-        await unit.take(job_id, None)
+        await take_any(unit, job_id)
         for _ in range(events):
             unit.tell(event(), unit.moment())

@@ -21,6 +21,7 @@ from bench.measure import Cost, Row, Side, compare, cost, show_ratios
 from bench.rows import committing, event, quiet_job, tell
 from bench.service import Service, program, service
 from tests.helpers.house import open_house
+from tests.helpers.rows import take_any
 
 SOCKETS, EVENTS = 100, 200
 COMMITS = 50
@@ -72,7 +73,7 @@ async def arrival(
     async def told() -> Cost:
         async with AsyncExitStack() as later:
             unit = await later.enter_async_context(resources.unit())
-            await unit.take(job_id, None)
+            await take_any(unit, job_id)
             unit.tell(event(), unit.moment())
 
             async def commit_and_hear() -> None:

@@ -3,22 +3,31 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.domain.job import FailureCode, Status
 from app.resources import Resources
 from app.store import runs
-from app.store.tables import App, Evidence, Ticket
+from app.store.tables import App, Evidence, Job, Ticket
+from app.unit import Unit
 
 CHECK = {"id": "c1", "criterion": 0, "kind": "http", "method": "GET", "path": "/", "expect_status": 200}
 SPEC = {"requirements": "R1", "summary": "A list", "discussion": []}
 
 
+async def take_any(unit: Unit, job_id: UUID) -> Job:
+    """Lock a job, whoever owns it."""
+    owner = await unit.session.scalar(select(Job.user_id).where(Job.id == job_id))
+    assert owner is not None
+    return await unit.take(job_id, owner)
+
+
 async def fail_job(resources: Resources, job_id: str, error: str = "It broke. Retry.") -> None:
     """Change the job as if its run had failed."""
     async with resources.unit() as unit:
-        job = await unit.take(UUID(job_id), None)
+        job = await take_any(unit, UUID(job_id))
         run = await runs.active(unit.session, job.id)
         if run is not None:
             run.state = "failed"
@@ -28,7 +37,7 @@ async def fail_job(resources: Resources, job_id: str, error: str = "It broke. Re
 async def advance_job(resources: Resources, job_id: str, *statuses: Status) -> None:
     """Take the job through these statuses. `build_done` also ends the run."""
     async with resources.unit() as unit:
-        job = await unit.take(UUID(job_id), None)
+        job = await take_any(unit, UUID(job_id))
         for status in statuses:
             changes.set_status(unit, job, status)
         if statuses[-1] is Status.BUILD_DONE:
@@ -50,7 +59,7 @@ TO_BUILDING = (
 async def add_app(resources: Resources, job_id: str, **spec: Any) -> str:
     """Make the app of a job and return its id."""
     async with resources.unit() as unit:
-        job = await unit.take(UUID(job_id), None)
+        job = await take_any(unit, UUID(job_id))
         moment = unit.moment()
         app = App(
             id=uuid7(),
@@ -69,7 +78,7 @@ async def add_app(resources: Resources, job_id: str, **spec: Any) -> str:
 async def add_ticket(resources: Resources, job_id: str, order: int, **more: Any) -> str:
     """Make a ticket of a job and return its id."""
     async with resources.unit() as unit:
-        job = await unit.take(UUID(job_id), None)
+        job = await take_any(unit, UUID(job_id))
         moment = unit.moment()
         ticket = Ticket(
             **{
@@ -100,7 +109,7 @@ async def add_evidence(
     resources: Resources, job_id: str, ticket_id: str, passed: bool, phase: str = "green"
 ) -> str:
     async with resources.unit() as unit:
-        job = await unit.take(UUID(job_id), None)
+        job = await take_any(unit, UUID(job_id))
         run = await runs.latest(unit.session, job.id)
         assert run is not None
         evidence = Evidence(

@@ -13,12 +13,13 @@ from websockets.exceptions import ConnectionClosed
 from app.actions import changes
 from app.resources import Resources
 from app.store.events import StoredLog
+from tests.helpers.rows import take_any
 
 
 async def tell(resources: Resources, job_id: UUID, *words: str) -> None:
     """Commit one unit with one event for each word."""
     async with resources.unit() as unit:
-        job = await unit.take(job_id, None)
+        job = await take_any(unit, job_id)
         for word in words:
             changes.describe(unit, job, "Builder", word, "building")
 

@@ -19,6 +19,7 @@ from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import Workspace
 from tests.helpers.engine_proxy import NGINX, engine_proxy
+from tests.helpers.plain import PlainRuntime
 from tests.helpers.twin import Misfortune, Twin
 from tests.helpers.waiting import until
 
@@ -54,8 +55,13 @@ MAKERS: dict[str, Callable[[Path], Runtime]] = {
 TWIN = "twin"
 """A kind of box like local ones, but slow."""
 
+KINDS = {**MAKERS, "plain": PlainRuntime}
+
+on_every_kind = pytest.mark.parametrize("runtime", [*KINDS, TWIN], indirect=True, scope="session")
+"""For tests that show that the smallest kind of box (`tests.helpers.plain`), and one that is only slow,
+behave as a runtime should."""
+
 also_on_a_twin = pytest.mark.parametrize("runtime", [*MAKERS, TWIN], indirect=True, scope="session")
-"""For tests that show that `tests.helpers.twin` behaves as a runtime if it is only slow."""
 
 
 def unavailable(why: str) -> NoReturn:
@@ -80,7 +86,7 @@ def proxy() -> Iterator[str | None]:
 async def reasons(proxy: str | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Why each kind of box cannot be made here; empty if it can."""
     found = {}
-    for kind, make in MAKERS.items():
+    for kind, make in KINDS.items():
         runtime = make(tmp_path_factory.mktemp("trial"))
         diagnosis = await runtime.examine()
         found[kind] = "" if diagnosis.ok else f"no {kind} boxes here: {diagnosis.detail} {diagnosis.remedy}"
@@ -110,11 +116,13 @@ async def runtime(
     kind = "local" if request.param == TWIN else request.param
     if reasons[kind]:
         unavailable(reasons[kind])
-    runtime = MAKERS[kind](tmp_path_factory.mktemp("boxes"))
+    runtime: Runtime = KINDS[kind](tmp_path_factory.mktemp("boxes"))
     if request.param == TWIN:
         runtime = Twin(runtime, Misfortune(slow_s=0.01))
     yield runtime
     await runtime.close()
+    if request.param == "plain":
+        await runtime.stop_all()
 
 
 async def output_of(workspace: Workspace, command: str) -> str:

@@ -103,7 +103,7 @@ class _Spoiled:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._real, name)
-        if name in ("download", "archive", "close"):
+        if name in ("download", "archive", "pack", "aside", "close"):
             return call
 
         async def spoiled(*args: Any, **kwargs: Any) -> Any:

@@ -10,7 +10,7 @@ from app.domain.errors import Conflict, Invalid, TooLarge
 from app.domain.workspace import Manifest
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import Workspace
-from tests.helpers.boxes import also_on_a_twin, output_of, sleepers
+from tests.helpers.boxes import also_on_a_twin, on_every_kind, output_of, sleepers
 from tests.helpers.waiting import until
 
 SERVER = "exec python3 -m http.server -b 127.0.0.1 $PORT"
@@ -204,7 +204,7 @@ async def test_an_app_that_dies_is_started_again_within_reason(workspace: Worksp
     assert "no luck" in dead.log_tail
 
 
-@also_on_a_twin
+@on_every_kind
 async def test_the_app_outlives_who_started_it(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, fence=1, create=True)
     await worker.start_app(Manifest(start=SERVER, port=8126))

@@ -29,7 +29,7 @@ from app.runtime.workspace import (
     WorkspaceMissing,
 )
 from app.runtime.worlds import BoxId
-from tests.helpers.boxes import also_on_a_twin, none_sleeps, output_of, sleepers
+from tests.helpers.boxes import none_sleeps, on_every_kind, output_of, sleepers
 from tests.helpers.waiting import until
 
 START_AND_HANG = """
@@ -55,6 +55,7 @@ async def local(tmp_path: Path, local_boxes: None) -> AsyncIterator[LocalRuntime
     await local.stop_all()
 
 
+@on_every_kind
 async def test_a_higher_fence_ends_the_lower_and_its_commands(runtime: Runtime, job: UUID) -> None:
     old = await runtime.attach(job, fence=10, create=True)
     started = asyncio.Event()
@@ -74,7 +75,7 @@ async def test_a_higher_fence_ends_the_lower_and_its_commands(runtime: Runtime, 
         await workspace.close()
 
 
-@also_on_a_twin
+@on_every_kind
 async def test_a_fence_is_remembered_beyond_the_box(runtime: Runtime, job: UUID) -> None:
     await (await runtime.attach(job, fence=8, create=True)).close()
     await runtime.stop(job)
@@ -116,7 +117,7 @@ async def test_the_guest_itself_refuses_a_lower_fence(local: LocalRuntime, tmp_p
     await new.close()
 
 
-@also_on_a_twin
+@on_every_kind
 async def test_while_a_worker_is_attached_clients_may_only_read(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, fence=1, create=True)
     api = await runtime.attach(job)
@@ -141,6 +142,7 @@ async def test_while_a_worker_is_attached_clients_may_only_read(runtime: Runtime
     await woken.close()
 
 
+@on_every_kind
 async def test_a_closed_attachment_ends_its_commands_only(runtime: Runtime, job: UUID) -> None:
     first = await runtime.attach(job, fence=1, create=True)
     second = await runtime.attach(job, fence=1)
@@ -158,6 +160,7 @@ async def test_a_closed_attachment_ends_its_commands_only(runtime: Runtime, job:
     await second.close()
 
 
+@on_every_kind
 async def test_many_may_wake_a_box_at_once(runtime: Runtime, job: UUID) -> None:
     await (await runtime.attach(job, create=True)).close()
     await runtime.stop(job)

@@ -8,7 +8,7 @@ from app.domain.ticket import FileCheck
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import FenceLost, RuntimeProblem, WorkspaceBusy, WorkspaceMissing
 from app.runtime.worlds import MAX_TRIALS, BoxId, World, labelled
-from tests.helpers.boxes import output_of
+from tests.helpers.boxes import on_every_kind
 
 BENCH, TRIAL = World.BENCH, World.TRIAL
 
@@ -25,6 +25,7 @@ def test_a_box_is_known_by_its_label() -> None:
             BoxId(job, world, slot)
 
 
+@on_every_kind
 async def test_each_world_has_files_of_its_own(runtime: Runtime, job: UUID) -> None:
     with pytest.raises(WorkspaceMissing):
         await runtime.attach(job, world=BENCH)
@@ -57,6 +58,7 @@ async def test_each_world_has_files_of_its_own(runtime: Runtime, job: UUID) -> N
     assert job not in await runtime.boxes()
 
 
+@on_every_kind
 async def test_a_fence_counts_for_all_worlds_of_its_job(runtime: Runtime, job: UUID) -> None:
     await (await runtime.attach(job, world=BENCH, fence=8, create=True)).close()
     assert (await runtime.status(job)).state == "none"
@@ -66,6 +68,7 @@ async def test_a_fence_counts_for_all_worlds_of_its_job(runtime: Runtime, job: U
     await (await runtime.attach(job, world=TRIAL, fence=8, create=True)).close()
 
 
+@on_every_kind
 async def test_a_worker_on_the_bench_leaves_the_app_to_the_client(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, world=BENCH, fence=1, create=True)
     client = await runtime.attach(job, create=True)
@@ -73,11 +76,12 @@ async def test_a_worker_on_the_bench_leaves_the_app_to_the_client(runtime: Runti
     await runtime.stop(job)
     with pytest.raises(WorkspaceBusy):
         await runtime.stop(job, BENCH)
-    assert await output_of(worker, "ls -A /app | grep -v .git; true") == ""
+    assert (await worker.list("/app", 10)).structure == []
     for workspace in (worker, client):
         await workspace.close()
 
 
+@on_every_kind
 async def test_commits_come_into_another_world_as_what_their_names_say(runtime: Runtime, job: UUID) -> None:
     bench = await runtime.attach(job, world=BENCH, fence=1, create=True)
     trial = await runtime.attach(job, world=TRIAL, fence=1, create=True)
@@ -93,6 +97,7 @@ async def test_commits_come_into_another_world_as_what_their_names_say(runtime: 
         await workspace.close()
 
 
+@on_every_kind
 async def test_a_pack_of_which_something_is_missing_is_refused(runtime: Runtime, job: UUID) -> None:
     bench = await runtime.attach(job, world=BENCH, fence=1, create=True)
     trial = await runtime.attach(job, world=TRIAL, fence=1, create=True)

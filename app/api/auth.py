@@ -11,13 +11,13 @@ from app.api.deps import Caller, Here, House, shape_answer
 from app.api.documented import refusals
 from app.api.shapes import TOKEN, USER_ID, WHEN, Shape, example
 from app.api.sockets.credentials import COOKIE
-from app.api.wire.json_route import Door
+from app.api.wire.json_route import JsonRoute
 from app.domain.account import NewAccount
 from app.domain.values import ClientText, Stamp
 
 COOKIE_PATH = "/ws/"
 
-router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"], route_class=Door)
+router = APIRouter(prefix="/api/auth", tags=["1 · Authentication"], route_class=JsonRoute)
 
 
 _USER = {"id": USER_ID, "email": "ada@example.org", "name": "Ada", "date_joined": WHEN}

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from app.actions.accounts import Registration
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
-from app.api.wire.json_route import Door, Handler
+from app.api.wire.json_route import Handler, JsonRoute
 from app.auth.tokens import Tokens
 from app.domain.budget import Limits
 from app.domain.errors import NOT_FOUND, NotFound, Unauthorized
@@ -85,7 +85,7 @@ async def identify(request: Request) -> SignedIn:
     return caller
 
 
-class SignedInRoute(Door):
+class SignedInRoute(JsonRoute):
     """A route for users only: the caller is identified before the body is read."""
 
     async def answer(self, request: Request, handler: Handler) -> Response:

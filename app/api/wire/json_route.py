@@ -19,7 +19,7 @@ class JsonRequest(Request):
         return json.loads((await self.body()).decode(), parse_constant=_refuse)
 
 
-class Door(APIRoute):
+class JsonRoute(APIRoute):
     """Subclasses override `answer` to do something around a handler."""
 
     def get_route_handler(self) -> Handler:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from passlib.hash import argon2
 
-_HASHER = argon2.using(type="ID", memory_cost=19_456, time_cost=2, parallelism=1)  # type: ignore[no-untyped-call]
+_HASHER = argon2.using(type="ID", memory_cost=19_456, time_cost=2, parallelism=1)
 _EXECUTOR = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$ltLa+99by/lfyznHuNd6zw$DmXxYHqqiNbLnOBBYq9H+lb7CTfweNEyNBVUHU81Fwk"

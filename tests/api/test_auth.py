@@ -191,8 +191,8 @@ async def test_tokens_that_are_too_old_to_be_used_are_forgotten(
         await unit.session.execute(text(f"{older} {where}"), family)
     renewed = await renew(anybody, newest)
     assert renewed.status_code == 200
-    async with service.resources.look() as session:
-        rows = await session.scalar(text(f"select count(*) {of_family}"), family)
+    async with service.resources.look() as database:
+        rows = await database.scalar(text(f"select count(*) {of_family}"), family)
     assert rows == 2, "the one that was just used, and the newest"
     assert (await renew(anybody, newest)).json()["refresh"] == renewed.json()["refresh"]
 

@@ -139,7 +139,7 @@ async def test_links_are_within_the_job(service: Service, ada: Person, job_id: s
     one = await made(ada, job_id, parent_id=epic)
     two = await made(ada, job_id, dependencies=[one, one])
     assert (await ada.client.get(f"{TICKETS}{two}/")).json()["dependencies"] == [one]
-    refused = [
+    refused: list[tuple[str, dict[str, Any], str]] = [
         (one, {"dependencies": [two]}, "dependencies"),
         (one, {"dependencies": [one]}, "dependencies"),
         (one, {"dependency_ids": [foreign]}, "dependencies"),

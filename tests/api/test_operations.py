@@ -29,7 +29,7 @@ NOWHERE = "127.0.0.1:1"
 
 @pytest.fixture(scope="session")
 def document() -> dict[str, Any]:
-    return create_app(Settings(_env_file=None)).openapi()  # type: ignore[call-arg]
+    return create_app(Settings(_env_file=None)).openapi()
 
 
 @asynccontextmanager

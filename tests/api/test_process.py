@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.helpers.waiting import until
 
 @contextmanager
 def process(
-    *arguments: str, descriptors: tuple[int, ...] = (), **env: str
+    *arguments: str, env: Mapping[str, str], descriptors: tuple[int, ...] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     running = subprocess.Popen(
@@ -53,7 +53,7 @@ async def test_serves_on_an_inherited_socket_and_stops_cleanly(
             "DATA_DIR": str(tmp_path),
             "ALLOW_WS_TOKEN_QUERY": "false",
         }
-        with process("--fd", str(descriptor), descriptors=(descriptor,), **env) as running:
+        with process("--fd", str(descriptor), env=env, descriptors=(descriptor,)) as running:
             async with httpx.AsyncClient(base_url=url, timeout=30) as client:
                 assert (await client.get("/healthz")).status_code == 200
                 body = {"email": "ada@example.org", "password": "correct horse battery"}
@@ -70,7 +70,7 @@ async def test_serves_on_an_inherited_socket_and_stops_cleanly(
 
 
 def test_refuses_to_start_without_its_parts(tmp_path: Path) -> None:
-    with process(DATA_DIR=str(tmp_path)) as running:
+    with process(env={"DATA_DIR": str(tmp_path)}) as running:
         _, said = running.communicate(timeout=30)
     assert running.returncode == 2
     assert said.strip() == "DATABASE_URL and REDIS_URL are not set. `boardroom up` starts all it needs."
@@ -81,7 +81,7 @@ def test_settings_that_forbid_a_start_are_named_without_their_values(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     env = {"ENVIRONMENT": "production", "SECRET_KEY": "weak-secret", "OPENAI_API_KEY": "sk-secret"}
-    with process(*arguments, DATA_DIR=str(tmp_path), **env) as running:
+    with process(*arguments, env={"DATA_DIR": str(tmp_path), **env}) as running:
         _, said = running.communicate(timeout=30)
     assert running.returncode == 2
     assert said.startswith("SECRET_KEY must hold at least")
@@ -90,7 +90,7 @@ def test_settings_that_forbid_a_start_are_named_without_their_values(
 
 
 def test_prints_its_document(tmp_path: Path) -> None:
-    with process("--openapi", DATA_DIR=str(tmp_path)) as running:
+    with process("--openapi", env={"DATA_DIR": str(tmp_path)}) as running:
         document, said = running.communicate(timeout=30)
     assert (running.returncode, said) == (0, "")
     assert json.loads(document)["info"]["title"] == "Boardroom"

@@ -104,7 +104,7 @@ def _ticket(rid: str, step: Step) -> TicketDraft:
         title=step.wish,
         requirements=[rid],
         acceptance_criteria=[step.wish],
-        checks=[{"id": "c1", "criterion": 0, **step.check}],  # type: ignore[list-item]
+        checks=[{"id": "c1", "criterion": 0, **step.check}],
     )
 
 

@@ -71,7 +71,7 @@ class Forger:
 
     def mutants(self, count: int) -> list[tuple[str, str]]:
         """(how it was made, mutant)."""
-        made = []
+        made: list[tuple[str, str]] = []
         while len(made) < count:
             way = self._ways[len(made) % len(self._ways)]
             mutant = way()
@@ -152,10 +152,10 @@ async def test_no_mutant_of_an_access_token_is_accepted(service: Service) -> Non
     job_id = await ada.job()
     mutants = Forger(ada.session["access"], eve.session["access"], random.Random(SEED)).mutants(ACCESS)
     answers: Counter[object] = Counter()
-    accepted = []
+    accepted: list[tuple[str, int, int | None, str]] = []
 
     async def try_out(number: int, how: str, mutant: str) -> None:
-        header = {"Authorization": f"Bearer {mutant}".encode()}
+        header = {b"Authorization": f"Bearer {mutant}".encode()}
         status = (await client.get("/api/auth/me/", headers=header)).status_code
         code = await knock(service, job_id, mutant, number)
         answers.update((status, code))
@@ -195,7 +195,7 @@ async def test_no_mutant_of_a_refresh_token_is_accepted(service: Service) -> Non
     ada, eve = await service.person("Ada"), await service.person("Eve")
     mutants = Forger(ada.session["refresh"], eve.session["refresh"], random.Random(SEED)).mutants(REFRESH)
     statuses: Counter[int] = Counter()
-    accepted = []
+    accepted: list[tuple[str, int, str]] = []
 
     async def try_out(how: str, mutant: str) -> None:
         status = (await renew(client, mutant)).status_code

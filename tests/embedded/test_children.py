@@ -55,7 +55,12 @@ def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path, forgot
     (first,) = seen(tmp_path)
     os.kill(first, signal.SIGKILL)
     lines: list[str] = []
-    wait_for(lambda: lines.extend(children.tend()) or len(seen(tmp_path)) == 2)
+
+    def begun_anew() -> bool:
+        lines.extend(children.tend())
+        return len(seen(tmp_path)) == 2
+
+    wait_for(begun_anew)
     assert lines == ["The wait process was ended by SIGKILL; it is started again."]
     assert forgotten == [first]
 

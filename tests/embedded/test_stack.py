@@ -106,7 +106,12 @@ async def test_servers_that_die_run_again_at_the_same_address(data_dir: Path) ->
         with redis.Redis.from_url(stack.redis_url) as client:
             os.kill(client.info("server")["process_id"], signal.SIGKILL)
         revived: list[str] = []
-        wait_for(lambda: revived.extend(stack.revive()) or len(revived) == 2)
+
+        def both_revived() -> bool:
+            revived.extend(stack.revive())
+            return len(revived) == 2
+
+        wait_for(both_revived)
         assert sorted(revived) == ["PostgreSQL", "Valkey"]
         assert await ask(stack.database_url, "select answer from kept") == 42
         assert ping(stack.redis_url)

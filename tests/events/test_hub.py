@@ -94,6 +94,9 @@ class Ear:
         assert self.heard[-1:] in ([], [seq])
         self.joined_at = seq
 
+    def overhear(self, payload: str) -> None:
+        raise AssertionError("nobody whispers here")
+
     def hear(self, payload: str) -> None:
         assert self.joined_at is not None
         self.heard.append(int(payload))

@@ -33,6 +33,9 @@ class Ear:
     def heard(self, job_id: UUID, seq: int, payload: str) -> None:
         self.heard_of.put_nowait((job_id, seq, payload))
 
+    def overheard(self, job_id: UUID, payload: str) -> None:
+        raise AssertionError("nobody whispers here")
+
     def look(self) -> None:
         self.heard_of.put_nowait(None)
 

@@ -1,6 +1,7 @@
 """WORKSPACES_MAX is reached: a run waits in `building`, says so, and continues by itself."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -43,7 +44,7 @@ async def test_without_a_place_a_run_waits_and_takes_no_slot(
             waiting, given_up = await house.create(), await house.create()
             # Both runs get this far, although only one slot is free.
             for job_id in (waiting, given_up):
-                await until(lambda job_id=job_id: _said(house, job_id, "Waiting for a place"))
+                await until(partial(_said, house, job_id, "Waiting for a place"))
             before = await _fence(house, waiting)
 
             async def asked_again() -> bool:

@@ -67,9 +67,8 @@ class Shown:
 
     @asynccontextmanager
     async def socket(self, path: str = "/ws", **options: Any) -> AsyncIterator[ClientConnection]:
-        options = {"proxy": None, "compression": None, **options}
-        address = {"host": "127.0.0.1", "port": self.port}
-        async with connect(f"ws://{self.host}{path}", **address, **options) as connection:
+        options = {"proxy": None, "compression": None, "host": "127.0.0.1", "port": self.port, **options}
+        async with connect(f"ws://{self.host}{path}", **options) as connection:
             yield connection
 
     @asynccontextmanager

@@ -86,7 +86,7 @@ ROWS: dict[str, Row] = {
 
 
 def routes() -> list[str]:
-    document = create_app(Settings(_env_file=None)).openapi()  # type: ignore[call-arg]
+    document = create_app(Settings(_env_file=None)).openapi()
     return [
         f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations
     ]

@@ -13,7 +13,7 @@ import httpx
 from passlib.hash import argon2
 from uuid_utils.compat import uuid7
 
-from app.main import Boardroom, create_app
+from app.main import Boardroom
 from app.resources import Resources
 from app.settings import Settings
 from app.store.tables import RefreshFamily, RefreshToken, User
@@ -95,7 +95,7 @@ async def serve(parts: Parts, data_dir: Path, **settings: Any) -> AsyncIterator[
             "data_dir": data_dir,
             **settings,
         }
-        application = create_app(Settings(_env_file=None, **given))  # type: ignore[call-arg]
+        application = Boardroom(Settings(_env_file=None, **given))
         async with serving(application) as (_, port):
             yield Service(application, f"http://127.0.0.1:{port}", _validator(application))
 

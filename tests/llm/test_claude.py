@@ -13,7 +13,7 @@ from workers.llm.model import Message, ModelUnavailable, Question, Then, Tokens,
 KEY = "sk-ant-secret-0123456789"
 SHORT = TimeLimits(connect_s=1, first_token_s=2, gap_s=2, call_s=4)
 TOOL = ToolSpec("look", "Look at it.", {"type": "object", "properties": {"path": {"type": "string"}}})
-SAID = [
+SAID: list[dict[str, Any]] = [
     {"type": "message_start", "message": {"usage": {"input_tokens": 12, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Let me see."}},

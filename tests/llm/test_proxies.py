@@ -3,7 +3,7 @@ sentence."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -25,11 +25,10 @@ QUESTION = Question("CEO", "discussion", "Speak.", (Message("user", "Well?"),))
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    return
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_a_proxy_that_cannot_be_used_is_a_sentence(
         proxy_for(MODEL)
     assert "secret" not in str(raised.value)
     with pytest.raises(UnknownModel, match=r"openai:x cannot be reached: ALL_PROXY names"):
-        choose_models(Settings(_env_file=None, model="openai:x", openai_api_key="k"))  # type: ignore[call-arg, arg-type]
+        choose_models(Settings(_env_file=None, model="openai:x", openai_api_key="k"))
 
 
 async def _asked(server: Server, url: str) -> str:

@@ -36,7 +36,7 @@ def test_a_signature_leaves_out_what_varies_by_itself() -> None:
 def climbed(marks: str, *, most: int = 6, strong: bool = False, tried: str = "diff") -> list[str]:
     """The rungs of all attempts after the first. Equal letters are equal failures; `*` is an attempt that
     starts afresh."""
-    now, rungs = Standing(begun=3, seen=[signature([failure("nothing")])]), []
+    now, rungs = Standing(begun=3, seen=[signature([failure("nothing")])]), list[str]()
     for number, mark in enumerate(marks, now.begun):
         now = climb(now, number, [failure(mark)], tried, Terms(most, strong))
         if now.over:

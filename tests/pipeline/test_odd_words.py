@@ -1,9 +1,8 @@
 """Characters that a model may write in JSON but PostgreSQL cannot store are replaced, and the job goes on."""
 
-from typing import Any
-
 import orjson
 import pytest
+from pydantic import BaseModel
 
 from app.store import traces
 from tests.helpers.company import BACKLOG, DECISION, DONE, PRD, REQUIREMENTS, company
@@ -21,7 +20,7 @@ SAID = [
 ]
 
 
-def odd(said: Any) -> str:
+def odd(said: BaseModel) -> str:
     """An answer with a NUL at the end of every sentence."""
     return said.model_dump_json().replace('."', '.\\u0000"')
 

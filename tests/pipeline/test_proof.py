@@ -84,7 +84,7 @@ def builds_what_is_new(question: Question) -> Line:
 
 async def continued(house: House, *checks: tuple[str, str]) -> tuple[Job, str]:
     """The job after a continuation that checks these, and its closing message."""
-    script = growing_company() | {"ticketing": asking_again(*checks), "building": builds_what_is_new}
+    script = {**growing_company(), "ticketing": asking_again(*checks), "building": builds_what_is_new}
     async with house.worker(ScriptedModel(script)):
         job_id = await house.create()
         assert (await house.until_finished(job_id)).verification == "verified"

@@ -234,7 +234,7 @@ async def test_a_run_waits_for_the_clients_answer_until_it_comes(house: House) -
         job_id = await house.create()
 
         async def waits() -> bool:
-            return (await row(house, job_id)).state == "waiting"
+            return bool((await row(house, job_id)).state == "waiting")
 
         await until(waits)
         assert (await row(house, job_id)).waiting_for == "answer"

@@ -3,6 +3,7 @@ others."""
 
 import resource
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -78,7 +79,7 @@ async def test_a_body_that_is_too_large(
     monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 1_000_000)
     content = b"x" * 1_000_001
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncIterator[bytes]:
         yield content[:600_000]
         yield content[600_000:]
 

@@ -120,6 +120,7 @@ async def test_answers_that_leave_the_box(shown: Shown) -> None:
 async def test_a_socket(shown: Shown) -> None:
     async with shown.socket(subprotocols=["vite-hmr"]) as socket:
         assert socket.subprotocol == "vite-hmr"
+        assert socket.response is not None
         assert "Domain" not in socket.response.headers["Set-Cookie"]
         await socket.send("Bücher")
         assert await socket.recv() == "Bücher"

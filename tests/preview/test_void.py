@@ -15,7 +15,7 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed
 
 from app.domain.workspace import MANIFEST, Manifest
-from app.main import Boardroom, create_app
+from app.main import Boardroom
 from tests.helpers.parts import Parts
 from tests.helpers.previewed import START, Shown, build
 from tests.helpers.service import Person, Service, serve
@@ -179,7 +179,7 @@ async def test_nothing_to_start(service: Service, ada: Person) -> None:
 @asynccontextmanager
 async def beside(service: Service) -> AsyncIterator[str]:
     """The address of a second web process on the same parts."""
-    application: Boardroom = create_app(service.application.settings)  # type: ignore[assignment]
+    application = Boardroom(service.application.settings)
     async with serving(application) as (_, port):
         yield f"http://127.0.0.1:{port}"
 
@@ -209,7 +209,7 @@ async def test_only_use_keeps_a_box_awake(parts: Parts, tmp_path: Path) -> None:
                 assert (await shown.status())["state"] == "running"
 
         async def asleep() -> bool:
-            return (await shown.status())["state"] == "asleep"
+            return bool((await shown.status())["state"] == "asleep")
 
         await until(asleep)  # although a client asks for the status all the time
         assert (await shown.get()).status_code == 404

@@ -63,6 +63,7 @@ class Ground:
         if isinstance(check, FileCheck):
             path = checkout / check.path
             return path.is_file() and (check.contains or "") in path.read_text(), ""
+        assert isinstance(check, HttpCheck), "there is no browser here"
         return self._request(check, checkout)
 
     def _request(self, check: HttpCheck, checkout: Path) -> tuple[bool, str]:

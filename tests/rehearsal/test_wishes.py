@@ -47,7 +47,9 @@ def test_a_continuation_is_read_wish_by_wish(text: str, expected: list[str]) -> 
         return kind if kind == "export" else f"{kind} {label or words}"
 
     wishes = read_wishes(text, PLAN)
-    assert [told(wish.kind, wish.words, wish.field and wish.field.label) for wish in wishes] == expected
+    assert [
+        told(wish.kind, wish.words, wish.field.label if wish.field else None) for wish in wishes
+    ] == expected
     assert all(bool(wish.reason) is (wish.kind in ("cannot", "there")) for wish in wishes)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -217,7 +219,7 @@ async def test_the_app_outlives_who_started_it(runtime: Runtime, job: UUID) -> N
 async def test_a_large_download_does_not_block_twenty_callers(workspace: Workspace) -> None:
     size = 24 << 20
     await output_of(workspace, f"truncate -s {size} large; printf small > small")
-    stalled = workspace.download("large")
+    stalled = cast(AsyncGenerator[bytes, None], workspace.download("large"))
     await anext(stalled)  # and the rest is not read
 
     async def download() -> int:

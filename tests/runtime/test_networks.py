@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import aiodocker
@@ -56,7 +57,7 @@ s.ThreadingTCPServer(('0.0.0.0', int(os.environ['PORT'])), h.SimpleHTTPRequestHa
 async def outside(docker_boxes: None) -> AsyncIterator[tuple[int, int]]:
     """The ports of two servers on the engine's machine: one on all its addresses, one on its loopback."""
     async with aiodocker.Docker(ENGINE) as engine:
-        config = {
+        config: dict[str, Any] = {
             "Image": DEFAULT_IMAGE,
             "Entrypoint": [],
             "Cmd": ["python3", "-c", OUTSIDE],

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -19,8 +19,8 @@ LIMIT = timedelta(minutes=5)
 
 def leading(table: Table) -> set[str]:
     """The columns by which an index finds the rows of a table."""
-    keys = [table.primary_key, *table.indexes]
-    keys += [each for each in table.constraints if type(each).__name__ == "UniqueConstraint"]  # type: ignore[misc]
+    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+    keys: list[PrimaryKeyConstraint | UniqueConstraint | Index] = [table.primary_key, *table.indexes, *unique]
     return {next(iter(key.columns)).name for key in keys if len(key.columns)}
 
 
@@ -64,6 +64,7 @@ async def test_clean_up_statements_use_an_index(engine: AsyncEngine, name: str) 
     plans: list[str] = []
     async with AsyncSession(engine) as session:
         driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert driver is not None
         # PostgreSQL reports the plan of each statement. It prefers to read an empty table as a whole, so that
         # is switched off: then it does so only if there is no index.
         await driver.execute(

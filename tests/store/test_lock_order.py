@@ -2,7 +2,7 @@
 write is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from app.store.tables import Job, Run, RunStep
 from tests.helpers.house import House
 from tests.helpers.waiting import until
 
-Act = Callable[[House, Run], Awaitable[Any]]
+Act = Callable[[House, Run], Coroutine[Any, Any, Any]]
 
 
 async def take(house: House, run: Run) -> None:

@@ -83,7 +83,8 @@ async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | No
 
 
 async def files(workspace: Workspace) -> list[str]:
-    """The paths of all files, relative to /app."""
+    """The paths of files, relative to /app. Of more than `LIST_LIMIT[1]` files and folders, those in the
+    deepest folders are missing."""
     listing = await workspace.list(resolve_path(""), LIST_LIMIT[1])
     return sorted(_files(listing.structure))
 

@@ -155,7 +155,7 @@ def cases_of(operation: Any) -> list[Any]:
         cases.append(case)
 
     for mode, count in ((GenerationMode.POSITIVE, AS_DOCUMENTED), (GenerationMode.NEGATIVE, BROKEN)):
-        collect = given(operation.as_strategy(generation_mode=mode))(keep)
+        each: Any = given(operation.as_strategy(generation_mode=mode))
         repeatable = settings(
             max_examples=count,
             database=None,
@@ -164,7 +164,7 @@ def cases_of(operation: Any) -> list[Any]:
             suppress_health_check=list(HealthCheck),
         )
         try:
-            run: Callable[[], None] = seed(SEED)(repeatable(collect))
+            run: Callable[[], None] = seed(SEED)(repeatable(each(keep)))
             run()
         except Unsatisfiable:
             assert mode is GenerationMode.NEGATIVE, operation.label

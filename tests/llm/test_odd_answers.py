@@ -329,7 +329,12 @@ async def test_ends_of_lines_and_pieces_of_any_size(server: Server, end: bytes, 
 @ways
 async def test_messages_of_one_sender_in_a_row_are_joined(server: Server, stream: bool) -> None:
     model = opened(server, says("Well."), stream=stream)
-    said = [("user", "A page."), ("user", "Sum up."), ("assistant", "Yes."), ("user", "Go.")]
-    await model.ask(question(*(Message(role, text) for role, text in said)))
+    said = (
+        Message("user", "A page."),
+        Message("user", "Sum up."),
+        Message("assistant", "Yes."),
+        Message("user", "Go."),
+    )
+    await model.ask(question(*said))
     sent = [(message["role"], message["content"]) for message in last_body(server)["messages"][1:]]
     assert sent == [("user", "A page.\n\nSum up."), ("assistant", "Yes."), ("user", "Go.")]

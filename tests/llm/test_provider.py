@@ -10,9 +10,10 @@ import pytest
 from tests.helpers import model_server as wire
 from tests.helpers.model_server import BOMB, Exchange, Move, Server, refuses, says, sends
 from workers.llm import client
+from workers.llm.answers import MAX_CALLS
 from workers.llm.endpoint import Endpoint, SchemaMode, TimeLimits
 from workers.llm.model import Message, Model, ModelUnavailable, Question, Then, Tokens, ToolCall, ToolSpec
-from workers.llm.provider import MAX_CALLS, open_openai
+from workers.llm.provider import open_openai
 
 SHORT = TimeLimits(connect_s=1, first_token_s=0.3, gap_s=0.3, call_s=1.5)
 KEY = "sk-very-secret-0123456789"

@@ -14,7 +14,7 @@ import pytest
 
 from app.api.wire import http_protocol
 from app.domain.workspace import MAX_SAVE_BYTES
-from app.runtime.attachment import Attachment
+from app.runtime.attachments import SharedAttachment
 from app.runtime.local.runtime import LocalRuntime
 from tests.api.connections import MIB, connected, rest
 from tests.helpers.service import Person, Service
@@ -145,13 +145,13 @@ async def test_a_download_that_is_not_read_does_not_keep_its_box_awake(
     await box.run("truncate -s 200M large", timeout_s=10)
     await box.close()
     let_go = asyncio.Event()
-    close = Attachment.close
+    close = SharedAttachment.close
 
-    async def told(attachment: Attachment) -> None:
+    async def told(attachment: SharedAttachment) -> None:
         let_go.set()
         await close(attachment)
 
-    monkeypatch.setattr(Attachment, "close", told)
+    monkeypatch.setattr(SharedAttachment, "close", told)
     async with connected(built.service) as (reader, writer):
         writer.write(
             f"GET /api/jobs/{built.job_id}/files/content/?path=large&download=1 HTTP/1.1\r\n"

@@ -342,6 +342,12 @@ async def test_at_the_limit_the_least_recently_used_box_sleeps(tmp_path: Path, l
         workspace = await local.attach(job, create=True)
         await workspace.save("a", b"")
         attached.append(workspace)
+    last = time.monotonic()
+
+    async def a_second_is_over() -> bool:
+        return time.monotonic() - last > 1
+
+    await until(a_second_is_over)
     await attached[0].save("a", b"")  # used now, so that the other one is put to sleep
     attached.append(await local.attach(three, fence=1, create=True))
     states = {job: (await local.status(job)).state for job in (one, two, three)}

@@ -34,6 +34,8 @@ class Attachment:
         self.link = link
         self.fence = fence
         self.calls: dict[Stream, asyncio.Task[None]] = {}
+        self.uses: set[Stream] = set()
+        """The calls that use the box; one that asks for its status does not."""
 
     async def given_up(self) -> None:
         """Wait for the end of cancelled calls, so that none of them still acts while the next call does."""
@@ -111,7 +113,7 @@ class Guest:
             for attachment in list(self.attachments):
                 if now - attachment.link.heard > SILENCE_S:
                     attachment.link.close()
-            if self.busy or any(attachment.calls for attachment in self.attachments):
+            if self.busy or any(attachment.uses for attachment in self.attachments):
                 self.box.used = time.monotonic()
             elif time.monotonic() - self.box.used > self.box.config.idle_s:
                 self.over.set()
@@ -212,6 +214,7 @@ class Guest:
     async def _answer(self, attachment: Attachment, stream: Stream, request: Json) -> None:
         is_use = request.get("call") != "status"
         if is_use:
+            attachment.uses.add(stream)
             self.box.used = time.monotonic()
         result: Json | None = None
         try:
@@ -229,6 +232,7 @@ class Guest:
             result = {"refused": "failed", "detail": f"{type(error).__name__}: {error}"[:1000]}
         finally:
             attachment.calls.pop(stream, None)
+            attachment.uses.discard(stream)
             if is_use:
                 self.box.used = time.monotonic()
             stream.link.finish(stream, result)

@@ -49,7 +49,11 @@ class ThreadedBox:
         self._box.create()
 
     async def exists(self) -> bool:
-        return await asyncio.to_thread(lambda: self._box.exists)
+        return await asyncio.to_thread(self._exists)
+
+    def _exists(self) -> bool:
+        self._tools()  # where no box can be made, that is what is wrong
+        return self._box.exists
 
     async def note_fence(self, fence: int) -> None:
         await asyncio.to_thread(self._box.note_fence, fence)

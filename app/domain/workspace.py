@@ -41,6 +41,7 @@ STEERS_TESTS = (
     r"|(^|/)(run[_-]?)?tests?\.\w+$"
     r"|(^|/)(unittest|_?pytest)(\.py$|/)"
     r"|(^|/)node_modules/"
+    r"|\.(egg|dist)-info/entry_points\.txt$"
 )
 """Paths of files that decide which tests run, how, and what their failure means, or that would be run instead
 of a test runner."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from app.domain.errors import Invalid, TooLarge
@@ -22,6 +22,7 @@ from app.domain.workspace import (
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
 from app.runtime.checker import run_check
+from app.runtime.hidden import find_hidden
 from app.runtime.leave import INSTALL_S, Connect, Leave
 from app.runtime.live_calls import APP_S, GIT_S, LiveCalls, pieces
 from app.runtime.workspace import (
@@ -31,6 +32,7 @@ from app.runtime.workspace import (
     CommandResult,
     Commit,
     File,
+    Hidden,
     HttpAnswer,
     Listing,
     RuntimeProblem,
@@ -239,6 +241,9 @@ class Attachment(LiveCalls):
 
     async def unbundle(self, content: bytes) -> None:
         await self._channel.ask(answers.Done, "unbundle", body=content, size=len(content), deadline_s=GIT_S)
+
+    async def hidden(self, base: Commit, commit: Commit, *, installed: bool) -> Sequence[Hidden]:
+        return await find_hidden(self._channel, base.sha, commit.sha, self._leave, installed=installed)
 
     async def check(
         self,

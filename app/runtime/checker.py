@@ -64,7 +64,7 @@ async def _command(
     leave: Leave | None,
     on_output: Callable[[str], None] | None,
 ) -> tuple[bool, int | None, str]:
-    manifest, _ = await _manifest(channel, commit)
+    manifest, _ = await manifest_of(channel, commit)
     install = manifest.install if manifest else ""
     ended, output = await _line(channel, commit, check.run, check.timeout_s, install, leave, on_output)
     if not ended.installed:
@@ -79,7 +79,7 @@ async def _page(
     channel: Channel, commit: str, check: PageCheck, leave: Leave | None
 ) -> tuple[bool, int | None, str]:
     """Run `guest/page.py` as a command in the checkout; it starts the app and a browser in the box."""
-    manifest, problem = await _manifest(channel, commit)
+    manifest, problem = await manifest_of(channel, commit)
     if manifest is None:
         return False, None, problem
     asked = check.model_dump(mode="json", include={"path", "steps", "expect_text", "expect_selector"})
@@ -127,7 +127,7 @@ async def _line(
 async def _http(
     channel: Channel, commit: str, check: HttpCheck, leave: Leave | None
 ) -> tuple[bool, int | None, str]:
-    manifest, problem = await _manifest(channel, commit)
+    manifest, problem = await manifest_of(channel, commit)
     if manifest is None:
         return False, None, problem
     gate = leave if manifest.install else None
@@ -173,7 +173,7 @@ async def _file(channel: Channel, commit: str, check: FileCheck) -> tuple[bool, 
     return True, None, f"{check.path}: {len(data)} bytes"
 
 
-async def _manifest(channel: Channel, commit: str) -> tuple[Manifest | None, str]:
+async def manifest_of(channel: Channel, commit: str) -> tuple[Manifest | None, str]:
     """The manifest in the commit; None with the reason if there is no valid one."""
     shown, data = await channel.ask(
         answers.Shown,

@@ -7,7 +7,7 @@ guest through a `Workspace`, which is one attachment. Errors that a client may s
 Nothing that comes from a box is trusted: implementations limit every size and time.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -109,6 +109,14 @@ class Commit:
 
     sha: str
     tree: str
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A committed file, and a sentence that says what it would be imported instead of."""
+
+    path: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -249,6 +257,10 @@ class Workspace(LiveApp, Protocol):
 
     async def unbundle(self, content: bytes) -> None:
         """Fill an empty /app from a bundle. Does nothing if there is a commit."""
+
+    async def hidden(self, base: Commit, commit: Commit, *, installed: bool) -> Sequence[Hidden]:
+        """The files of `commit`, not of `base`, that would be imported instead of modules of the standard
+        library or of installed packages (then the install step of `commit` runs, if it has not)."""
 
     async def check(
         self,

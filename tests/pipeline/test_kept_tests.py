@@ -20,25 +20,27 @@ from workers.llm.scripted import Line, ScriptedModel
 @pytest.mark.parametrize(
     ("how", "shown_by"),
     [
-        ("deletes tests", "regression"),
-        ("puts a runner of its own in the way", "green"),
+        ("deletes tests", ["regression"]),
+        ("hides a module that the runner imports", []),
+        ("puts a runner of its own in the way", ["green"]),
     ],
 )
-async def test_weakened_tests_close_nothing(house: House, how: str, shown_by: str) -> None:
-    """`tests/llm/test_bad_models.py` tries all ways. This test shows which check fails: the earlier ticket's
-    with its own tests, or the profile's, whose test runner has to report a test."""
+async def test_weakened_tests_close_nothing(house: House, how: str, shown_by: list[str]) -> None:
+    """`tests/llm/test_bad_models.py` tries all ways. This test shows what stands in their way: the earlier
+    ticket's check with its own tests, or that the commit is refused, so that nothing runs on it."""
     script = company(intake=lambda _: DONE, ticketing=lambda _: TESTED, building=weakening(how))
     async with house.worker(ScriptedModel(script), terms=replace(TERMS, ticket_attempts=1)):
         job_id = await house.create()
         job = await house.until_finished(job_id)
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
-    status = {ticket.title: ticket.status for ticket in await tickets(house, job_id)}
-    assert (status["Page /"], status["Page /about"]) == ("done", "failed")
+    found = {ticket.title: ticket for ticket in await tickets(house, job_id)}
+    assert (found["Page /"].status, found["Page /about"].status) == ("done", "failed")
     async with house.resources.look() as session:
         seen = await rows.evidence(session, job_id)
     second = [item for item in seen if item.phase in ("green", "regression")]
-    assert ("green", True) in {(item.phase, item.passed) for item in second[1:]}, "its own words would do"
-    assert [item.phase for item in second if not item.passed] == [shown_by]
+    assert [item.phase for item in second if not item.passed] == shown_by
+    if not shown_by:
+        assert "instead of Python's own module" in found["Page /about"].reason
 
 
 async def test_tests_may_grow_in_existing_files(house: House) -> None:
@@ -94,6 +96,7 @@ def test_which_files_are_tests(path: str, holds: bool) -> None:
         ("run_tests.sh", True),
         ("unittest/__main__.py", True),
         (".mocharc.yml", True),
+        ("shop.egg-info/entry_points.txt", True),
         ("package-lock.json", False),
         ("requirements.txt", False),
         ("src/contest.py", False),

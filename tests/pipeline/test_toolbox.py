@@ -60,6 +60,15 @@ async def test_a_file_that_is_no_text_is_not_edited(box: Workspace) -> None:
     assert (await box.read("/app/old.csv")).content == content
 
 
+async def test_a_file_that_hides_a_module_of_pythons_is_not_written(box: Workspace) -> None:
+    assert (await use(box, call("write_file", path="signal.py", content=""))).startswith(
+        "error: /app/signal.py"
+    )
+    await box.save("/app/statistics.py", b"MEAN = 1")
+    for path in ("statistics.py", "shop/calendar.py", "shop.py"):
+        assert (await use(box, call("write_file", path=path, content=""))).startswith("wrote")
+
+
 async def test_the_definitions_in_a_repository(box: Workspace) -> None:
     await use(
         box, call("write_file", path="app/b.py", content="import x\n\nclass B:\n    def m(self): ...\n")

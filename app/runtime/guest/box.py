@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import application, caches, holding, installing, process
+from . import application, caches, hiding, holding, installing, process
 from . import repository as git
 from .link import LinkLost
 from .output import Output
@@ -53,6 +53,8 @@ class Box:
         """Commands that the service itself runs, such as git and `rm`. A full disk does not end them: they
         may be what makes room."""
         self.checking = set[int]()
+        self.looked: dict[tuple[str, str], hiding.Installed] = {}
+        """What install steps have made, by commit and install line. It is small: a few names each."""
         self.hold = holding.Hold()
         self.still = asyncio.Lock()
         """Held while the app's data are copied: no file is saved meanwhile."""

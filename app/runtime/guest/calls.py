@@ -181,6 +181,10 @@ async def check_file(call: Call) -> Json:
     return await checking.check_file(call.box, call.stream, call.args)
 
 
+async def find_hiding(call: Call) -> Json:
+    return await checking.find_hiding(call.box, call.stream, call.args)
+
+
 async def start_app(call: Call) -> Json:
     if call.save_as:
         call.box.hold.refuse()
@@ -333,6 +337,7 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "check_command": check_command,
     "check_http": check_http,
     "check_file": check_file,
+    "find_hiding": find_hiding,
     "start_app": start_app,
     "stop_app": stop_app,
     "app_status": app_status,

@@ -1,16 +1,18 @@
 """Runs checks on a commit: each in a clean checkout with its own port and home, which is removed
 afterwards."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from . import caches
+from . import caches, hiding
 from .box import Box
 from .files import read_file
 from .frames import Json
+from .going_live import tracked
 from .installing import Gate, gate_of
 from .link import Stream
 from .output import Output, pass_on
@@ -22,6 +24,8 @@ START_S = 20.0
 ANSWER_S = 20.0
 LOG_BYTES = 8192
 REMOVE_S = 60.0
+MOST_HIDING = 20
+"""The most files that are named to the host."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ async def _fill(
     code, output = await made.install(install, env, folder, gate)
     if code != 0:
         return output
+    box.looked[commit, install] = await hiding.look(folder, env["HOME"])
     await made.keep(place, commit, install)
     return None
 
@@ -133,3 +138,40 @@ async def check_file(box: Box, stream: Stream, args: Json) -> Json:
             return {"found": False, "reason": refused.code}
         await stream.send(content)
         return {"found": True}
+
+
+async def find_hiding(box: Box, stream: Stream, args: Json) -> Json:
+    """Send what `commit` has and `base` had not that would be imported instead of a module of others, as
+    JSON: [path, module, kind]. With `install` what that step makes of the commit is looked at; without, the
+    commit alone. The kinds: `own` for Python's modules, `installed`, and `environment` for a committed
+    folder of packages."""
+    before, after = [await tracked(box, args[name]) for name in ("base", "commit")]
+    changed = [path for path, entry in after.items() if before.get(path) != entry]
+    files = frozenset(after)
+    found = list[tuple[str, str, str]]()
+    if args["install"]:
+        made = await _made_by_install(box, stream, args)
+        files = made.files
+        found += [(path, name, "installed") for path, name in made.clashes.items() if path not in before]
+        for path in changed:
+            if path.rpartition("/")[2] == "package.json":
+                content = await box.repository.show(args["commit"], path)
+                if (name := hiding.package_named(content or b"")) in made.packages:
+                    found.append((path, name, "installed"))
+    else:
+        found += [(path, "", "environment") for path in hiding.in_environments(changed)]
+    found += [(path, name, "own") for path, name in hiding.hiding_own(before, files).items()]
+    await stream.send(json.dumps(sorted(found)[:MOST_HIDING]).encode())
+    return {}
+
+
+async def _made_by_install(box: Box, stream: Stream, args: Json) -> "hiding.Installed":
+    """What the install step makes of a commit; nothing if it fails, which the checks show."""
+    key = args["commit"], args["install"]
+    gate = gate_of(stream, args)
+    if key not in box.looked:
+        async with clean_checkout(box, *key, gate):
+            pass
+    else:
+        await gate.leave()
+    return box.looked.get(key) or hiding.Installed(frozenset(), {}, frozenset())

@@ -33,7 +33,7 @@ async def switch(box: Box, old: str | None, new: str) -> Json:
     them. Raises Refused."""
     if not box.hold.on:
         raise Refused("failed", "the app is not held")
-    before = await _tracked(box, old)
+    before = await tracked(box, old)
     place = f"{box.config.scratch}/switch"
     try:
         await box.repository.read_out(new, place)
@@ -49,22 +49,23 @@ async def switch(box: Box, old: str | None, new: str) -> Json:
 async def set_aside(box: Box, commit: str | None) -> Json:
     """Copy the data aside. All processes of the job stand still meanwhile, so that the copy is what a power
     cut would leave: databases recover from that."""
-    tracked = await _tracked(box, commit)
+    there = await tracked(box, commit)
     async with box.still:
         with _standing_still():
-            return await data.set_aside(box.config.root, tracked)
+            return await data.set_aside(box.config.root, there)
 
 
 async def put_back(box: Box, commit: str | None) -> Json:
     """Make the data those of the copy that lies aside."""
-    tracked = await _tracked(box, commit)
+    there = await tracked(box, commit)
     async with box.still:
         with _standing_still():
-            await data.put_back(box.config.root, tracked)
+            await data.put_back(box.config.root, there)
     return {}
 
 
-async def _tracked(box: Box, commit: str | None) -> Mapping[str, Entry]:
+async def tracked(box: Box, commit: str | None) -> Mapping[str, Entry]:
+    """The files of a commit, by path; none without one."""
     if commit is None:
         return {}
     place = f"{box.config.scratch}/tracked"

@@ -9,9 +9,18 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from app.domain.errors import Refusal
+from app.domain.errors import NotFound, Refusal
 from app.domain.values import clip
-from app.domain.workspace import LIST_LIMIT, MANIFEST, MANIFEST_NAME, NOT_ENTERED, Manifest, resolve_path
+from app.domain.workspace import (
+    LIST_LIMIT,
+    MANIFEST,
+    MANIFEST_NAME,
+    NOT_ENTERED,
+    ROOT,
+    Manifest,
+    resolve_path,
+)
+from app.runtime.guest.hiding import hiding_own
 from app.runtime.workspace import AppStatus, Node, Workspace
 from workers.agents.reading import read_arguments
 from workers.agents.tools import (
@@ -130,8 +139,26 @@ async def _read(workspace: Workspace, tool: ReadFile) -> str:
 
 
 async def _write(workspace: Workspace, tool: WriteFile) -> str:
-    saved = await workspace.save(resolve_path(tool.path), tool.content.encode())
+    path = resolve_path(tool.path)
+    if (module := _hides(path)) and not await _exists(workspace, path):
+        return f"error: {path} would be imported instead of Python's own module {module}: choose another name"
+    saved = await workspace.save(path, tool.content.encode())
     return f"wrote {saved.path} ({saved.size} bytes)"
+
+
+def _hides(path: str) -> str:
+    """The module of Python's that a new file at the top would hide; "" if none. The commit is judged by
+    `Workspace.hidden`: this only spares an attempt."""
+    name = path.removeprefix(f"{ROOT}/")
+    return "" if "/" in name else hiding_own((), [name]).get(name, "")
+
+
+async def _exists(workspace: Workspace, path: str) -> bool:
+    try:
+        await workspace.read(path)
+    except NotFound:
+        return False
+    return True
 
 
 async def _edit(workspace: Workspace, tool: EditFile) -> str:

@@ -95,10 +95,17 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
         failures = [Failure(reason=str(reason), criterion="", check="", output="")]
     await mend_history(context, workspace)
     commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
-    failed = [finding for finding in await _check(context, workspace, ticket, commit) if finding.failed]
-    failures = [*failures, *(finding.as_failure() for finding in failed)] if failed else []
-    diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS) if failed else ""
-    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed))
+    hidden = await context.unless_paused(workspace.hidden(base, commit, installed=False))
+    failed = [] if hidden else await _failed(context, workspace, ticket, commit)
+    if not hidden and not failed:
+        hidden = await context.unless_paused(workspace.hidden(base, commit, installed=True))
+    if not hidden and not failed:
+        return Tried(standing, base, commit, summary, [], "", _shown(commit, failed))
+    failures += [Failure(reason=item.sentence, criterion="", check="", output="") for item in hidden]
+    failures += [finding.as_failure() for finding in failed]
+    diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS)
+    told = {"log": "\n".join(item.sentence for item in hidden)} if hidden else {}
+    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed) | told)
 
 
 async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
@@ -238,6 +245,10 @@ async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
         Closed(title=ticket.title, summary=words.payload if words else "", commit=ticket.commit or "")
         for ticket, words in zip(closed, said, strict=True)
     ]
+
+
+async def _failed(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
+    return [finding for finding in await _check(context, workspace, ticket, commit) if finding.failed]
 
 
 async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:

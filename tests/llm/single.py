@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
+from app.domain.budget import Use
 from tests.helpers.model_server import Exchange, Move, Server, delta
 from workers.llm.endpoint import Endpoint, TimeLimits
-from workers.llm.model import Message, Question, ToolSpec
+from workers.llm.model import Message, Model, Question, ToolSpec
 from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
@@ -77,3 +78,35 @@ def calls(*made: Mapping[str, Any]) -> dict[str, Any]:
 
 def function(name: str | None, arguments: Any) -> dict[str, Any]:
     return {"function": {"name": name, "arguments": arguments}}
+
+
+class Free:
+    """A ledger without limits; `spent` are the failed requests' outcomes and costs."""
+
+    def __init__(self) -> None:
+        self.spent: list[tuple[str, Use | None]] = []
+        self.reserved: list[Use] = []
+
+    async def reserve(self, model: Model, worst: Use) -> int:
+        self.reserved.append(worst)
+        return len(self.reserved)
+
+    async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
+        self.spent.append((outcome, used))
+
+    async def rest(self, seconds: float) -> None:
+        assert seconds < 2, "nothing here is worth a wait"
+
+
+def error(status: int, body: Any) -> Move:
+    async def move(exchange: Exchange) -> None:
+        await exchange.head(status)
+        await exchange.send(body.encode() if isinstance(body, str) else orjson.dumps(body))
+
+    return move
+
+
+def openai_error(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Move:
+    return error(
+        status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+    )

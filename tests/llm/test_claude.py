@@ -32,6 +32,19 @@ SAID: list[dict[str, Any]] = [
     {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
     {"type": "message_stop"},
 ]
+START = {
+    "type": "message_start",
+    "message": {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 12, "output_tokens": 1},
+    },
+}
 QUESTION = Question("CEO", "discussion", "You are the CEO.", (Message("user", "Hello"),), tools=(TOOL,))
 
 
@@ -62,21 +75,21 @@ async def ask(status: int, events: list[dict[str, Any]]) -> Any:
 
 
 async def test_an_answer_with_a_call() -> None:
-    start: dict[str, Any] = {
-        "id": "m",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": {"input_tokens": 12, "output_tokens": 1},
-    }
-    answer = await ask(200, [{"type": "message_start", "message": start}, *SAID[1:]])
+    answer = await ask(200, [START, *SAID[1:]])
     assert (answer.text, answer.model) == ("Let me see.", "anthropic:claude-opus-5-5")
     assert [(call.name, call.arguments) for call in answer.calls] == [("look", '{"path": "a"}')]
     assert answer.tokens == Tokens(12, 9)
     assert answer.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("events", range(1, len(SAID)))
+async def test_a_stream_that_is_cut_off_in_order_is_no_answer(events: int) -> None:
+    """Half a text, or a call with half its arguments, whose connection is closed as after a whole one."""
+    told = [event if event["type"] != "message_start" else START for event in SAID[:events]]
+    told = [event for event in told if event["type"] != "message_delta"]
+    with pytest.raises(ModelUnavailable) as problem:
+        await ask(200, told)
+    assert (problem.value.then, problem.value.may_cost) == (Then.AGAIN, True)
 
 
 async def test_a_refused_key() -> None:

@@ -5,36 +5,26 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import pytest
-import structlog
 
 from app.domain.budget import Use
 from tests.helpers.lineup import HASTE
-from tests.helpers.model_server import Exchange, Move, Server, refuses, says
-from tests.llm.single import KEY, LOOK, SCHEMA, gives, last_body, opened, question
+from tests.helpers.model_server import Exchange, Move, Server, says
+from tests.llm.single import (
+    LOOK,
+    SCHEMA,
+    Free,
+    error,
+    gives,
+    last_body,
+    openai_error,
+    opened,
+    question,
+)
 from workers.llm.calling import call
-from workers.llm.model import Message, Model, ModelUnavailable, Then, Tokens
+from workers.llm.model import Message, ModelUnavailable, Then
 
 Body = dict[str, Any]
-
-
-class Free:
-    """A ledger without limits; `spent` are the failed requests' outcomes and costs."""
-
-    def __init__(self) -> None:
-        self.spent: list[tuple[str, Use | None]] = []
-        self.reserved: list[Use] = []
-
-    async def reserve(self, model: Model, worst: Use) -> int:
-        self.reserved.append(worst)
-        return len(self.reserved)
-
-    async def fail(self, attempt: int, outcome: str, used: Use | None, latency_ms: int) -> None:
-        self.spent.append((outcome, used))
-
-    async def rest(self, seconds: float) -> None:
-        assert seconds < 2, "nothing here is worth a wait"
 
 
 def strict(holds: Callable[[Body], bool], refusal: Move) -> Move:
@@ -44,20 +34,6 @@ def strict(holds: Callable[[Body], bool], refusal: Move) -> Move:
         await (says("Well.") if holds(exchange.body) else refusal)(exchange)
 
     return move
-
-
-def error(status: int, body: Any) -> Move:
-    async def move(exchange: Exchange) -> None:
-        await exchange.head(status)
-        await exchange.send(body.encode() if isinstance(body, str) else orjson.dumps(body))
-
-    return move
-
-
-def openai_error(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Move:
-    return error(
-        status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
-    )
 
 
 def without(field: str) -> Callable[[Body], bool]:
@@ -300,162 +276,3 @@ async def test_two_requests_that_learn_the_same(server: Server) -> None:
     answers = await asyncio.gather(*(call([model], question(), Free(), HASTE) for _ in range(2)))
     assert [called.answer.text for called in answers] == ["Well.", "Well."]
     assert model.learned.times == 1
-
-
-def thinker(needs: int) -> Move:
-    """Thinks for `needs` tokens, hidden or aloud, then answers. Its limit counts both."""
-
-    async def move(exchange: Exchange) -> None:
-        limit = exchange.body["max_tokens"]
-        thoughts = {"reasoning_content": "Hm. " * min(needs, limit)}
-        if limit <= needs:
-            used = Tokens(20, limit)
-            await gives(thoughts, finish="length", usage=bill(used))(exchange)
-        else:
-            await gives(thoughts, {"content": '{"a": 1}'}, usage=bill(Tokens(20, needs + 9)))(exchange)
-
-    return move
-
-
-def bill(tokens: Tokens) -> dict[str, Any]:
-    return {
-        "prompt_tokens": tokens.input,
-        "completion_tokens": tokens.output,
-        "total_tokens": tokens.input + tokens.output,
-        "completion_tokens_details": {"reasoning_tokens": tokens.output},
-    }
-
-
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_an_answer_cut_off_by_thoughts_gets_more_room(server: Server, stream: bool) -> None:
-    model, ledger = opened(server, thinker(6000), stream=stream), Free()
-    for requests in (3, 4):
-        called = await call([model], question(schema=SCHEMA, max_tokens=1500), ledger, HASTE)
-        assert (called.answer.text, len(server.asked)) == ('{"a": 1}', requests)
-    assert [exchange.body["max_tokens"] for exchange in server.asked] == [1500, 5500, 17500, 17500]
-    assert [used.output_tokens for _, used in ledger.spent if used] == [1500, 5500], "thoughts are paid for"
-    assert [worst.output_tokens for worst in ledger.reserved] == [1500, 5500, 17500, 17500]
-
-
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_room_for_thoughts_ends(server: Server, stream: bool) -> None:
-    """Thoughts that fill every room end as an answer that was cut off; MODEL_MAX_TOKENS holds for all."""
-    called = await call(
-        [opened(server, thinker(10**6), stream=stream)], question(max_tokens=1500), Free(), HASTE
-    )
-    assert (called.answer.text, called.answer.finish_reason, len(server.asked)) == ("", "length", 4)
-    model = opened(server, thinker(10**6), stream=stream, longest=2000)
-    assert (await call([model], question(max_tokens=1500), Free(), HASTE)).answer.finish_reason == "length"
-    assert [exchange.body["max_tokens"] for exchange in server.asked] == [1500, 2000]
-
-
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_an_answer_that_is_itself_too_long_gets_no_more_room(server: Server, stream: bool) -> None:
-    cut = gives({"reasoning_content": "Hm."}, {"content": "x" * 9000}, finish="length")
-    called = await call([opened(server, cut, stream=stream)], question(max_tokens=1500), Free(), HASTE)
-    assert (called.answer.finish_reason, len(server.asked)) == ("length", 1)
-
-
-EFFORT = [("off", "none", 0), ("low", "low", 4000), ("medium", "medium", 16000), ("high", "high", 32000)]
-
-
-@pytest.mark.parametrize(("setting", "sent", "room"), EFFORT)
-async def test_how_much_a_model_should_think(server: Server, setting: str, sent: str, room: int) -> None:
-    model = opened(server, says("Well."), reasoning=setting)
-    await call([model], question(max_tokens=1000), Free(), HASTE)
-    assert (last_body(server)["reasoning_effort"], last_body(server)["max_tokens"]) == (sent, 1000 + room)
-
-
-async def test_nothing_is_said_of_thinking_by_itself(server: Server) -> None:
-    await opened(server, says("Well.")).ask(question())
-    assert last_body(server).keys() == {"model", "messages", "max_tokens", "stream", "stream_options"}
-
-
-async def test_a_server_that_reads_only_a_part_is_told(server: Server) -> None:
-    """Ollama cuts prompts at its own window; only its bill says so."""
-    model = opened(server, says("Well.", tokens=Tokens(4096, 5)))
-    with structlog.testing.capture_logs() as logs:
-        for size in (20_000, 30_000, 40_000, 50_000):
-            await model.ask(question(Message("user", "x" * size)))
-    told = [line["learned"] for line in logs if line["event"] == "model.learned"]
-    assert len(told) == 1
-    assert "only the last 4096 tokens" in told[0]
-    assert "OLLAMA_CONTEXT_LENGTH" in told[0]
-
-
-BAD_SAMPLES = {
-    "Groq, a call": openai_error(
-        "Failed to call a function. Please adjust your prompt.", code="tool_use_failed"
-    ),
-    "Groq, JSON": openai_error(
-        "Failed to validate JSON. Please adjust your prompt.", code="json_validate_failed"
-    ),
-    "llama.cpp": openai_error("Failed to parse input at pos 12: <tool_call>", status=500),
-}
-
-
-@pytest.mark.parametrize("refusal", BAD_SAMPLES.values(), ids=BAD_SAMPLES)
-async def test_a_bad_sample_is_asked_for_again(server: Server, refusal: Move) -> None:
-    model = opened(server, refusal, says("Well."))
-    assert (await call([model], question(), Free(), HASTE)).answer.text == "Well."
-
-
-REASONS_WITHOUT_A_CURE = [
-    (
-        openai_error(
-            "This model's maximum context length is 4096 tokens. However, your messages resulted in "
-            "5000 tokens. Please reduce the length of the messages."
-        ),
-        "MODEL_MAX_TOKENS",
-    ),
-    (
-        error(
-            400,
-            {
-                "error": {
-                    "code": 400,
-                    "message": "the request exceeds the available context size (4096 tokens), "
-                    "try increasing it",
-                    "type": "exceed_context_size_error",
-                    "n_prompt_tokens": 5000,
-                    "n_ctx": 4096,
-                }
-            },
-        ),
-        "--ctx-size",
-    ),
-    (
-        openai_error("registry.ollama.ai/library/gemma does not support tools"),
-        "choose a model that takes them",
-    ),
-    (
-        openai_error(
-            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-        ),
-        "tool parser",
-    ),
-]
-
-
-@pytest.mark.parametrize(("refusal", "hint"), REASONS_WITHOUT_A_CURE)
-async def test_a_refusal_without_a_cure_names_the_setting(server: Server, refusal: Move, hint: str) -> None:
-    asked = question(Message("user", "x" * 20_000), tools=(LOOK,), max_tokens=2000)
-    with pytest.raises(ModelUnavailable, match=hint) as problem:
-        await call([opened(server, refusal)], asked, Free(), HASTE)
-    assert problem.value.then is Then.NOTHING
-    assert len(server.asked) <= 4
-
-
-@pytest.mark.parametrize(
-    ("key", "said", "quoted"),
-    [
-        ("x", "the next index is exotic", "the next index is exotic"),
-        ("EMPTY", "EMPTY is not EMPTYABLE", "… is not EMPTYABLE"),
-        (KEY, f"prefix{KEY}suffix", "prefix…suffix"),
-    ],
-)
-async def test_a_key_is_blanked_but_no_parts_of_words(
-    server: Server, key: str, said: str, quoted: str
-) -> None:
-    with pytest.raises(ModelUnavailable, match=quoted):
-        await opened(server, refuses(400, said), key=key).ask(question())

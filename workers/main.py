@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 import orjson
 import structlog
@@ -24,7 +25,7 @@ from workers.choose import Names, Servers, UnknownModel, choose
 from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
 from workers.llm.endpoint import Endpoint, TimeLimits
-from workers.llm.lineup import Lineup
+from workers.llm.lineup import Lineup, Patience
 
 log = structlog.get_logger()
 
@@ -105,7 +106,8 @@ def choose_models(settings: Settings) -> Lineup:
     )
     limits = settings.limits
     usd_limited = limits.job_usd is not None or limits.day_usd is not None
-    return choose(names, servers, settings.rehearsal_pace, usd_limited=usd_limited)
+    lineup = choose(names, servers, settings.rehearsal_pace, usd_limited=usd_limited)
+    return replace(lineup, patience=Patience(wait_s=settings.model_patience_s))
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
 SHORT = TimeLimits(connect_s=3, first_token_s=1.5, gap_s=1.5, call_s=6)
-HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.05, longest_wait_s=0.5)
+HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.5, in_slot_s=0, wait_s=0)
 
 
 def provider(server: Server, key: str, *moves: Move, name: str = "tiny") -> Provider:

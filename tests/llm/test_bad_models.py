@@ -42,7 +42,8 @@ def holds(case: Case, ending: Ending) -> None:
     assert "sk-first" not in sent + job.error_message, "no key reaches a box or a client"
     assert "postgresql" not in sent
     if case.ends == "model_unavailable":
-        assert job.error_message.startswith("The model does not answer: openai:tiny ")
+        assert job.error_message.startswith("The language model does not answer")
+        assert "For the operator: openai:tiny " in job.error_message
         assert len(made) == case.requests, "as often as it should, and no more"
         analysed = [attempt.outcome for attempt in made if attempt.agent == "Business Analyst"]
         assert ("answered" in analysed) is (

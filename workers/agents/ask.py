@@ -2,7 +2,7 @@
 most twice."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from app.domain.stages import WaitingFor
 from app.domain.values import clip
 from workers.agents.outputs import Output
 from workers.agents.reading import read_answer
@@ -17,14 +18,17 @@ from workers.agents.roles import Role
 from workers.context import Context
 from workers.ledger import RunLedger
 from workers.llm.calling import call
+from workers.llm.lineup import Patience
 from workers.llm.model import Answer, Hear, Message, ModelMisbehaved, Question, ToolSpec
 from workers.llm.tape import of_question
 from workers.steps import Result, once
+from workers.waiting import go_on
 
 O = TypeVar("O", bound=Output)  # noqa: E741 - the output's type
 
 RE_ASKS = 2
 QUOTED_ERRORS = 8
+ANSWERS_AGAIN = "The model answers again; work goes on."
 
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
@@ -74,7 +78,8 @@ async def speak(
     async def make() -> Result:
         ledger = RunLedger(context, key, role.agent, ticket_id)
         models = context.models.speakers(role.agent, strong=strong)
-        called = await call(models, question, ledger, context.models.patience, hear)
+        called = await call(models, question, ledger, await _patience(context), hear)
+        await go_on(context, WaitingFor.MODEL, ANSWERS_AGAIN)
         return Result(
             payload=_ANSWER.dump_json(called.answer).decode(),
             agent=role.agent,
@@ -84,6 +89,14 @@ async def speak(
         )
 
     return _ANSWER.validate_json(await once(context, key, "model", text, make))
+
+
+async def _patience(context: Context) -> Patience:
+    """A run that has waited for a model keeps its worker for one try only."""
+    patience = context.models.patience
+    if (await context.run()).waiting_for == WaitingFor.MODEL:
+        return replace(patience, tries=1, in_slot_s=0)
+    return patience
 
 
 async def ask(

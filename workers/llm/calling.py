@@ -66,33 +66,47 @@ async def call(
     hear: Hear | None = None,
 ) -> Called:
     """An answer from the first of `models` that gives one. `hear` gets the text so far; after an attempt that
-    broke off it starts from the beginning again. Raises ModelUnavailable, and what `ledger` raises."""
-    said: list[str] = []
+    broke off it starts from the beginning again. Raises ModelUnavailable, and what `ledger` raises. It is to
+    be asked again (`Then.LATER`) if one of the models may recover."""
+    problems: list[ModelUnavailable] = []
     for model in models:
+        there_is_another = model is not models[-1]
+        waits = replace(patience, in_slot_s=0) if there_is_another else patience
         try:
-            return await _ask_until(model, question, ledger, patience, hear)
+            return await _ask_until(model, question, ledger, waits, hear)
         except ModelUnavailable as problem:
-            said.append(str(problem))
+            problems.append(problem)
             if problem.then is Then.NOTHING:
                 break
-    raise ModelUnavailable(" ".join(said), then=Then.NOTHING)
+    later = [problem.retry_after or 0.0 for problem in problems if problem.then is Then.LATER]
+    raise ModelUnavailable(
+        " ".join(map(str, problems)),
+        then=Then.LATER if later else Then.NOTHING,
+        retry_after=min(later, default=None),
+    )
 
 
 async def _ask_until(
     model: Model, question: Question, ledger: Ledger, patience: Patience, hear: Hear | None
 ) -> Called:
-    pause, left = patience.first_pause_s, patience.tries
+    pause, left, began = patience.first_pause_s, patience.tries, monotonic()
     while True:
         try:
             return await _ask_once(model, question, ledger, hear)
         except ModelUnavailable as problem:
             if problem.then is Then.AT_ONCE:
                 continue  # something was learned, which happens once each
-            wait, left = problem.retry_after or 0.0, left - 1
-            if problem.then not in (Then.AGAIN, Then.LATER) or not left or wait > patience.longest_wait_s:
+            if problem.then not in (Then.AGAIN, Then.LATER):
                 raise
-        # Random, so that jobs that failed at the same time do not all ask again at the same time.
-        await ledger.rest(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+            # Random, so that jobs that failed at the same time do not all ask again at the same time.
+            wait = max(problem.retry_after or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311
+            left -= 1
+            over = monotonic() - began + wait > patience.in_slot_s
+            if wait > max(patience.in_slot_s, patience.longest_pause_s):
+                raise
+            if left <= 0 and (problem.then is Then.AGAIN or over):
+                raise
+        await ledger.rest(wait)
         pause = min(2 * pause, patience.longest_pause_s)
 
 

@@ -129,7 +129,9 @@ class Speaker:
 
 
 def text_of(error: ModelHTTPError) -> str:
-    """All that the server said."""
+    """All that the server said: the SDKs pass on a part of it."""
+    if isinstance(response := getattr(error.__cause__, "response", None), httpx2.Response):
+        return response.text
     try:
         return orjson.dumps(error.body).decode() if not isinstance(error.body, str) else error.body
     except TypeError:

@@ -8,13 +8,19 @@ from workers.llm.model import Model
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a model that fails is asked the same question, and the pauses in seconds: the first, the
-    longest, and the longest `Retry-After` of a server that is waited for."""
+    """How often a model that fails is asked the same question, and the pauses in seconds: the first, and the
+    longest.
+
+    A server that is overloaded, starting or away (`Then.LATER`) is waited for in seconds instead of tries:
+    `in_slot_s` by the worker that asks, then without one, asked every `again_s` unless the server names a
+    time, up to `wait_s` altogether."""
 
     tries: int = 4
     first_pause_s: float = 1.0
     longest_pause_s: float = 20.0
-    longest_wait_s: float = 90.0
+    in_slot_s: float = 60.0
+    again_s: float = 20.0
+    wait_s: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from workers.context import Context, Paused
 from workers.ledger import BudgetSpent
 from workers.llm.model import ModelMisbehaved, ModelUnavailable
 from workers.pipeline.enter import enter
+from workers.pipeline.no_model import away, time_left
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.plan import PLAN
 from workers.waiting import Wait, wait
@@ -61,8 +62,7 @@ async def _play(context: Context, claim: Claim, words: structlog.stdlib.BoundLog
         await _release(context)
     except Wait as need:
         words.info("run.waits", reason=need.reason)
-        async with context.change() as change:
-            wait(change, need.reason, need.sentence, need.again_s)
+        await _wait(context, need)
     except StageFailed as failure:
         await _fail(context, failure.code, failure.detail)
     except ModelMisbehaved as error:
@@ -72,8 +72,8 @@ async def _play(context: Context, claim: Claim, words: structlog.stdlib.BoundLog
     except BudgetSpent as error:
         await _fail(context, FailureCode.BUDGET, str(error))
     except ModelUnavailable as error:
-        later = f"The model does not answer: {error} Retry later."
-        await _fail(context, FailureCode.MODEL_UNAVAILABLE, later)
+        words.warning("run.model_away", error=str(error))
+        await _no_model(context, error)
     except RuntimeProblem as error:
         words.warning("run.box_lost", error=str(error))
         await _lost(context, error)
@@ -87,6 +87,19 @@ async def _stage(context: Context) -> Outcome:
         await context.turn.take()
     await enter(context, stage)
     return await PLAN[stage.name](context)
+
+
+async def _wait(context: Context, need: Wait) -> None:
+    async with context.change() as change:
+        wait(change, need.reason, need.sentence, need.again_s)
+
+
+async def _no_model(context: Context, problem: ModelUnavailable) -> None:
+    """Wait for the model, if it may recover in time; else end the job."""
+    if (need := await time_left(context, problem)) is None:
+        await _fail(context, FailureCode.MODEL_UNAVAILABLE, away(problem))
+    else:
+        await _wait(context, need)
 
 
 async def _fail(context: Context, code: FailureCode, detail: str, unusable: str = "") -> None:

@@ -59,7 +59,7 @@ check: venv-dev  ## format, lint, types, import rules, lengths, migrations in st
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 0 tests/store tests/test_lengths.py
+	$(BIN)/python -m pytest -n 0 tests/store tests/test_lengths.py tests/test_imports.py
 
 format: venv-dev  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -52,6 +52,7 @@ bench: venv-dev  ## what things cost, against the bare alternative, as Markdown 
 	@$(BIN)/python -m bench.crowd
 	@$(BIN)/python -m bench.pickup
 	@$(BIN)/python -m bench.pipeline
+	@$(BIN)/python -m bench.choices
 	@$(BIN)/python -m bench.bad_models
 
 check: venv-dev  ## format, lint, types, import rules, lengths, migrations in step

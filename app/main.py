@@ -3,7 +3,7 @@
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # while it is loaded: a sixth of a start goes into finding that none of it is garbage
+    gc.disable()  # while it is loaded: none of it is garbage, and somebody waits for the start
 
 import argparse
 import asyncio

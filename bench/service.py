@@ -95,7 +95,7 @@ async def service(data_dir: Path, **settings: str) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def another_api(running: Service, module: str = "app.main") -> AsyncIterator[tuple[Process, str]]:
+async def another_api(running: Service, *module: str) -> AsyncIterator[tuple[Process, str]]:
     """A further API process on the same stack, ready, and where it answers."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
@@ -107,7 +107,10 @@ async def another_api(running: Service, module: str = "app.main") -> AsyncIterat
         "PORT": str(port),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module), env={**os.environ, **settings}, stdout=PIPE, stderr=DEVNULL
+        *(sys.executable, "-m", *(module or ("app.main",))),
+        env={**os.environ, **settings},
+        stdout=PIPE,
+        stderr=DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -13,7 +13,15 @@ from app.domain.ticket import CommandCheck, HttpCheck
 from app.domain.values import clean, clip
 from app.runtime.guest.frames import Json, Violation
 from app.runtime.live_app import AppHeld
-from app.runtime.workspace import AppStatus, Commit, Node, RuntimeProblem, TreeMissing, WorkspaceBusy
+from app.runtime.workspace import (
+    AppStatus,
+    Commit,
+    Node,
+    NotClean,
+    RuntimeProblem,
+    TreeMissing,
+    WorkspaceBusy,
+)
 
 Size = Annotated[int, Field(ge=0, le=2**62)]
 CALENDAR = (datetime.min.replace(tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
@@ -221,6 +229,8 @@ def _refusal(code: str, detail: str, path: str) -> Refusal | RuntimeProblem:
             return Conflict(
                 f"The app keeps a folder where a file has to be: {clip(detail, 200)}.", code="in_the_way"
             )
+        case "not_clean":
+            return NotClean(f"the box is not clean: {clip(detail, 200)}")
         case "busy":
             return WorkspaceBusy("a worker is attached")
         case "no_tree":

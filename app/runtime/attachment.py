@@ -26,6 +26,7 @@ from app.runtime.hidden import find_hidden
 from app.runtime.leave import INSTALL_S, Connect, Leave
 from app.runtime.live_calls import APP_S, GIT_S, LiveCalls, pieces
 from app.runtime.workspace import (
+    WIPE_S,
     AppStatus,
     BoxStatus,
     CheckResult,
@@ -312,6 +313,9 @@ class Attachment(LiveCalls):
             usage.cpu_percent,
             answers.moment_or_none(usage.answers_since),
         )
+
+    async def wipe(self, within_s: float = WIPE_S) -> None:
+        raise ValueError("only a worker's attachment to a trial may wipe it")
 
     async def close(self) -> None:
         self._on_close(self)

@@ -1,4 +1,4 @@
-"""The two kinds of attachments to a box, which differ in how they are closed."""
+"""The kinds of attachments to a box, which differ in how they are closed and in what they may do."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,12 @@ import structlog
 from app.domain.workspace import Manifest
 from app.runtime import answers
 from app.runtime.attachment import Attachment
-from app.runtime.workspace import AppStatus, RuntimeProblem
+from app.runtime.workspace import WIPE_S, AppStatus, RuntimeProblem
 
 log = structlog.get_logger()
 
 GOODBYE_S = 5.0
+LATE_S = 30.0
 
 
 class WorkerAttachment(Attachment):
@@ -24,6 +25,13 @@ class WorkerAttachment(Attachment):
             async with asyncio.timeout(GOODBYE_S):
                 await self._channel.ask(answers.Done, "detach")
         await super().close()
+
+
+class TrialAttachment(WorkerAttachment):
+    """A worker's attachment to a trial, the only box whose files are nobody's."""
+
+    async def wipe(self, within_s: float = WIPE_S) -> None:
+        await self._channel.ask(answers.Done, "wipe", within_s=within_s, deadline_s=within_s + LATE_S)
 
 
 class SharedAttachment(Attachment):

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from app.runtime import answers
 from app.runtime.attachment import Attachment
-from app.runtime.attachments import SharedAttachment, WorkerAttachment
+from app.runtime.attachments import SharedAttachment, TrialAttachment, WorkerAttachment
 from app.runtime.boxes import Box, Seen
 from app.runtime.channel import Channel, Patience, attach
 from app.runtime.places import Places
@@ -73,7 +73,8 @@ class Boxes(ABC):
             if fence is None:
                 channel = await self._open_one(box) or await self._share(box, partial(self._get, create))
                 return self._keep(SharedAttachment, box, channel)
-            return self._keep(WorkerAttachment, box, await self._get(create, box, fence))
+            kind = TrialAttachment if world is World.TRIAL else WorkerAttachment
+            return self._keep(kind, box, await self._get(create, box, fence))
         finally:
             await box.leave()
 

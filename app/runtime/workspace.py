@@ -19,6 +19,9 @@ from app.domain.values import Stamp
 from app.domain.workspace import BoxState, Manifest
 from app.runtime.live_app import LiveApp
 
+WIPE_S = 2.0
+"""Seconds in which a trial has to be empty. To make another box takes no longer."""
+
 
 class RuntimeProblem(Exception):
     """Base of all errors about boxes. The message can be logged and shown as the detail of a failure."""
@@ -50,6 +53,10 @@ class FenceLost(RuntimeProblem):
 
 class TreeMissing(RuntimeProblem):
     """The box does not know this tree: the box was lost and made again after the tree was recorded."""
+
+
+class NotClean(RuntimeProblem):
+    """A trial could not be emptied, so no check may run in it any more: the box has to be discarded."""
 
 
 class WorkspaceBusy(RuntimeProblem):
@@ -290,6 +297,12 @@ class Workspace(LiveApp, Protocol):
         ended it."""
 
     async def status(self) -> BoxStatus: ...
+
+    async def wipe(self, within_s: float = WIPE_S) -> None:
+        """Empty a trial for its next check: end all of its processes, and remove everything from /app,
+        /scratch and the temporary folders, and System V objects. What install steps made of commits is kept.
+        Only on a worker's attachment to a trial, else ValueError. Raises NotClean if it is not done in
+        time."""
 
     async def close(self) -> None:
         """Detach. Commands of this attachment end; the app goes on."""

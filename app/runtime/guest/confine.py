@@ -17,9 +17,12 @@ NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
 ALLOW, FAIL, SECCOMP_MODE_FILTER = 0x7FFF0000, 0x00050000, 2
 CLONE3 = 435
 X32 = 0x40000000
-CALLS = {"x86_64": (0xC000003E, 272, 56), "aarch64": (0xC00000B7, 97, 220)}
-"""For each architecture: its audit number, and the numbers of `unshare` and `clone`; from linux/audit.h and
-asm/unistd.h."""
+CALLS = {
+    "x86_64": (0xC000003E, 272, 56, (248, 249, 250)),
+    "aarch64": (0xC00000B7, 97, 220, (217, 218, 219)),
+}
+"""For each architecture: its audit number, and the numbers of `unshare`, `clone`, and of `add_key`,
+`request_key` and `keyctl`; from linux/audit.h and asm/unistd.h."""
 
 
 def confine(uid: int | None) -> None:
@@ -38,20 +41,22 @@ def confine(uid: int | None) -> None:
     # The job runs as the same user. This denies it /proc/1/mem, fd and environ.
     _must(LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     if os.uname().machine in CALLS:
-        _forbid_user_namespaces(*CALLS[os.uname().machine])
+        _forbid(*CALLS[os.uname().machine])
 
 
-def _forbid_user_namespaces(architecture: int, unshare: int, clone: int) -> None:
-    """Install a seccomp filter against new user namespaces, in which a process would have every capability
-    and so could reach much more of the kernel. A filter cannot see the flags of `clone3`, so that call fails
+def _forbid(architecture: int, unshare: int, clone: int, keys: tuple[int, ...]) -> None:
+    """Install a seccomp filter. It forbids the kernel's keys, which outlive the processes that made them, and
+    new user namespaces, in which a process would have every capability and so could reach much more of the
+    kernel. A filter cannot see the flags of `clone3`, so that call fails
     with ENOSYS; C libraries then use `clone`."""
     refuse, missing = FAIL | errno.EPERM, FAIL | errno.ENOSYS
     program = [
         (LOAD, 0, 0, ARCHITECTURE_AT),
-        (EQUAL, 0, 7, architecture),
+        (EQUAL, 0, 7 + len(keys), architecture),
         (LOAD, 0, 0, NUMBER_AT),
-        (AT_LEAST, 5, 0, X32),
-        (EQUAL, 6, 0, CLONE3),
+        (AT_LEAST, 5 + len(keys), 0, X32),
+        (EQUAL, 6 + len(keys), 0, CLONE3),
+        *((EQUAL, 3 + left, 0, key) for left, key in zip(range(len(keys), 0, -1), keys, strict=True)),
         (EQUAL, 1, 0, unshare),
         (EQUAL, 0, 3, clone),
         (LOAD, 0, 0, FIRST_ARGUMENT_AT),

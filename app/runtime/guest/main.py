@@ -17,6 +17,7 @@ from .frames import Json, Violation
 from .link import Link, LinkLost, Stream
 from .paths import Refused
 from .relayed import RelayServer
+from .wiping import wipe
 
 CLIENT = "Client"
 GREETING_S = 10.0
@@ -25,6 +26,7 @@ TICK_S = 0.5
 FROZEN_S = 2.0
 MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
+VERBS = {**CALLS, "wipe": wipe}
 
 
 class Attachment:
@@ -219,7 +221,7 @@ class Guest:
         result: Json | None = None
         try:
             await attachment.given_up()
-            verb = CALLS.get(str(request.get("call")))
+            verb = VERBS.get(str(request.get("call")))
             if verb is None:
                 raise Refused("failed", "there is no such call")
             result = await verb(self._call(attachment, stream, request))

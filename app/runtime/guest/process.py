@@ -56,6 +56,7 @@ class Limits:
             (resource.RLIMIT_NPROC, self.processes),
             (resource.RLIMIT_NOFILE, self.files),
             (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MSGQUEUE, 0),  # they are in no folder, and would outlive a check
         ):
             hard = resource.getrlimit(what)[1]
             if resource.RLIM_INFINITY in (value, hard):

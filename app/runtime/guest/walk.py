@@ -2,27 +2,37 @@
 
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import stat
 from collections.abc import Iterator
 
-from .beside import Below
 from .paths import FOLDER, Refused
 
 MOST_ENTRIES = 400_000
 MOST_DEPTH = 1500
 BREATH = 200
+SOME = 5000
+"""How many names of a folder are read at a time when it is emptied."""
 
 
 class Walk:
     """Visits everything below a folder, parents before children, with one open descriptor however deep it is.
     Nothing else may change the tree meanwhile. Folders of a name in `left_out` are not visited, nor is the
-    folder's own `.git`. If it is `bounded`, it raises
-    Refused `too_deep` and `too_many`."""
+    folder's own `.git` unless `with_git`. If it is `bounded`, it raises Refused `too_deep` and `too_many`.
+    """
 
-    def __init__(self, root: str, left_out: frozenset[str] = frozenset(), *, bounded: bool = True) -> None:
+    def __init__(
+        self,
+        root: str,
+        left_out: frozenset[str] = frozenset(),
+        *,
+        bounded: bool = True,
+        with_git: bool = False,
+    ) -> None:
         self._left_out = left_out
+        self._own_git = "" if with_git else ".git"
         self._most = (MOST_DEPTH, MOST_ENTRIES) if bounded else (math.inf, math.inf)
         self.folder = os.open(root, FOLDER)
 
@@ -42,7 +52,7 @@ class Walk:
                 name = waiting[-1].pop()
                 status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
                 is_folder = stat.S_ISDIR(status.st_mode)
-                if (not above and name == ".git") or (is_folder and name in self._left_out):
+                if (not above and name == self._own_git) or (is_folder and name in self._left_out):
                     continue
                 count += 1
                 if count > self._most[1]:
@@ -72,20 +82,63 @@ async def remove(path: str) -> None:
     """Remove a folder with all that is in it, if it exists."""
     if not os.path.isdir(path):  # noqa: ASYNC240 - the guest has one thread and nothing faster to do
         return
-    folders = []
-    walk = Walk(path, bounded=False)
-    for place, (inner, name, status) in enumerate(walk):
-        if stat.S_ISDIR(status.st_mode):
-            folders.append(inner)
-        else:
-            os.unlink(name, dir_fd=walk.folder)
+    for place, _ in enumerate(emptying(path)):
         await breathe(place)
-    with Below(path) as below:
-        for place, inner in enumerate(reversed(folders)):
-            os.rmdir(below.at(inner), dir_fd=below.folder)
-            await breathe(place)
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(path)
+
+
+def remove_now(path: str) -> None:
+    """Like `remove`, for what is small or happens before anything else."""
+    for _ in emptying(path):
+        pass
+    os.rmdir(path)
+
+
+def emptying(root: str) -> Iterator[None]:
+    """Remove all that is in a folder, one entry each time. It needs one descriptor and little memory, however
+    deep or wide the tree is. Folders without permission are made removable. Raises OSError."""
+    folder = os.open(root, FOLDER)
+    above: list[str] = []
+    waiting = [_some(folder)]
+    try:
+        while True:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                with contextlib.suppress(FileNotFoundError):
+                    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                    if not stat.S_ISDIR(mode):
+                        os.unlink(name, dir_fd=folder)
+                        yield
+                        continue
+                    if mode & 0o700 != 0o700:
+                        os.chmod(name, stat.S_IMODE(mode) | 0o700, dir_fd=folder)
+                    folder = _moved(folder, name)
+                    above.append(name)
+                    waiting.append(_some(folder))
+            elif more := _some(folder):
+                waiting[-1] = more
+            elif above:
+                waiting.pop()
+                folder = _moved(folder, "..")
+                os.rmdir(above.pop(), dir_fd=folder)
+                yield
+            else:
+                return
+    finally:
+        os.close(folder)
+
+
+def _some(folder: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in itertools.islice(entries, SOME)]
+
+
+def _moved(folder: int, name: str) -> int:
+    """The descriptor of a folder inside `folder`, which is closed if that succeeds."""
+    inner = os.open(name, FOLDER, dir_fd=folder)
+    os.close(folder)
+    return inner
 
 
 async def breathe(place: int) -> None:

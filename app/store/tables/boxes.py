@@ -3,10 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.store.tables.base import Base, now_column
+from app.domain.copies import Cause
+from app.store.tables.base import Base, now_column, one_of
 
 
 class Preview(Base):
@@ -42,6 +44,36 @@ class Bundle(Base):
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     content: Mapped[bytes]
     created_at: Mapped[datetime] = now_column()
+
+
+class DataCopy(Base):
+    """A copy of the data of a job's app, a tar archive: `pieces` are the digests of its `DataPiece`s in their
+    order, `size` its bytes, `entries` how many files, links and folders it has. `commit` is the one that the
+    app ran."""
+
+    __tablename__ = "data_copies"
+    __table_args__ = (one_of("cause", Cause),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    cause: Mapped[str]
+    commit: Mapped[str | None]
+    size: Mapped[int]
+    entries: Mapped[int]
+    pieces: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary))
+    created_at: Mapped[datetime] = now_column()
+
+
+class DataPiece(Base):
+    """A part of at least one copy, stored once a job; `digest` is its SHA-256. `used_at` is when a copy last
+    stored it, so that a piece of a copy that is being made is not taken for a useless one."""
+
+    __tablename__ = "data_pieces"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+    used_at: Mapped[datetime] = now_column()
 
 
 class Removal(Base):

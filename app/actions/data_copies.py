@@ -1,0 +1,81 @@
+"""Stores the copies of an app's data that boxes give, and gives them back."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.domain.copies import Cause, Cutter, superfluous
+from app.domain.errors import NOT_FOUND, NotFound, TooLarge
+from app.resources import Resources
+from app.store import data_copies, rows
+from app.store.tables import DataCopy
+from app.unit import Unit
+
+GONE = "This copy of the data is not there any more."
+
+
+@dataclass
+class Archive:
+    """A tar archive whose pieces are stored: its size in bytes, and the digests of the pieces."""
+
+    size: int = 0
+    pieces: list[bytes] = field(default_factory=list)
+
+
+async def store(resources: Resources, job_id: UUID, archive: AsyncIterator[bytes], most: int) -> Archive:
+    """Store the pieces of an archive; `note` makes a copy of them. Raises TooLarge if it has more than `most`
+    bytes, NotFound if there is no such job."""
+    cutter, done = Cutter(), Archive()
+    async for part in archive:
+        done.size += len(part)
+        if done.size > most:
+            raise TooLarge(f"The app's data have more than {most >> 20} MiB.")
+        await _store_each(resources, job_id, cutter.feed(part), done)
+    await _store_each(resources, job_id, cutter.rest(), done)
+    return done
+
+
+async def _store_each(resources: Resources, job_id: UUID, pieces: Iterator[bytes], done: Archive) -> None:
+    for piece in pieces:
+        async with resources.statements() as statements:
+            digest = await data_copies.store_piece(statements, job_id, piece)
+        if digest is None:
+            raise NotFound(NOT_FOUND)
+        done.pieces.append(digest)
+
+
+async def note(
+    unit: Unit, job_id: UUID, archive: Archive, *, cause: Cause, commit: str | None, entries: int
+) -> UUID:
+    """Make a copy of an archive with so many `entries`, in a unit that has locked the job, and delete the
+    copies that it makes superfluous. Returns its id."""
+    copy = DataCopy(
+        id=uuid7(),
+        job_id=job_id,
+        cause=cause,
+        commit=commit,
+        size=archive.size,
+        entries=entries,
+        pieces=archive.pieces,
+    )
+    unit.session.add(copy)
+    await unit.session.flush()
+    there = await data_copies.copies(unit.session, job_id)
+    await data_copies.drop(unit.session, job_id, superfluous(there, await rows.now(unit.session)))
+    return copy.id
+
+
+async def read(resources: Resources, owner: UUID, job_id: UUID, copy_id: UUID) -> AsyncIterator[bytes]:
+    """The archive of a copy, piece by piece. Raises NotFound."""
+    async with resources.glance() as session:
+        found = await data_copies.find(session, owner, job_id, copy_id)
+    if found is None:
+        raise NotFound(NOT_FOUND)
+    for digest in found.pieces:
+        async with resources.statements() as statements:
+            piece = await data_copies.piece(statements, job_id, digest)
+        if piece is None:
+            raise NotFound(GONE)
+        yield piece

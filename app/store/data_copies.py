@@ -1,0 +1,81 @@
+"""Copies of the data of apps. Pieces are stored one by one, the copy when all of them are."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, Uuid, bindparam, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.copies import Cause, Copy
+from app.store.statements import Statement, Statements
+from app.store.tables import DataCopy, DataPiece, Job
+
+LEFT_ALONE = timedelta(hours=1)
+"""How long a piece without a copy stays: its copy may be in the making."""
+
+_JOB = select(
+    Job.id,
+    cast(bindparam("digest"), LargeBinary),
+    cast(bindparam("content"), LargeBinary),
+).where(Job.id == bindparam("job_id", type_=Uuid))
+_PIECE = Statement(
+    insert(DataPiece)
+    .from_select(["job_id", "digest", "content"], _JOB.with_for_update(read=True, key_share=True))
+    .on_conflict_do_update(
+        index_elements=[DataPiece.job_id, DataPiece.digest], set_={"used_at": func.clock_timestamp()}
+    )
+    .returning(DataPiece.digest)
+)
+_CONTENT = Statement(
+    select(DataPiece.content).where(
+        DataPiece.job_id == bindparam("job_id", type_=Uuid),
+        DataPiece.digest == bindparam("digest", type_=LargeBinary),
+    )
+)
+
+
+async def store_piece(statements: Statements, job_id: UUID, content: bytes) -> bytes | None:
+    """Store a piece, unless the job has it, and return its digest; None if there is no such job."""
+    digest = hashlib.sha256(content).digest()
+    row = await statements.row(_PIECE, {"job_id": job_id, "digest": digest, "content": content})
+    return None if row is None else digest
+
+
+async def piece(statements: Statements, job_id: UUID, digest: bytes) -> bytes | None:
+    """The content of a piece; None if it is gone with its copy."""
+    row = await statements.row(_CONTENT, {"job_id": job_id, "digest": digest})
+    return None if row is None else bytes(row[0])
+
+
+async def find(session: AsyncSession, owner: UUID, job_id: UUID, copy_id: UUID) -> DataCopy | None:
+    query = select(DataCopy).join(Job, Job.id == DataCopy.job_id).where(Job.user_id == owner)
+    found: DataCopy | None = await session.scalar(
+        query.where(DataCopy.job_id == job_id, DataCopy.id == copy_id)
+    )
+    return found
+
+
+async def copies(session: AsyncSession, job_id: UUID) -> Sequence[Copy[UUID]]:
+    """The copies of a job, newest first."""
+    found = await session.execute(
+        select(DataCopy.id, DataCopy.cause, DataCopy.created_at)
+        .where(DataCopy.job_id == job_id)
+        .order_by(DataCopy.created_at.desc(), DataCopy.id)
+    )
+    return [Copy(row.id, Cause(row.cause), row.created_at) for row in found]
+
+
+async def drop(session: AsyncSession, job_id: UUID, ids: Sequence[UUID]) -> None:
+    """Delete copies, and the pieces that no copy needs any more."""
+    await session.execute(delete(DataCopy).where(DataCopy.job_id == job_id, DataCopy.id.in_(ids)))
+    needed = select(func.unnest(DataCopy.pieces)).where(DataCopy.job_id == job_id)
+    await session.execute(
+        delete(DataPiece).where(
+            DataPiece.job_id == job_id,
+            DataPiece.used_at < func.clock_timestamp() - LEFT_ALONE,
+            DataPiece.digest.not_in(needed),
+        )
+    )

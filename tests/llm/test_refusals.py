@@ -8,6 +8,7 @@ from tests.helpers.model_server import Move, Server, refuses, says
 from tests.llm.single import (
     KEY,
     LOOK,
+    SCHEMA,
     Free,
     error,
     openai_error,
@@ -37,6 +38,16 @@ BAD_SAMPLES = {
     "Groq, JSON": openai_error(
         "Failed to validate JSON. Please adjust your prompt.", code="json_validate_failed"
     ),
+    "Groq, with what it has thrown away": error(
+        400,
+        {
+            "error": {
+                "message": "Failed to call a function.",
+                "code": "tool_use_failed",
+                "failed_generation": "raise ValueError('tool_choice and json schema are not supported')",
+            }
+        },
+    ),
     "llama.cpp": openai_error("Failed to parse input at pos 12: <tool_call>", status=500),
 }
 
@@ -44,7 +55,9 @@ BAD_SAMPLES = {
 @pytest.mark.parametrize("refusal", BAD_SAMPLES.values(), ids=BAD_SAMPLES)
 async def test_a_bad_sample_is_asked_for_again(server: Server, refusal: Move) -> None:
     model = opened(server, refusal, says("Well."))
-    assert (await call([model], question(), Free(), HASTE)).answer.text == "Well."
+    asked = question(schema=SCHEMA, tools=(LOOK,))
+    assert (await call([model], asked, Free(), HASTE)).answer.text == "Well."
+    assert model.learned.times == 0, "nothing is learned of a model's own words"
 
 
 REASONS_WITHOUT_A_CURE = [
@@ -82,6 +95,14 @@ REASONS_WITHOUT_A_CURE = [
         "tool parser",
     ),
 ]
+
+
+async def test_a_word_of_any_sentence_is_not_learned(server: Server) -> None:
+    """An error of a proxy speaks of a stream, but does not refuse one."""
+    trouble = openai_error("Unexpected end of stream from upstream, extra data", status=500)
+    model = opened(server, trouble, says("Well."))
+    assert (await call([model], question(), Free(), HASTE)).answer.text == "Well."
+    assert model.learned.times == 0
 
 
 @pytest.mark.parametrize(("refusal", "hint"), REASONS_WITHOUT_A_CURE)

@@ -137,6 +137,9 @@ _NAMED = re.compile(
 OPTIONAL = ("stream_options", "parallel_tool_calls", "tool_choice", "reasoning_effort", "stream")
 """Fields of a request without which it is still the same question."""
 
+_NO_STREAMS = re.compile(r"^stream\b|['\"`]stream\\?['\"`]|not support stream|streaming is not", re.I)
+"""`stream` is also a word of any sentence on streams."""
+
 _LIMIT = re.compile(
     r"max[_ ]?(?:completion|output|new)?[_ ]?tokens?|maximum (?:number of )?(?:output )?tokens", re.I
 )
@@ -238,6 +241,8 @@ def _back(learned: Learned, refusal: Refusal) -> str | None:
 def _optional(learned: Learned, refusal: Refusal) -> str | None:
     """A field is refused that can be left out."""
     refused = _named(refusal, [name for name in OPTIONAL if name in refusal.sent - learned.left_out])
+    if refused == "stream" and not _NO_STREAMS.search(f"{refusal.field} {refusal.text}"):
+        return None
     if refused is None:
         return None
     learned.left_out.add(refused)

@@ -28,7 +28,7 @@ from workers.llm.asking import THINKING, Asked, asked
 from workers.llm.chat import EXCHANGE
 from workers.llm.client import open_client
 from workers.llm.endpoint import Endpoint
-from workers.llm.failures import Speaker, text_of
+from workers.llm.failures import BAD_SAMPLE, Speaker, text_of
 from workers.llm.learned import Learned
 from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens
 from workers.llm.thinking import spoken
@@ -192,9 +192,11 @@ class Provider:
 
     def _learns(self, made: Asked, error: ModelHTTPError) -> bool:
         """Whether the refusal says how to ask otherwise."""
-        if error.status_code not in REFUSALS or error.in_stream:
+        text = text_of(error)
+        # What a model has written and its server has thrown away may say anything.
+        if error.status_code not in REFUSALS or error.in_stream or BAD_SAMPLE.search(text):
             return False
-        return self.learned.refused(made.refusal(text_of(error), _field(error.body)))
+        return self.learned.refused(made.refusal(text, _field(error.body)))
 
     def _learn(self, made: Asked, response: ModelResponse, answer: Answer) -> None:
         """Learn from an answer. Raises ModelUnavailable if it is asked for again, with more room for

@@ -163,7 +163,8 @@ async def file_save(here: Here, caller: Caller, job_id: JobId, body: Save) -> Re
     },
 )
 async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
-    """The workspace as a `.zip`, without `node_modules` and caches."""
+    """The workspace as a `.zip`, without `node_modules`, caches, and build output that git ignores. If more
+    had to be left out, its last file, `LEFT-OUT.txt`, says what."""
     pieces = _pieces(here, caller.user_id, job_id, lambda box: box.archive())
     return await _stream(pieces, f"{job_id}.zip", "application/zip")
 

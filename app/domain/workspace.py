@@ -22,7 +22,8 @@ NOT_ENTERED = frozenset(
         ".pytest_cache", ".mypy_cache", ".ruff_cache", "target", "coverage",
     }
 )  # fmt: skip
-"""Folders whose content a listing does not show and an archive leaves out."""
+"""Folders whose content a listing does not show and an archive leaves out. Those with names that people also
+give to what they write (`dist`, `build`, `target`, `coverage`) only if git ignores them."""
 
 NetworkMode = Literal["none", "install", "open"]
 """When a box has a network: never, for an app's install step, always."""

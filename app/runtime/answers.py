@@ -47,6 +47,10 @@ class About(Shape):
     etag: Etag
 
 
+class Ignored(Shape):
+    rule: Annotated[str, Field(max_length=5000)]
+
+
 class Listed(Shape):
     truncated: bool
 

@@ -89,6 +89,10 @@ class Attachment(LiveCalls):
             nodes = answers.nodes_of(shown, data)
         return Listing(path=shown, structure=nodes, truncated=listed.truncated)
 
+    async def ignored_by(self, path: str) -> str:
+        found, _ = await self._channel.ask(answers.Ignored, "ignored", path=_within(resolve_path(path)))
+        return clip(clean(found.rule), 200)
+
     async def read(self, path: str) -> File:
         shown = resolve_path(path)
         about, data = await self._channel.ask(

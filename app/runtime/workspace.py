@@ -204,6 +204,9 @@ class Workspace(LiveApp, Protocol):
         """The entries of a folder: folders first, then by name. At most `limit` entries are inspected,
         breadth first. Raises NotFound, Forbidden (the path leads outside /app), Conflict (not a folder)."""
 
+    async def ignored_by(self, path: str) -> str:
+        """The rule by which git ignores a file, in words; empty if it does not."""
+
     async def read(self, path: str) -> File:
         """The content of a file. Raises NotFound, Forbidden, Conflict (not a file), TooLarge (over
         `MAX_READ_BYTES`)."""
@@ -212,7 +215,8 @@ class Workspace(LiveApp, Protocol):
         """The content of a file of any size, in pieces. Raises what `read` raises, at the first piece."""
 
     def archive(self) -> AsyncIterator[bytes]:
-        """A .zip of /app without `NOT_ENTERED` folders, streamed while it is made."""
+        """A .zip of /app without `NOT_ENTERED` folders, streamed while it is made. If more has to be left
+        out, its last file says what."""
 
     async def save(self, path: str, content: bytes, etag: str | None = None) -> Saved:
         """Write a file atomically; parent folders are made. On the API's attachment this raises WorkspaceBusy

@@ -122,3 +122,25 @@ def test_a_long_loop_is_shown_in_outline() -> None:
     assert len(heads) <= 4, "the beginning stays the same for many turns"
     huge = bounded(first, [turn(number, 200_000) for number in range(5)])
     assert sum(len(m.text) + sum(len(c.arguments) for c in m.calls) for m in huge) < MAX_CHARS + 400_000
+
+
+async def test_the_builder_is_told_that_git_ignores_a_file(box: Workspace) -> None:
+    await use(box, call("write_file", path=".gitignore", content="lib/\n"))
+    said = await use(box, call("write_file", path="lib/core.py", content="x = 1\n"))
+    assert said.startswith(
+        "wrote /app/lib/core.py (6 bytes)\nnote: git ignores this file (lib/ in .gitignore, line 1)"
+    )
+    assert "note:" in await use(box, call("edit_file", path="lib/core.py", old="1", new="2"))
+    assert (
+        await use(box, call("write_file", path="core.py", content="x = 1\n"))
+        == "wrote /app/core.py (6 bytes)"
+    )
+
+
+async def test_what_was_committed_in_a_folder_named_build_is_found(box: Workspace) -> None:
+    await use(box, call("write_file", path="build/make.py", content="def needle(): ...\n"))
+    await use(box, call("write_file", path="out/made.py", content="def needle(): ...\n"))
+    await use(box, call("write_file", path=".gitignore", content="out/\n"))
+    assert await use(box, call("search", text="needle")) == "build/make.py:1:def needle(): ...\n"
+    assert await toolbox.outline(box) == "build/make.py:1:def needle(): ..."
+    assert "build/make.py" in (await use(box, call("list_files"))).splitlines()

@@ -3,13 +3,12 @@ names."""
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import Awaitable, Callable
 
-from . import application, archive, checking, data, data_tar, files, going_live, installing, web
+from . import application, checking, data, data_tar, file_calls, going_live, installing, web
 from . import bundle as bundles
-from .box import Box
+from .call import Call
 from .frames import Json
 from .link import Stream
 from .output import Output, pass_on
@@ -17,77 +16,6 @@ from .paths import Refused
 from .process import ending
 
 APP_ANSWER_S = 30.0
-
-
-class Call:
-    """One call: the box, its stream and its arguments. `may_change` says whether files may be changed now. A
-    change is committed at once with the author `save_as`, by `record(message, author)`; if `save_as` is
-    empty, the caller commits itself."""
-
-    def __init__(
-        self,
-        box: Box,
-        stream: Stream,
-        args: Json,
-        save_as: str = "",
-        may_change: Callable[[], bool] = lambda: True,
-        record: Callable[[str, str], None] = lambda message, author: None,
-    ) -> None:
-        self.box = box
-        self.stream = stream
-        self.args = args
-        self.save_as = save_as
-        self.may_change = may_change
-        self.record = record
-
-
-async def list_folder(call: Call) -> Json:
-    args = call.args
-    found = files.list_folder(call.box.config.root, args["path"], args["limit"], frozenset(args["closed"]))
-    # Sent as data, because a thousand long names do not fit into the one frame of a result.
-    await call.stream.send(json.dumps(found["entries"]).encode())
-    return {"truncated": found["truncated"]}
-
-
-async def read(call: Call) -> Json:
-    content, about = files.read_file(call.box.config.root, call.args["path"], call.args["limit"])
-    await call.stream.send(content)
-    return about
-
-
-async def download(call: Call) -> Json:
-    async for piece in files.read_pieces(call.box.config.root, call.args["path"]):
-        await call.stream.send(piece)
-    return {}
-
-
-async def zip_all(call: Call) -> Json:
-    async for piece in archive.zip_pieces(call.box.config.root, frozenset(call.args["closed"])):
-        await call.stream.send(piece)
-    return {}
-
-
-async def save(call: Call) -> Json:
-    content = await call.stream.read_all(call.args["size"])
-    if len(content) != call.args["size"]:
-        raise Refused("failed", "the content was cut short")
-    if not call.may_change():
-        raise Refused("busy")
-    async with call.box.still:
-        saved = files.save_file(call.box.config.root, call.args["path"], content, call.args["etag"])
-    if call.save_as:
-        call.record(f"Save {call.args['path']}", call.save_as)
-    return saved
-
-
-async def delete(call: Call) -> Json:
-    if not call.may_change():
-        raise Refused("busy")
-    async with call.box.still:
-        files.delete_file(call.box.config.root, call.args["path"])
-    if call.save_as:
-        call.record(f"Delete {call.args['path']}", call.save_as)
-    return {}
 
 
 async def run(call: Call) -> Json:
@@ -316,12 +244,13 @@ async def status(call: Call) -> Json:
 
 
 CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
-    "list": list_folder,
-    "read": read,
-    "download": download,
-    "archive": zip_all,
-    "save": save,
-    "delete": delete,
+    "ignored": file_calls.ignored,
+    "list": file_calls.list_folder,
+    "read": file_calls.read,
+    "download": file_calls.download,
+    "archive": file_calls.zip_all,
+    "save": file_calls.save,
+    "delete": file_calls.delete,
     "run": run,
     "checkpoint": checkpoint,
     "restore": restore,

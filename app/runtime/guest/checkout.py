@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
+from .beside import Below
 from .paths import Refused
 
 LINK, PROGRAM = "120000", "100755"
@@ -27,12 +28,10 @@ def write(commit: str, folder: str) -> None:
     """Write the files of `commit` into the empty `folder`. The output of git (`repository.SHOW`) is read from
     files beside the folder, which are removed. Raises Refused."""
     entries = listed(commit, folder)
-    with open(f"{folder}.shown", "rb") as objects:
+    with open(f"{folder}.shown", "rb") as objects, Below(folder, make=True) as below:
         for entry in entries:
             size = size_of(objects, entry)
-            path = f"{folder}/{entry.path}"
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            if write_one(path, entry.mode, objects, size) != entry.sha:
+            if write_one(below.at(entry.path), entry.mode, objects, size, below.folder) != entry.sha:
                 raise Refused("git", f"{entry.path} is not what its name in the history says")
             objects.readline()
     os.unlink(f"{folder}.shown")
@@ -107,17 +106,22 @@ def hash_of_file(file: BinaryIO, size: int) -> str:
 
 
 def _tree(entries: Sequence[Entry]) -> bytes:
-    """The hash of git's tree object for these entries, 20 bytes."""
-    here: dict[str, tuple[str, bytes]] = {}
-    below: dict[str, list[Entry]] = {}
+    """The hash of git's tree object for these entries, 20 bytes. Without recursion, for the deepest trees."""
+    trees: dict[str, dict[str, tuple[str, bytes]]] = {"": {}}
     for entry in entries:
-        name, inside, rest = entry.path.partition("/")
-        if inside:
-            below.setdefault(name, []).append(entry._replace(path=rest))
-        else:
-            here[name] = (entry.mode, bytes.fromhex(entry.sha))
-    here |= {name: ("40000", _tree(inner)) for name, inner in below.items()}
-    return _named(b"tree", b"".join(_lines(here))).digest()
+        above, _, name = entry.path.rpartition("/")
+        trees.setdefault(above, {})[name] = (entry.mode, bytes.fromhex(entry.sha))
+        while above and above.rpartition("/")[0] not in trees:
+            above = above.rpartition("/")[0]
+            trees[above] = {}
+    for path in sorted(filter(None, trees), key=_depth, reverse=True):
+        above, _, name = path.rpartition("/")
+        trees[above][name] = ("40000", _named(b"tree", b"".join(_lines(trees.pop(path)))).digest())
+    return _named(b"tree", b"".join(_lines(trees[""]))).digest()
+
+
+def _depth(path: str) -> int:
+    return path.count("/")
 
 
 def _lines(here: Mapping[str, tuple[str, bytes]]) -> list[bytes]:

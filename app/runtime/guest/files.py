@@ -9,7 +9,7 @@ import itertools
 import os
 import stat
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from .paths import FOLDER, Place, Refused, refusal_of
@@ -18,18 +18,45 @@ MAX_NAMES = 20_000
 """How many names of one folder are read; then its listing counts as truncated. A folder with millions of
 files must not block the guest."""
 
+MOST_LISTED = 60
+"""How deep a listing goes. Whoever reads it as nested JSON must be able to."""
+
+GENERATED = frozenset({"dist", "build", "target", "coverage"})
+"""Names of closed folders that people also give to what they write. Git has to ignore such a folder."""
+
+
+class Closed:
+    """The folders that are shown and not entered: those of certain names. One whose name is in GENERATED
+    counts only if git ignores it. `ignored` has their paths, or is None if git was not asked; then all count,
+    and `doubtful` says whether there was one."""
+
+    def __init__(self, names: Iterable[str], ignored: frozenset[str] | None = None) -> None:
+        self._names = frozenset(names)
+        self._ignored = ignored
+        self.doubtful = False
+
+    def holds(self, path: str) -> bool:
+        """`path` is relative to the root."""
+        path = path.strip("/")
+        name = path.rpartition("/")[2]
+        if name not in self._names or name not in GENERATED:
+            return name in self._names
+        self.doubtful = self.doubtful or self._ignored is None
+        return self._ignored is None or path in self._ignored
+
 
 def etag_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def list_folder(root: str, path: str, limit: int, closed: frozenset[str]) -> dict[str, Any]:
+def list_folder(root: str, path: str, limit: int, closed: "Closed") -> dict[str, Any]:
     """`entries` of a folder and of the folders in it, breadth first, at most `limit`, and whether the list is
-    `truncated`. Folders named in `closed` are listed without their content. Each entry is `[parent, name,
-    is_folder, size in bytes, modified (Unix time)]`, where `parent` is the index of its folder's entry, or
-    -1."""
+    `truncated`. Folders that are `closed`, or nested too deeply, are listed without their content. Each entry
+    is `[parent, name, is_folder, size in bytes, modified (Unix time)]`, where `parent` is the index of its
+    folder's entry, or -1."""
     entries: list[list[Any]] = []
     truncated = False
+    asked = "/".join(name for name in path.split("/") if name not in ("", "."))
     with Place(root, path) as place:
         kind = place.stat()
         if kind is None:
@@ -45,7 +72,9 @@ def list_folder(root: str, path: str, limit: int, closed: frozenset[str]) -> dic
             truncated = truncated or cut
             for name, status in found:
                 is_folder = stat.S_ISDIR(status.st_mode)
-                if is_folder and name not in closed:
+                if is_folder and below.count("/") + 1 >= MOST_LISTED:
+                    truncated = True
+                elif is_folder and not closed.holds("/".join([asked, *below.split("/")[1:], name])):
                     waiting.append((len(entries), f"{below}/{name}"))
                 entries.append([parent, _shown(name), is_folder, status.st_size, status.st_mtime])
     finally:

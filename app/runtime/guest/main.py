@@ -11,12 +11,14 @@ import traceback
 from typing import Any
 
 from .box import Box, Config, reap
-from .calls import CALLS, Call
+from .call import Call
+from .calls import CALLS
 from .confine import confine
 from .frames import Json, Violation
 from .link import Link, LinkLost, Stream
 from .paths import Refused
 from .relayed import RelayServer
+from .walk import emptying
 from .wiping import wipe
 
 CLIENT = "Client"
@@ -27,6 +29,10 @@ FROZEN_S = 2.0
 MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
 VERBS = {**CALLS, "wipe": wipe}
+
+
+CLEAR_S = 30.0
+"""The longest that a start is held up by what an earlier guest left."""
 
 
 class Attachment:
@@ -268,19 +274,16 @@ async def live(config: Config, env: dict[str, str]) -> None:
 
 
 def _clear(folder: str) -> None:
-    """Empty a folder of what an earlier guest left, before anything else runs in the box."""
-    for parent, folders, _ in os.walk(folder):
-        for path in (f"{parent}/{name}" for name in folders):
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    for parent, folders, files in os.walk(folder, topdown=False):
-        for path in (f"{parent}/{name}" for name in folders):
-            if not os.path.islink(path):
-                os.rmdir(path)
-            else:
-                os.unlink(path)
-        for name in files:
-            os.unlink(f"{parent}/{name}")
+    """Empty a folder of what an earlier guest left, before anything else runs in the box. Whatever that was,
+    the box starts."""
+    end = time.monotonic() + CLEAR_S
+    try:
+        for _ in emptying(folder):
+            if time.monotonic() > end:
+                complain(f"{folder} could not be emptied within {CLEAR_S:.0f} s")
+                return
+    except OSError as error:
+        complain(f"{folder} could not be emptied: {error}")
 
 
 def main() -> None:
@@ -291,5 +294,5 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
     _clear(config.scratch)
-    os.mkdir(f"{config.scratch}/home")
+    os.makedirs(f"{config.scratch}/home", exist_ok=True)
     asyncio.run(live(config, dict(os.environ)))

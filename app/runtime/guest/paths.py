@@ -1,8 +1,9 @@
 """Opens a client's path without leaving the root.
 
 Names are opened one at a time, each relative to the descriptor of the one before, and never through a link.
-The target of a link is read and walked in the same way, `..` returns to the descriptor before, and an
-absolute link is refused. So nothing can be replaced between a check and its use (no TOCTOU race).
+The target of a link is read and walked in the same way, `..` begins again at the root, and an absolute link
+is refused. So nothing can be replaced between a check and its use (no TOCTOU race), and two descriptors are
+open at a time, however deep it goes.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import stat
 from types import TracebackType
 
 MAX_LINKS = 40
+MOST_NESTED = 200
+"""How deep the folders are in which a client may save. A job's own may be deeper."""
 REPOSITORY = ".git"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -51,7 +54,9 @@ class Place:
     def __init__(self, root: str, path: str, *, make: bool = False) -> None:
         """`path` is relative to `root`. With `make`, missing folders are made and the root's `.git` is
         refused: for saving."""
-        self._folders = [os.open(root, FOLDER)]
+        self._root = os.open(root, FOLDER)
+        self.folder = os.dup(self._root)
+        self._above: list[str] = []
         self.name = "."
         try:
             self._walk(path, make)
@@ -69,10 +74,6 @@ class Place:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def folder(self) -> int:
-        return self._folders[-1]
 
     def stat(self) -> os.stat_result | None:
         """The status of `name` itself, not followed if it is a link; None if it does not exist."""
@@ -104,9 +105,10 @@ class Place:
             raise refusal_of(error) from error
 
     def close(self) -> None:
-        for descriptor in self._folders:
-            os.close(descriptor)
-        self._folders.clear()
+        for descriptor in (self._root, self.folder):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._root = self.folder = -1
 
     def _walk(self, path: str, make: bool) -> None:
         left = _parts(path)
@@ -122,17 +124,25 @@ class Place:
                 if target.startswith("/") or links > MAX_LINKS:
                     raise Refused("outside")
                 left += _parts(target)
-            elif make and name == REPOSITORY and len(self._folders) == 1:
+            elif make and name == REPOSITORY and not self._above:
                 raise Refused("repository")
+            elif make and len(self._above) >= MOST_NESTED:
+                raise Refused("bad_name")
             elif left:
                 self._enter(name, make)
             else:
                 self.name = name
 
     def _back(self) -> None:
-        if len(self._folders) == 1:
+        """Go to the folder above: again from the root, since the kernel's `..` of a folder that was moved
+        meanwhile may lead outside."""
+        if not self._above:
             raise Refused("outside")
-        os.close(self._folders.pop())
+        *above, _ = self._above
+        self._go_to(os.dup(self._root))
+        self._above.clear()
+        for name in above:
+            self._enter(name, make=False)
 
     def _link(self, name: str) -> str | None:
         """The target of a link; None if `name` is no link or does not exist."""
@@ -147,7 +157,12 @@ class Place:
         if make:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=self.folder)
-        self._folders.append(os.open(name, FOLDER, dir_fd=self.folder))
+        self._go_to(os.open(name, FOLDER, dir_fd=self.folder))
+        self._above.append(name)
+
+    def _go_to(self, folder: int) -> None:
+        os.close(self.folder)
+        self.folder = folder
 
 
 def _parts(path: str) -> list[str]:

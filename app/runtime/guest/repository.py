@@ -16,6 +16,7 @@ from .caches import NOT_RECORDED
 from .git_settings import COMMITTER, CONFIG, DOMAIN, EXCLUDED, SETTINGS, TIMELESS, UNSHOWN
 from .kept import MIXED, put_back
 from .paths import Refused
+from .walk import remove
 
 TIMEOUT_S = 120.0
 LIST = 'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed"'
@@ -100,6 +101,13 @@ class Repository:
         async with self._lock:
             code, output, _ = await self._try("cat-file", "blob", f"{commit}:{path}")
             return output if code == 0 else None
+
+    async def ask(self, *words: str) -> bytes | None:
+        """What git says; None if it fails."""
+        async with self._lock:
+            await self._ensure()
+            code, output, _ = await self._try(*words)
+        return output if code == 0 else None
 
     async def check_out(self, commit: str, folder: str) -> None:
         """Write the files of a commit into the empty folder; see `checkout`."""
@@ -267,25 +275,26 @@ class Repository:
         await self._ensure()
         code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
         if any(words in complaints for words in EMBEDDED):
-            self._absorb_inner_repositories()
+            await self._absorb_inner_repositories()
             await self._git("rm", "--cached", "-r", "-q", "--ignore-unmatch", ".")
             code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
         if code != 0:
             raise Refused("git", complaints.decode(errors="replace")[-400:])
         return await self._git("write-tree")
 
-    def _absorb_inner_repositories(self) -> None:
+    async def _absorb_inner_repositories(self) -> None:
         """Remove repositories inside the workspace, because git would record only a reference to their commit
         instead of their files."""
-        for folder, folders, files in os.walk(self._root):
-            if folder == self._root:
-                folders.remove(".git")
-                continue
-            if ".git" in folders:
-                folders.remove(".git")
-                shutil.rmtree(f"{folder}/.git", ignore_errors=True)
-            if ".git" in files:
-                os.unlink(f"{folder}/.git")
+        waiting = [self._root]
+        while waiting:
+            folder = waiting.pop()
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if entry.name != ".git":
+                        waiting += [entry.path] if is_folder else []
+                    elif folder != self._root:
+                        await remove(entry.path) if is_folder else os.unlink(entry.path)
 
     async def _head(self) -> tuple[str, str] | None:
         code, output, _ = await self._try("rev-parse", "--quiet", "HEAD", "HEAD^{tree}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from . import holding
 from .box import SHARED, Box
-from .calls import Call
+from .call import Call
 from .frames import Json
 from .paths import FOLDER, Refused
 from .process import LIBC

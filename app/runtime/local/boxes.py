@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 from app.runtime.guest.box import Config
+from app.runtime.guest.walk import Walk, remove_now
 from app.runtime.local.bubblewrap import MIB, Tools, box_arguments, box_uid, etc_files
 from app.runtime.packing import VARIABLE, guest_boot, guest_source
 from app.runtime.workspace import FenceLost, SandboxUnavailable, WorkspaceMissing
@@ -199,7 +198,7 @@ class LocalBox:
                         if box.id != self.id:
                             box.remove()
                 self.kill()
-                _remove_tree(self.folder)
+                remove_now(str(self.folder))
         except WorkspaceMissing:
             return
         except OSError as error:
@@ -246,9 +245,9 @@ class LocalBox:
         """As root, give the workspace to the job's user."""
         if self._uid is None or self.workspace.stat().st_uid == self._uid:
             return
-        for _, folders, files, descriptor in os.fwalk(self.workspace):
-            for name in folders + files:
-                os.chown(name, self._uid, self._uid, dir_fd=descriptor, follow_symlinks=False)
+        walk = Walk(str(self.workspace), bounded=False, with_git=True)
+        for _, name, _ in walk:
+            os.chown(name, self._uid, self._uid, dir_fd=walk.folder, follow_symlinks=False)
         os.chown(self.workspace, self._uid, self._uid)
 
 
@@ -271,20 +270,3 @@ def _names(folder: Path) -> list[str]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return os.listdir(folder)
     return []
-
-
-def _remove_tree(root: Path) -> None:
-    """Delete a folder of a job, however deep it is. Inner folders are first moved to the top, because a path
-    has at most 4096 bytes and `shutil.rmtree` is recursive. The job may have removed permissions, which are
-    restored."""
-    while folders := [entry.path for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]:
-        for folder in folders:
-            os.chmod(folder, 0o700)
-            for entry in list(os.scandir(folder)):
-                if entry.is_dir(follow_symlinks=False):
-                    os.chmod(entry.path, 0o700)  # to move a folder, it has to be writable itself
-                    os.rename(entry.path, root / uuid4().hex)
-                else:
-                    os.unlink(entry.path)
-            os.rmdir(folder)
-    shutil.rmtree(root)

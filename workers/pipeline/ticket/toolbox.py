@@ -15,7 +15,6 @@ from app.domain.workspace import (
     LIST_LIMIT,
     MANIFEST,
     MANIFEST_NAME,
-    NOT_ENTERED,
     ROOT,
     Manifest,
     resolve_path,
@@ -53,7 +52,9 @@ OUTPUT_CHARS = 16_000
 OUTLINE_LINES, OUTLINE_WIDTH = 150, 120
 """How many lines of how many characters the outline of the repository has at most."""
 
-_SKIPPED = " ".join(f"--exclude-dir={shlex.quote(name)}" for name in sorted(NOT_ENTERED))
+_GREP = "git -c safe.directory='*' -C /app grep --untracked -nI"
+"""Searches what git does not ignore."""
+
 _DEFINES = r"^(export .|(async )?(def|function) |class |@[a-z]+\.(get|post|put|patch|delete)\()"
 
 HEARD_BYTES = 128 * 1024
@@ -100,14 +101,15 @@ async def files(workspace: Workspace) -> list[str]:
 
 async def outline(workspace: Workspace) -> str:
     """The first lines of Python and JavaScript files that define something, as `path:line:text`."""
-    kinds = " ".join(f"--include='*.{kind}'" for kind in ("py", "js", "mjs", "cjs", "ts", "jsx", "tsx"))
-    line = f"grep -rnIE {_SKIPPED} {kinds} -e {shlex.quote(_DEFINES)} -- /app | sort -t: -k1,1 -k2,2n"
+    kinds = " ".join(f"'*.{kind}'" for kind in ("py", "js", "mjs", "cjs", "ts", "jsx", "tsx"))
+    await workspace.head()  # so that there is a repository
+    line = f"{_GREP} -E -e {shlex.quote(_DEFINES)} -- {kinds} | sort -t: -k1,1 -k2,2n"
     result = await workspace.run(
         f"{line} | cut -c1-{OUTLINE_WIDTH} | head -n {OUTLINE_LINES}",
         timeout_s=20,
         output_limit=OUTLINE_LINES * OUTLINE_WIDTH,
     )
-    return result.output.replace("/app/", "").strip()
+    return result.output.strip()
 
 
 def _files(nodes: list[Node]) -> list[str]:
@@ -143,7 +145,17 @@ async def _write(workspace: Workspace, tool: WriteFile) -> str:
     if (module := _hides(path)) and not await _exists(workspace, path):
         return f"error: {path} would be imported instead of Python's own module {module}: choose another name"
     saved = await workspace.save(path, tool.content.encode())
-    return f"wrote {saved.path} ({saved.size} bytes)"
+    return f"wrote {saved.path} ({saved.size} bytes){await _unless_kept(workspace, saved.path)}"
+
+
+async def _unless_kept(workspace: Workspace, path: str) -> str:
+    """What to say of a file that git ignores."""
+    if not (rule := await workspace.ignored_by(path)):
+        return ""
+    return (
+        f"\nnote: git ignores this file ({rule}). It is in no commit, so neither the checks nor the "
+        "delivered app have it. If they need it, change that rule or write it elsewhere."
+    )
 
 
 def _hides(path: str) -> str:
@@ -170,7 +182,7 @@ async def _edit(workspace: Workspace, tool: EditFile) -> str:
     if (found := text.count(tool.old)) != 1:
         return f"error: `old` stands {found} times in {path}; it must stand exactly once"
     saved = await workspace.save(path, text.replace(tool.old, tool.new).encode())
-    return f"edited {saved.path} ({saved.size} bytes)"
+    return f"edited {saved.path} ({saved.size} bytes){await _unless_kept(workspace, saved.path)}"
 
 
 async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
@@ -181,9 +193,10 @@ async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
 
 async def _search(workspace: Workspace, tool: Search) -> str:
     folder = shlex.quote(resolve_path(tool.path))
-    line = f"grep -rnIF {_SKIPPED} -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
+    await workspace.head()
+    line = f"{_GREP} -F -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
     result = await workspace.run(line, timeout_s=20, output_limit=OUTPUT_CHARS // 2)
-    return result.output.replace("/app/", "") or "(nothing found)"
+    return result.output or "(nothing found)"
 
 
 async def _start_app(workspace: Workspace, _: StartApp) -> str:

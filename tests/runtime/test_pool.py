@@ -8,16 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from app.runtime.docker.boxes import POOL, Fleet
+from app.runtime.docker.boxes import INSTANCE, POOL, DockerBox, Fleet
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import ContainerLimits
 from app.runtime.docker.pool import Pool
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.workspace import FenceLost
-from app.runtime.worlds import BoxId
+from app.runtime.worlds import BoxId, World
 from tests.helpers.boxes import ENGINE, docker_runtime
 
-INSTANCE = "boardroom.instance"
 Process = Callable[..., DockerRuntime]
 
 
@@ -64,6 +63,28 @@ async def ids(engine: Engine, instance: str) -> dict[str, str]:
 
 def spare(names: dict[str, str]) -> list[str]:
     return sorted(ident for ident, name in names.items() if "-pool-" in name)
+
+
+async def test_a_bench_adopts_a_box_too_and_goes_with_its_job(
+    process: Process, engine: Engine, instance: str
+) -> None:
+    runtime, job = process(), uuid4()
+    await (await runtime.attach(job, create=True)).close()
+    await runtime.rest()
+    [waiting] = spare(await ids(engine, instance))
+    worker = await runtime.attach(job, world=World.BENCH, fence=1, create=True)
+    assert (await ids(engine, instance))[waiting] == f"boardroom-{instance}-bench-{job}"
+    await worker.save("a", b"1")
+    await worker.close()
+    assert await runtime.worlds() == {BoxId(job), BoxId(job, World.BENCH)}
+    await runtime.discard(job, World.BENCH)
+    assert list((await ids(engine, instance)).values()) == [f"boardroom-{instance}-{job}"]
+    assert await runtime.worlds() == {BoxId(job)}
+    # Half-made by a process that died: it has a place for its files, but no container.
+    half = DockerBox(await runtime._ours(), BoxId(job, World.TRIAL, 2))
+    await half.create()
+    await runtime.destroy(job)
+    assert await left(engine, instance) == []
 
 
 async def test_a_job_adopts_a_box_and_the_next_one_is_made(

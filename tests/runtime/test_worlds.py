@@ -1,16 +1,24 @@
 """The boxes of one job: how they are made, told apart, stopped and removed, in every kind of box."""
 
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from app.domain.ticket import FileCheck
+from app.runtime.local.bubblewrap import box_uid
+from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Runtime
-from app.runtime.workspace import FenceLost, RuntimeProblem, WorkspaceBusy, WorkspaceMissing
+from app.runtime.workspace import FenceLost, NoPlace, RuntimeProblem, WorkspaceBusy, WorkspaceMissing
 from app.runtime.worlds import MAX_TRIALS, BoxId, World, labelled
-from tests.helpers.boxes import on_every_kind
+from tests.helpers.boxes import docker_runtime, on_every_kind, unavailable
 
 BENCH, TRIAL = World.BENCH, World.TRIAL
+CRAMPED: dict[str, Callable[[Path], Runtime]] = {
+    "local": lambda folder: LocalRuntime(folder, idle_s=60, max_boxes=1),
+    "docker": lambda folder: docker_runtime(f"test-{uuid4().hex[:12]}", max_boxes=1),
+}
 
 
 def test_a_box_is_known_by_its_label() -> None:
@@ -18,6 +26,9 @@ def test_a_box_is_known_by_its_label() -> None:
     ids = [BoxId(job), BoxId(job, BENCH), *(BoxId(job, TRIAL, slot) for slot in range(MAX_TRIALS))]
     assert [labelled(job, box_id.label) for box_id in ids] == ids
     assert len({box_id.number for box_id in ids}) == len(ids)
+    users = {box_uid(box_id) for box_id in ids}
+    assert users == {None} or len(users) == len(ids), "as root each box has a user of its own"
+    assert all(0 < (user or 1) < 2**31 for user in users)
     for label in ("lock", f"trial-{MAX_TRIALS}", "trial-", "bench-1", "app"):
         assert labelled(job, label) is None
     for world, slot in ((TRIAL, MAX_TRIALS), (TRIAL, -1), (BENCH, 1), (World.APP, 1)):
@@ -79,6 +90,38 @@ async def test_a_worker_on_the_bench_leaves_the_app_to_the_client(runtime: Runti
     assert (await worker.list("/app", 10)).structure == []
     for workspace in (worker, client):
         await workspace.close()
+
+
+@pytest.fixture(params=CRAMPED)
+async def cramped(
+    request: pytest.FixtureRequest, tmp_path: Path, reasons: dict[str, str]
+) -> AsyncIterator[Runtime]:
+    """A runtime in which the boxes of one job may be awake. All its boxes are removed afterwards."""
+    if reasons[request.param]:
+        unavailable(reasons[request.param])
+    runtime = CRAMPED[request.param](tmp_path)
+    yield runtime
+    for job_id in await runtime.boxes():
+        await runtime.destroy(job_id)
+    await runtime.close()
+
+
+async def test_the_worlds_of_a_job_take_one_place_together(cramped: Runtime) -> None:
+    job, other = uuid4(), uuid4()
+    client = await cramped.attach(job, create=True)
+    bench = await cramped.attach(job, world=BENCH, fence=1, create=True)
+    trial = await cramped.attach(job, world=TRIAL, fence=1, create=True)
+    await client.close()
+    await trial.close()
+    with pytest.raises(NoPlace):  # a worker is on the bench, though the job's app is idle
+        await cramped.attach(other, create=True)
+    assert (await cramped.status(job)).state == "running"
+    assert (await cramped.status(job, BENCH)).state == "running"
+    await bench.close()
+    await (await cramped.attach(other, world=BENCH, fence=1, create=True)).close()
+    assert [(await cramped.status(job, world)).state for world in World] == ["asleep"] * 3
+    await (await cramped.attach(job, world=BENCH, fence=2)).close()
+    assert (await cramped.status(other, BENCH)).state == "asleep"
 
 
 @on_every_kind

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from app import metrics
+from app.actions.going_live import settle
 from app.actions.removals import remove_boxes, remove_orphans
 from app.domain.budget import NO_LIMITS, Limits
 from app.domain.errors import Unavailable
@@ -147,10 +148,12 @@ class Desk:
                 continue
 
     async def _remove(self) -> None:
-        """Remove boxes of deleted jobs. A separate task, because an engine may need minutes for it."""
+        """Remove boxes of deleted jobs, and bring apps back that were left in the middle of a change. A
+        separate task, because an engine may need minutes for it."""
         while True:
             try:
                 await remove_boxes(self._resources)
+                await settle(self._resources)
             except Unavailable:
                 log.info("removals.held_up")
             await asyncio.sleep(self._terms.sweep_s)

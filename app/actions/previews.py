@@ -8,7 +8,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.actions.workspaces import attached, container_status, start_app
+from app.actions.workspaces import app_box, container_status, start_app
 from app.auth.tokens import Tokens
 from app.domain.errors import Conflict
 from app.resources import Resources
@@ -36,8 +36,8 @@ class Offer:
 
 async def start_preview(resources: Resources, tokens: Tokens, caller: SignedIn, job_id: UUID) -> Offer:
     """Start the app if it does not run; returns its address, also if it does not answer yet. Raises what
-    `attached` raises; Conflict `no_app`."""
-    async with attached(resources, caller.user_id, job_id) as workspace:
+    `app_box` raises; Conflict `no_app`."""
+    async with app_box(resources, caller.user_id, job_id) as workspace:
         try:
             async with asyncio.timeout(START_S):
                 app = await start_app(resources, workspace, job_id)

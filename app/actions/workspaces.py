@@ -6,6 +6,7 @@ them.
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from app.domain.errors import NOT_FOUND, Conflict, NotFound, Refusal, Unavailable
 from app.domain.workspace import MANIFEST, Manifest
 from app.resources import Resources
+from app.runtime.live_app import AppHeld
 from app.runtime.workspace import (
     AppStatus,
     BoxStatus,
@@ -24,35 +26,47 @@ from app.runtime.workspace import (
     WorkspaceBusy,
     WorkspaceMissing,
 )
+from app.runtime.worlds import World
 from app.store import boxes
+from app.unit import Unit
 
 log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def attached(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIterator[Workspace]:
-    """The job's workspace, woken if it is asleep. Raises NotFound; Conflict `container_stopped`; Unavailable;
-    and what the workspace itself refuses."""
-    if await _is_stopped(resources, user_id, job_id):
-        raise Conflict("Container is not running. Start it with containers/start.", code="container_stopped")
-    with _as_refusals():
-        workspace = await _attach(resources, job_id)
-        try:
-            yield workspace
-        finally:
-            await workspace.close()
+async def app_box(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIterator[Workspace]:
+    """The box of the client's app, woken if it is asleep. Raises NotFound; Conflict `container_stopped`;
+    Unavailable; and what the workspace itself refuses."""
+    standing = await _usable(resources, user_id, job_id)
+    async with _attached(resources, job_id, World.APP, standing) as workspace:
+        yield workspace
+
+
+@asynccontextmanager
+async def files_box(resources: Resources, user_id: UUID, job_id: UUID) -> AsyncIterator[Workspace]:
+    """The box with the job's newest files: the bench while its work is not live, else the app's box. Raises
+    what `app_box` raises."""
+    standing = await _usable(resources, user_id, job_id)
+    world = World.BENCH if standing.shows_bench else World.APP
+    async with _attached(resources, job_id, world, standing) as workspace:
+        yield workspace
 
 
 async def save_file(
     resources: Resources, user_id: UUID, job_id: UUID, path: str, content: str, etag: str | None
 ) -> Saved:
-    """Write a file and commit it as "Client". Raises what `attached` raises; Conflict `job_running`, Stale,
+    """Write a file and commit it as "Client". Raises what `files_box` raises; Conflict `job_running`, Stale,
     TooLarge."""
-    async with attached(resources, user_id, job_id) as workspace:
+    async with files_box(resources, user_id, job_id) as workspace, resources.unit() as unit:
+        # The job's row is locked while the file is written, so that no run can begin in between.
+        job = await unit.take(job_id, user_id)
+        await _refuse_while_running(unit, user_id, job_id)
         saved = await workspace.save(path, content.encode(), etag)
-    if saved.path == MANIFEST and (manifest := read_manifest(content.encode())) is not None:
-        async with resources.unit() as unit:
-            (await unit.take(job_id, user_id)).manifest = manifest.model_dump()
+        manifest = read_manifest(content.encode()) if saved.path == MANIFEST else None
+        if manifest is not None and (job.head is None or job.head == job.live):
+            job.manifest = manifest.model_dump()
+        if job.head == job.live:
+            job.head = None  # what lies on the bench is older now
     return saved
 
 
@@ -61,15 +75,17 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
         job.box_stopped = False
-    async with attached(resources, user_id, job_id) as workspace:
+    async with app_box(resources, user_id, job_id) as workspace:
         await start_app(resources, workspace, job_id)
 
 
 async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
-    """Start the app if it does not run. Returns None if there is no app yet."""
+    """Start the app if it does not run. Returns None if there is no app yet. Raises AppHeld."""
     async with resources.glance() as session:
-        manifest = await boxes.manifest(session, job_id)
-    manifest = manifest or await manifest_of(workspace)
+        standing = await boxes.standing(session, None, job_id)
+    if standing is not None and standing.changing:
+        raise AppHeld  # also if the guest has forgotten it, because its box was started anew
+    manifest = (standing and standing.manifest) or await manifest_of(workspace)
     if manifest is None:
         return None
     app = await workspace.start_app(manifest)
@@ -82,7 +98,10 @@ async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> N
     `job_running`; Unavailable."""
     if (await container_status(resources, user_id, job_id)).state == "none":
         raise _nothing_built()
-    await _mark_stopped(resources, user_id, job_id, True)
+    async with resources.unit() as unit:
+        job = await unit.take(job_id, user_id)
+        await _refuse_while_running(unit, user_id, job_id)
+        job.box_stopped = True
     try:
         with _as_refusals():
             await resources.runtime.stop(job_id)
@@ -94,37 +113,68 @@ async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> N
 async def container_status(resources: Resources, user_id: UUID, job_id: UUID) -> BoxStatus:
     """The state of the container, `stopped` if the client stopped it. Wakes nothing. Raises NotFound;
     Unavailable."""
-    stopped = await _is_stopped(resources, user_id, job_id)
+    standing = await _standing(resources, user_id, job_id)
     with _as_refusals():
         status = await resources.runtime.status(job_id)
-    return BoxStatus("stopped", status.image) if stopped and status.state == "asleep" else status
+    if status.state == "none" and standing.live is not None:
+        return replace(status, state="asleep")  # it is made when it is first used
+    return BoxStatus("stopped", status.image) if standing.stopped and status.state == "asleep" else status
 
 
-async def _attach(resources: Resources, job_id: UUID) -> Workspace:
-    """Attach. A box that was lost is made again from its stored repository."""
+@asynccontextmanager
+async def _attached(
+    resources: Resources, job_id: UUID, world: World, standing: boxes.Standing
+) -> AsyncIterator[Workspace]:
+    with _as_refusals():
+        workspace = await _attach(resources, job_id, world, standing)
+        try:
+            yield workspace
+        finally:
+            await workspace.close()
+
+
+async def _attach(resources: Resources, job_id: UUID, world: World, standing: boxes.Standing) -> Workspace:
+    """Attach. A box that was lost, or not made yet, is made from the stored repository. The app's shows the
+    commit that is live."""
     try:
-        return await resources.runtime.attach(job_id)
+        return await resources.runtime.attach(job_id, world=world)
     except WorkspaceMissing:
         async with resources.glance() as session:
             bundle = await boxes.find_bundle(session, job_id)
-        if bundle is None:
+        if bundle is None or (world is World.APP and standing.head is not None and standing.live is None):
             raise
-    log.warning("box.restored", job=str(job_id), bytes=len(bundle))
-    workspace = await resources.runtime.attach(job_id, create=True)
+    log.warning("box.restored", job=str(job_id), world=world, bytes=len(bundle))
+    workspace = await resources.runtime.attach(job_id, world=world, create=True)
     try:
         await workspace.unbundle(bundle)
+        if world is World.APP and standing.live is not None:
+            await workspace.restore(standing.live)
     except BaseException:
         await workspace.close()
         raise
     return workspace
 
 
-async def _is_stopped(resources: Resources, user_id: UUID, job_id: UUID) -> bool:
+async def _usable(resources: Resources, user_id: UUID, job_id: UUID) -> boxes.Standing:
+    standing = await _standing(resources, user_id, job_id)
+    if standing.stopped:
+        raise Conflict("Container is not running. Start it with containers/start.", code="container_stopped")
+    return standing
+
+
+async def _standing(resources: Resources, user_id: UUID, job_id: UUID) -> boxes.Standing:
     async with resources.glance() as session:
-        stopped = await boxes.is_stopped(session, user_id, job_id)
-    if stopped is None:
+        standing = await boxes.standing(session, user_id, job_id)
+    if standing is None:
         raise NotFound(NOT_FOUND)
-    return stopped
+    return standing
+
+
+async def _refuse_while_running(unit: Unit, user_id: UUID, job_id: UUID) -> None:
+    """Raises Conflict `job_running` while a run is at work on the files. The job's row is locked."""
+    standing = await boxes.standing(unit.session, user_id, job_id)
+    if standing is not None and standing.is_running:
+        raise Conflict("The builder is at work on this job.", code="job_running")
 
 
 async def _mark_stopped(resources: Resources, user_id: UUID, job_id: UUID, stopped: bool) -> None:

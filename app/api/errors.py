@@ -60,6 +60,7 @@ CODES = {
     "internal": (500, "A fault of the service. Its log has the cause under this `request_id`."),
     "unavailable": (503, "A part that the service needs is down."),
     "database_down": (503, "PostgreSQL does not answer."),
+    "going_live": (503, "A new version of the app is just being put in place."),
     "engine_down": (503, "No container can be reached or made."),
     "containers_busy": (503, "All containers that may be awake at the same time are in use."),
 }

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from app.actions.workspaces import attached, save_file
+from app.actions.workspaces import files_box, save_file
 from app.api.deps import Caller, Here, House, JobId, SignedInRoute, clamp, shape_answer
 from app.api.documented import refusals
 from app.api.shapes import WHEN, example
@@ -95,7 +95,7 @@ async def file_tree(
 ) -> Response:
     """The entries of a folder: folders first, then by name. `node_modules`, `.git`, build output and caches
     are listed without their content."""
-    async with attached(here.resources, caller.user_id, job_id) as box:
+    async with files_box(here.resources, caller.user_id, job_id) as box:
         listing = await box.list(path, clamp(limit, *LIST_LIMIT))
     return shape_answer(listing, only_set=True)
 
@@ -122,7 +122,7 @@ async def file_content(
     if download:
         pieces = _pieces(here, caller.user_id, job_id, lambda box: box.download(path))
         return await _stream(pieces, path.rstrip("/").rsplit("/", 1)[-1], "application/octet-stream")
-    async with attached(here.resources, caller.user_id, job_id) as box:
+    async with files_box(here.resources, caller.user_id, job_id) as box:
         file = await box.read(path)
     try:
         text = file.content.decode()
@@ -172,7 +172,7 @@ async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
 async def _pieces(
     here: House, owner: UUID, job_id: UUID, ask: Callable[[workspace.Workspace], AsyncIterator[bytes]]
 ) -> AsyncIterator[bytes]:
-    async with attached(here.resources, owner, job_id) as box:
+    async with files_box(here.resources, owner, job_id) as box:
         async for piece in ask(box):
             yield piece
 

@@ -1,15 +1,20 @@
-"""What is stored about boxes: the name of this service on a shared engine, whether a client stopped the box,
-how its app is started, and copies of jobs' repositories."""
+"""What is stored about boxes: the name of this service on a shared engine, which box of a job is meant and
+how its app is started, apps that are being changed, and copies of jobs' repositories."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Text, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.job import FINISHED, Status
+from app.domain.stages import RunState
 from app.domain.workspace import Manifest
 from app.store.statements import Statement, Statements
-from app.store.tables import Bundle, Instance, Job
+from app.store.tables import FENCES, Bundle, GoingLive, Instance, Job, Run
 
 _NAME_IT = Statement(
     insert(Instance).values(single=True, name=bindparam("fresh", type_=Text)).on_conflict_do_nothing()
@@ -30,18 +35,77 @@ async def without_job(session: AsyncSession, job_ids: frozenset[UUID]) -> frozen
     return job_ids - set(await session.scalars(select(Job.id).where(Job.id.in_(job_ids))))
 
 
-async def is_stopped(session: AsyncSession, owner: UUID, job_id: UUID) -> bool | None:
-    """Whether the client stopped the job's box; None when there is no such job."""
-    stopped: bool | None = await session.scalar(
-        select(Job.box_stopped).where(Job.id == job_id, Job.user_id == owner)
+RELEASE_S = 5.0
+"""Seconds in which a worker releases an app after its change was recorded, unless it has died."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What decides which box of a job a request is about, and whether it may change it. `changing` says that
+    the app is just being brought to another commit."""
+
+    status: str
+    stopped: bool
+    live: str | None
+    head: str | None
+    manifest: Manifest | None
+    changing: bool
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is at work, or will be."""
+        return self.status not in {*FINISHED, Status.COLLECTING}
+
+    @property
+    def shows_bench(self) -> bool:
+        """Whether the newest files are those on the bench: its result is not live."""
+        return self.head is not None and (self.is_running or self.head != self.live)
+
+
+async def standing(session: AsyncSession, owner: UUID | None, job_id: UUID) -> Standing | None:
+    """None if there is no such job, or it is not that user's."""
+    query = select(
+        Job.status, Job.box_stopped, Job.live, Job.head, Job.manifest, GoingLive.job_id.is_not(None)
+    ).outerjoin(GoingLive)
+    mine = [] if owner is None else [Job.user_id == owner]
+    row = (await session.execute(query.where(Job.id == job_id, *mine))).one_or_none()
+    if row is None:
+        return None
+    status, stopped, live, head, kept, changing = row
+    manifest = None if kept is None else Manifest.model_validate(kept)
+    return Standing(status, stopped, live, head, manifest, changing)
+
+
+async def going_live(session: AsyncSession, job_id: UUID) -> GoingLive | None:
+    return await session.get(GoingLive, job_id)
+
+
+async def unsettled(session: AsyncSession) -> Sequence[tuple[GoingLive, Manifest | None]]:
+    """Changes of apps that no run goes on with, each with the manifest of the app's commit."""
+    late = GoingLive.recorded_at < func.clock_timestamp() - timedelta(seconds=RELEASE_S)
+    rows = await session.execute(
+        select(GoingLive, Job.manifest)
+        .join(Job, Job.id == GoingLive.job_id)
+        .join(Run, Run.id == GoingLive.run_id)
+        .where(or_(late, and_(GoingLive.recorded_at.is_(None), Run.state != RunState.READY)))
+        .limit(20)
     )
-    return stopped
+    return [(going, None if kept is None else Manifest.model_validate(kept)) for going, kept in rows]
 
 
-async def manifest(session: AsyncSession, job_id: UUID) -> Manifest | None:
-    """How the job's app is started; None if that is not stored yet."""
-    kept = await session.scalar(select(Job.manifest).where(Job.id == job_id))
-    return None if kept is None else Manifest.model_validate(kept)
+async def next_fence(session: AsyncSession) -> int:
+    """A fence that is higher than all before."""
+    fence = await session.scalar(select(FENCES.next_value()))
+    assert fence is not None
+    return int(fence)
+
+
+_SETTLED = Statement(delete(GoingLive).where(GoingLive.job_id == bindparam("job")))
+
+
+async def settled(statements: Statements, job_id: UUID) -> None:
+    """The app is released: its row has done its work."""
+    await statements.row(_SETTLED, {"job": job_id})
 
 
 async def keep_bundle(session: AsyncSession, job_id: UUID, content: bytes) -> None:

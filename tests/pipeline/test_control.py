@@ -9,6 +9,8 @@ import pytest
 
 from app.actions import jobs, runs
 from app.domain.errors import Conflict
+from app.runtime.workspace import WorkspaceMissing
+from app.runtime.worlds import World
 from app.store import rows
 from tests.helpers.company import DONE, MORE, HeldModel, builder, call, company, growing_company
 from tests.helpers.house import House, tickets
@@ -66,7 +68,10 @@ async def test_pausing_ends_a_command(house: House) -> None:
         async def started() -> bool:
             if (await house.job(job_id)).status != "building":
                 return False
-            workspace = await house.resources.runtime.attach(job_id, create=True)
+            try:
+                workspace = await house.resources.runtime.attach(job_id, world=World.BENCH)
+            except WorkspaceMissing:
+                return False
             try:
                 return any(node.name == "started" for node in (await workspace.list("/app", 100)).structure)
             finally:
@@ -75,7 +80,7 @@ async def test_pausing_ends_a_command(house: House) -> None:
         await until(started)
         await runs.pause_job(house.resources, house.user_id, job_id)
         await until(lambda: _free(desk), within_s=10)
-        workspace = await house.resources.runtime.attach(job_id)
+        workspace = await house.resources.runtime.attach(job_id, world=World.BENCH)
         found = await workspace.run("pgrep -x sleep; ls", timeout_s=10)
         await workspace.close()
         assert "finished" not in found.output
@@ -120,14 +125,14 @@ async def test_deleting_a_job_ends_its_run_and_removes_its_box(house: House) -> 
     async with house.worker(model) as desk:
         job_id = await make(house)
         await model.came.wait()
-        assert (await house.resources.runtime.status(job_id)).state == "running"
+        assert (await house.resources.runtime.status(job_id, World.BENCH)).state == "running"
         await jobs.delete_job(house.resources, house.user_id, job_id)
         await until(lambda: _free(desk))
 
         async def gone() -> bool:
             async with house.resources.look() as session:
                 waiting = await rows.removals(session)
-            return not waiting and (await house.resources.runtime.status(job_id)).state == "none"
+            return not waiting and job_id not in await house.resources.runtime.boxes()
 
         await until(gone)
 

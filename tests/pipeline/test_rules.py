@@ -23,11 +23,12 @@ from workers.agents.outputs import (
 )
 from workers.agents.roles import CEO, CTO
 from workers.pipeline.proof.evidence import check_digest
+from workers.pipeline.proof.verdict import Verdict
 from workers.pipeline.spec import Contribution
 from workers.pipeline.stages.discussion import ROUNDS, next_speaker
 from workers.pipeline.stages.intake import next_turn
 from workers.pipeline.stages.ticketing import check_backlog
-from workers.pipeline.stages.verifying import Verdict, judge
+from workers.pipeline.stages.verifying import judge
 
 
 def said(role: str, content: str, answers: UUID | None = None) -> Message:

@@ -1,11 +1,10 @@
-"""How a stage attaches to the job's box, with the run's fence, and what it stores outside of the box."""
+"""How a stage attaches to the job's boxes, with the run's fence, and what it stores outside of them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from app.actions.workspaces import manifest_of
 from app.domain.conversation import Agent
 from app.domain.errors import TooLarge
 from app.domain.job import FailureCode
@@ -19,6 +18,7 @@ from app.runtime.workspace import (
     SandboxUnavailable,
     Workspace,
 )
+from app.runtime.worlds import World
 from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
@@ -38,13 +38,28 @@ NOT_KEPT = (
 
 @asynccontextmanager
 async def attached(context: Context) -> AsyncIterator[Workspace]:
-    """Attach to the box, which is made or woken. If the box knows a higher fence, the run belongs to another
-    worker. Raises LeaseLost, Wait, EngineAway, BoxDied, StageFailed."""
+    """Attach to the bench. If it has none of the job's work, it is filled: with what is kept in the database,
+    or else with the client's app and a copy of its data. Raises what `attached_to` raises."""
     await _unlock(context)
+    async with context.glance() as session:
+        job, _ = await context.mine(session)
+    if job.head is None:
+        # What an earlier run has left there is older than the app.
+        await context.resources.runtime.discard(context.job_id, World.BENCH)
+    async with attached_to(context, World.BENCH) as bench:
+        if await bench.head() is None:
+            await (_fill_from_app(context, bench) if job.head is None else _refill(context, bench))
+        yield bench
+
+
+@asynccontextmanager
+async def attached_to(context: Context, world: World) -> AsyncIterator[Workspace]:
+    """Attach to one of the job's boxes, which is made or woken. If it knows a higher fence, the run belongs
+    to another worker. Raises LeaseLost, Wait, EngineAway, BoxDied, StageFailed."""
+    runtime = context.resources.runtime
     try:
-        workspace = await context.resources.runtime.attach(context.job_id, fence=context.fence, create=True)
+        workspace = await runtime.attach(context.job_id, world=world, fence=context.fence, create=True)
         try:
-            await _refill(context, workspace)
             await go_on(context, WaitingFor.PLACE, "There is a place now. Going on.")
             yield workspace
         finally:
@@ -64,8 +79,29 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
     except RuntimeProblem:
         # A box that fails may be full or broken: it is stopped, and the next attempt starts it again.
         with suppress(RuntimeProblem):
-            await context.resources.runtime.stop(context.job_id)
+            await runtime.stop(context.job_id, world)
         raise
+
+
+async def _fill_from_app(context: Context, bench: Workspace) -> None:
+    """Bring the history of the client's app to the bench, and a copy of its data. What the client has saved
+    since the last run is in it. Without an app, the bench stays empty."""
+    if (await context.resources.runtime.status(context.job_id)).state == "none":
+        await _refill(context, bench)
+        return
+    async with attached_to(context, World.APP) as app:
+        head = await begun(app)
+        await bench.learn(app.pack(head.sha, None))
+        await bench.hold()
+        await bench.switch(None, head.sha)
+        await app.set_aside(head.sha)
+        await bench.take_in(app.aside())
+        await bench.put_back(head.sha)
+        for workspace in (app, bench):
+            await workspace.drop_aside()
+        await bench.release()
+    async with context.change() as change:
+        change.job.live = change.job.head = head.sha
 
 
 async def begun(workspace: Workspace) -> Commit:
@@ -74,16 +110,15 @@ async def begun(workspace: Workspace) -> Commit:
 
 
 async def keep(context: Context, workspace: Workspace) -> None:
-    """Store the repository in the database, so that no work is lost with the box. Store the manifest, so that
-    code in the box cannot change how the app is started. If the repository is too large, clients are told."""
-    manifest = await manifest_of(workspace)
+    """Store the repository in the database, so that no work is lost with the box. If it is too large, clients
+    are told."""
+    head = await begun(workspace)
     try:
         bundle, problem = await workspace.bundle(), ""
     except TooLarge as refusal:
         bundle, problem = b"", f"{refusal.detail} {NOT_KEPT}"
     async with context.change() as change:
-        if manifest is not None:
-            change.job.manifest = manifest.model_dump()
+        change.job.head = head.sha
         if problem:
             change.describe(problem)
         else:
@@ -102,8 +137,6 @@ async def mend_history(context: Context, workspace: Workspace) -> None:
 async def _refill(context: Context, workspace: Workspace) -> None:
     """Fill a box that has no commit with the stored repository, if there is one: it replaces a box that was
     lost."""
-    if await workspace.head() is not None:
-        return
     async with context.glance() as session:
         bundle = await boxes.find_bundle(session, context.job_id)
     if bundle is not None:

@@ -55,6 +55,8 @@ class Box:
         self.checking = set[int]()
         self.looked: dict[tuple[str, str], hiding.Installed] = {}
         """What install steps have made, by commit and install line. It is small: a few names each."""
+        self.app_ran = False
+        """Whether the app may have written files since they were last looked at."""
         self.hold = holding.Hold()
         self.still = asyncio.Lock()
         """Held while the app's data are copied: no file is saved meanwhile."""
@@ -176,6 +178,12 @@ class Box:
 
     def _start_app(self, line: str, env: Mapping[str, str], sink: Callable[[bytes], None]) -> process.Command:
         return self.start(["/bin/sh", "-c", line], sink, env=env)
+
+    async def disown(self) -> None:
+        """Before anybody else changes files: what the app has written meanwhile is its own."""
+        if self.app_ran:
+            self.app_ran = self.app.port is not None
+            await self.repository.disown()
 
     async def forget(self) -> None:
         """Remove all files that the job's code has left outside of /app, so that a check sees only what is in

@@ -1,10 +1,11 @@
-"""A call of a process of the service, as the guest's functions get it."""
+"""One call to the guest, with what it may do."""
 
 from collections.abc import Callable
 
 from .box import Box
 from .frames import Json
 from .link import Stream
+from .paths import Refused
 
 
 class Call:
@@ -27,3 +28,16 @@ class Call:
         self.save_as = save_as
         self.may_change = may_change
         self.record = record
+
+    async def disown(self) -> None:
+        """Before files are changed: what has changed since they were last recorded is the app's. A client's
+        app may have run in an earlier life of the box."""
+        if self.save_as:
+            await self.box.repository.disown()
+        else:
+            await self.box.disown()
+
+    def only_for_workers(self) -> None:
+        """Raises Refused for an attachment of the API."""
+        if self.save_as:
+            raise Refused("failed", "only a worker may do this")

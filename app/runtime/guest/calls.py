@@ -6,8 +6,9 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-from . import application, checking, data, data_tar, file_calls, going_live, installing, web
+from . import checking, file_calls
 from . import bundle as bundles
+from .app_calls import APP_CALLS
 from .call import Call
 from .frames import Json
 from .link import Stream
@@ -15,12 +16,11 @@ from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
 
-APP_ANSWER_S = 30.0
-
 
 async def run(call: Call) -> Json:
     args = call.args
     output = Output(args["output_limit"])
+    await call.disown()
     command = call.box.start(
         ["/bin/sh", "-c", args["command"]], output.add, env=args["env"], deadline_s=args["timeout_s"]
     )
@@ -47,6 +47,7 @@ async def restore(call: Call) -> Json:
 
 
 async def commit(call: Call) -> Json:
+    await call.disown()
     sha, tree = await call.box.repository.commit(call.args["message"], call.args["author"])
     return {"sha": sha, "tree": tree}
 
@@ -74,7 +75,7 @@ async def pack(call: Call) -> Json:
 
 
 async def learn(call: Call) -> Json:
-    _only_for_workers(call)
+    call.only_for_workers()
     await bundles.learn(call.box.repository, call.box.config.scratch, call.stream)
     return {}
 
@@ -113,131 +114,6 @@ async def find_hiding(call: Call) -> Json:
     return await checking.find_hiding(call.box, call.stream, call.args)
 
 
-async def start_app(call: Call) -> Json:
-    if call.save_as:
-        call.box.hold.refuse()
-    args = call.args
-    gate = installing.gate_of(call.stream, args)
-    recipe = application.Recipe(args["install"], args["start"], args["port"], args["health"])
-    try:
-        await call.box.app.start(recipe, gate)
-        await gate.leave()
-    finally:
-        if gate.within:
-            await call.box.app.stop()
-    return _app(call)
-
-
-async def stop_app(call: Call) -> Json:
-    if call.save_as:
-        call.box.hold.refuse()
-    await call.box.app.stop()
-    return {}
-
-
-async def app_status(call: Call) -> Json:
-    return _app(call)
-
-
-def _app(call: Call) -> Json:
-    return {**call.box.app.status(), "held": call.box.hold.on}
-
-
-async def request(call: Call) -> Json:
-    port = call.box.app.port
-    if port is None:
-        return {"status": 0}
-    args = call.args
-    body = None if args["text"] is None else args["text"].encode()
-    status, answer = await web.request(port, args["method"], args["path"], body, APP_ANSWER_S)
-    await call.stream.send(answer)
-    return {"status": status}
-
-
-async def dial(call: Call) -> Json:
-    hold = call.box.hold
-    hold.refuse()
-    connection = await web.connect(call.args["port"])
-    if connection is None:
-        raise Refused("not_listening")
-    # An empty line tells the caller that the connection is established.
-    await call.stream.send(b"\n")
-    await hold.passing(_pass(call.stream, connection), call.args["lasting"])
-    return {}
-
-
-async def _pass(stream: Stream, connection: socket.socket) -> None:
-    reader, writer = await asyncio.open_connection(sock=connection)
-    up = asyncio.create_task(_upward(stream, writer))
-    try:
-        while piece := await reader.read(65_536):
-            await stream.send(piece)
-        stream.send_eof()
-        await up
-    except ConnectionError:
-        pass
-    finally:
-        up.cancel()
-        writer.close()
-
-
-async def _upward(stream: Stream, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while piece := await stream.read():
-            writer.write(piece)
-            await writer.drain()
-        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
-
-
-async def hold(call: Call) -> Json:
-    _only_for_workers(call)
-    await going_live.hold(call.box)
-    return {}
-
-
-async def release(call: Call) -> Json:
-    _only_for_workers(call)
-    going_live.release(call.box)
-    return {}
-
-
-async def switch(call: Call) -> Json:
-    _only_for_workers(call)
-    return await going_live.switch(call.box, call.args["old"], call.args["new"])
-
-
-async def set_aside(call: Call) -> Json:
-    return await going_live.set_aside(call.box, call.args["commit"])
-
-
-async def put_back(call: Call) -> Json:
-    if not call.may_change():
-        raise Refused("busy")
-    return await going_live.put_back(call.box, call.args["commit"])
-
-
-async def aside(call: Call) -> Json:
-    async for piece in data_tar.pieces(call.box.config.root):
-        await call.stream.send(piece)
-    return {}
-
-
-async def take_in(call: Call) -> Json:
-    if not call.may_change():
-        raise Refused("busy")
-    return await data_tar.take_in(call.box.config.root, call.stream)
-
-
-async def drop_aside(call: Call) -> Json:
-    await data.drop_aside(call.box.config.root)
-    return {}
-
-
-def _only_for_workers(call: Call) -> None:
-    if call.save_as:
-        raise Refused("failed", "only a worker may do this")
-
-
 async def status(call: Call) -> Json:
     """`busy` says that a worker is attached, so that clients may only read."""
     return {**call.box.status(), "busy": not call.may_change()}
@@ -267,18 +143,6 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "check_http": check_http,
     "check_file": check_file,
     "find_hiding": find_hiding,
-    "start_app": start_app,
-    "stop_app": stop_app,
-    "app_status": app_status,
-    "request": request,
-    "dial": dial,
-    "hold": hold,
-    "release": release,
-    "switch": switch,
-    "set_aside": set_aside,
-    "put_back": put_back,
-    "aside": aside,
-    "take_in": take_in,
-    "drop_aside": drop_aside,
     "status": status,
+    **APP_CALLS,
 }

@@ -46,6 +46,8 @@ async def save(call: Call) -> Json:
         raise Refused("failed", "the content was cut short")
     if not call.may_change():
         raise Refused("busy")
+    await call.disown()
+    call.box.repository.own(call.args["path"])
     async with call.box.still:
         saved = files.save_file(call.box.config.root, call.args["path"], content, call.args["etag"])
     if call.save_as:
@@ -56,6 +58,7 @@ async def save(call: Call) -> Json:
 async def delete(call: Call) -> Json:
     if not call.may_change():
         raise Refused("busy")
+    await call.disown()
     async with call.box.still:
         files.delete_file(call.box.config.root, call.args["path"])
     if call.save_as:

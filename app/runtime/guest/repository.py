@@ -4,21 +4,21 @@ The job's code can edit `.git` like everything else in its box. So hooks, file-s
 settings are switched off, and what is recorded is what the files contain.
 """
 
-import asyncio
 import contextlib
 import os
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from . import checkout
+from .app_files import AppFiles, changed_paths
 from .caches import NOT_RECORDED
-from .git_settings import COMMITTER, CONFIG, DOMAIN, EXCLUDED, SETTINGS, TIMELESS, UNSHOWN
+from .git import Git, Runner
+from .git_settings import DOMAIN, TIMELESS, UNSHOWN
 from .kept import MIXED, put_back
 from .paths import Refused
 from .walk import remove
 
-TIMEOUT_S = 120.0
 LIST = 'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed"'
 SHOW = (
     f'{LIST} && git ls-tree -r --full-tree "$0" | cut -f 1 | cut -d " " -f 3 | '
@@ -31,32 +31,50 @@ PACK = 'printf "%s\\n" "$@" | git pack-objects --revs --quiet "$0"'
 """A script that packs what its arguments reach; git reads them from its input, which commands do not have."""
 
 RESTORE_ROUNDS = 3
-LOCKED = re.compile(rb"Unable to create '([^'\n]+\.lock)': File exists")
-MOST_LOCKS = 5
-"""A command meets one lock after the other: of the index, of HEAD, of its branch, of the packed refs."""
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
-Env = Mapping[str, str] | None
-Runner = Callable[[list[str], Mapping[str, str], str, float], Awaitable[tuple[int | None, bytes, bytes]]]
-"""Runs a command, given argv, extra environment, folder and deadline in seconds: (exit code, stdout,
-stderr)."""
 
-
-class Repository:
+class Repository(Git):
     """The repository of `root`. Each method holds one lock, so that they run one after the other. A failure
     of git raises Refused."""
 
     def __init__(self, root: str, run: Runner) -> None:
-        self._root = root
-        self._run = run
-        self._lock = asyncio.Lock()
+        super().__init__(root, run)
+        self._app_files = AppFiles()
+        self._recorded = ""
+        """The tree that was recorded or laid out last; empty for that of the head."""
 
     async def checkpoint(self, run: str, step: str) -> str:
         """Record the present files under `refs/boardroom/<run>/<step>`, and return the tree."""
         async with self._lock:
-            tree = await self._record()
+            tree = self._note(await self._record())
             await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
             return tree
+
+    async def disown(self) -> None:
+        """What differs from what was recorded last was written by the app: leave it out from now on."""
+        async with self._lock:
+            await self._ensure()
+            head = await self._head()
+            if head is None:
+                return
+            before = self._recorded or head[1]
+            now = await self._record()
+            if now == before:
+                return
+            changed = await self._raw("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, now)
+            listed = await self._raw("ls-tree", "-r", "-z", "--name-only", "--full-tree", before)
+            self._app_files.add(changed_paths(changed), changed_paths(listed))
+            await self._git("read-tree", before)
+
+    def _note(self, tree: str) -> str:
+        self._recorded = tree
+        self._app_files.recorded()
+        return tree
+
+    def own(self, path: str) -> None:
+        """This file is written by the Builder or the client: record it."""
+        self._app_files.give_up(path)
 
     async def tree(self) -> str:
         """The tree of the present files, as git would record it now."""
@@ -70,6 +88,7 @@ class Repository:
             await self._ensure()
             if not await self._has(f"{tree}^{{tree}}"):
                 raise Refused("no_tree")
+            self._note(tree)
             for _ in range(RESTORE_ROUNDS):
                 if await self._record() == tree:
                     return
@@ -78,7 +97,7 @@ class Repository:
     async def commit(self, message: str, author: str) -> tuple[str, str]:
         """Commit the present files: (commit, tree). Without a change, the last commit."""
         async with self._lock:
-            tree = await self._record()
+            tree = self._note(await self._record())
             head = await self._head()
             if head is not None and head[1] == tree:
                 return head
@@ -128,6 +147,7 @@ class Repository:
         async with self._lock:
             await self._git("update-ref", "HEAD", commit)
             await self._git("read-tree", commit)
+            self._recorded = ""
             self._share_index()
 
     def _share_index(self) -> None:
@@ -237,47 +257,15 @@ class Repository:
         await self._git("index-pack", "--strict", "-o", f"{name}.idx", pack)
         shutil.copyfile(pack, f"{name}.pack")
 
-    async def _has(self, name: str) -> bool:
-        return (await self._try("cat-file", "-e", name))[0] == 0
-
-    @property
-    def _index(self) -> str:
-        return f"{self._root}/.git/boardroom.index"
-
-    async def _ensure(self) -> None:
-        if not self._exists():
-            await self._git("init", "--quiet", "--template=")
-        self._settle()
-        self._exclude()
-
-    def _exists(self) -> bool:
-        return os.path.exists(f"{self._root}/.git/HEAD")
-
-    def _settle(self) -> None:
-        """Replace the repository's settings by ours: others could make git record or restore other contents
-        than those of the files."""
-        path = f"{self._root}/.git/config"
-        with open(path, "r+") as file:
-            if file.read() != CONFIG:
-                file.seek(0)
-                file.truncate()
-                file.write(CONFIG)
-
-    def _exclude(self) -> None:
-        info = f"{self._root}/.git/info"
-        os.makedirs(info, exist_ok=True)
-        if not os.path.exists(f"{info}/exclude"):
-            with open(f"{info}/exclude", "w") as file:
-                file.write(EXCLUDED)
-
     async def _record(self) -> str:
         """Record all files that git does not ignore, and return the tree."""
         await self._ensure()
-        code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
+        left_out = (*NOT_RECORDED, *self._app_files.pathspecs)
+        code, _, complaints = await self._try("add", "--all", ".", *left_out)
         if any(words in complaints for words in EMBEDDED):
             await self._absorb_inner_repositories()
             await self._git("rm", "--cached", "-r", "-q", "--ignore-unmatch", ".")
-            code, _, complaints = await self._try("add", "--all", ".", *NOT_RECORDED)
+            code, _, complaints = await self._try("add", "--all", ".", *left_out)
         if code != 0:
             raise Refused("git", complaints.decode(errors="replace")[-400:])
         return await self._git("write-tree")
@@ -300,48 +288,3 @@ class Repository:
         code, output, _ = await self._try("rev-parse", "--quiet", "HEAD", "HEAD^{tree}")
         shas = output.decode(errors="replace").split()
         return (shas[0], shas[1]) if code == 0 and len(shas) == 2 else None
-
-    async def _git(self, *args: str, env: Env = None, argv: Iterable[str] = ("git",)) -> str:
-        return (await self._raw(*args, env=env, argv=argv)).decode(errors="replace").strip()
-
-    async def _raw(self, *args: str, env: Env = None, argv: Iterable[str] = ("git",)) -> bytes:
-        code, output, complaints = await self._try(*args, env=env, argv=argv)
-        if code != 0:
-            raise Refused("git", f"git {args[0]}: {complaints.decode(errors='replace')[-400:]}")
-        return output
-
-    async def _try(
-        self, *args: str, env: Mapping[str, str] | None = None, argv: Iterable[str] = ("git",)
-    ) -> tuple[int | None, bytes, bytes]:
-        """Run git. A lock that it meets is removed and git runs again: no other git of ours works here, so
-        whoever made it was killed, or is a git of the job."""
-        for _ in range(MOST_LOCKS):
-            code, output, complaints = await self._start(*args, env=env, argv=argv)
-            lock = LOCKED.search(complaints) if code != 0 else None
-            if lock is None or not lock[1].startswith(os.fsencode(f"{self._root}/.git/")):
-                break
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(lock[1])
-        return code, output, complaints
-
-    async def _start(
-        self, *args: str, env: Mapping[str, str] | None, argv: Iterable[str]
-    ) -> tuple[int | None, bytes, bytes]:
-        settings = {"GIT_CONFIG_COUNT": str(len(SETTINGS))}
-        for number, (key, value) in enumerate(SETTINGS.items()):
-            settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        base = {
-            "GIT_DIR": f"{self._root}/.git",
-            "GIT_WORK_TREE": self._root,
-            "GIT_INDEX_FILE": self._index,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_GRAFT_FILE": "/dev/null",
-            "GIT_COMMON_DIR": f"{self._root}/.git",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_COMMITTER_NAME": COMMITTER,
-            "GIT_COMMITTER_EMAIL": f"service@{DOMAIN}",
-            "LC_ALL": "C",
-        }
-        return await self._run([*argv, *args], base | settings | dict(env or {}), self._root, TIMEOUT_S)

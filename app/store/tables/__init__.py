@@ -6,7 +6,7 @@ index, because without one PostgreSQL reads the whole table for each deleted row
 
 from app.store.tables.backlog import App, Evidence, Ticket
 from app.store.tables.base import Base
-from app.store.tables.boxes import Bundle, DataCopy, DataPiece, Instance, Preview, Removal
+from app.store.tables.boxes import Bundle, DataCopy, DataPiece, GoingLive, Instance, Preview, Removal
 from app.store.tables.jobs import Job, JobEvent, Message, Step
 from app.store.tables.runs import FENCES, Run, RunStep
 from app.store.tables.spending import ANSWERED, LOST, OPEN, ModelAttempt, UserDay
@@ -24,6 +24,7 @@ __all__ = [
     "DataCopy",
     "DataPiece",
     "Evidence",
+    "GoingLive",
     "IdempotencyKey",
     "Instance",
     "Job",

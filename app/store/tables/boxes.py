@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -74,6 +74,22 @@ class DataPiece(Base):
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     content: Mapped[bytes]
     used_at: Mapped[datetime] = now_column()
+
+
+class GoingLive(Base):
+    """The client's app is being brought from the commit `old` (null: there was none) to `new`. The row is
+    there from before the app is held until it is released, so that whoever finds the row can finish or undo
+    it. `copied`: a copy of the data lies aside in the box. `recorded_at`: `new` is live, only the release is
+    left."""
+
+    __tablename__ = "going_live"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    old: Mapped[str | None]
+    new: Mapped[str]
+    copied: Mapped[bool] = mapped_column(server_default=text("false"))
+    recorded_at: Mapped[datetime | None]
 
 
 class Removal(Base):

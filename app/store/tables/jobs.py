@@ -18,8 +18,12 @@ class Job(Base):
     `start_asked` is set by `start/`. `box_stopped` is set by `containers/stop`: then only `containers/start`
     or a new run wakes the box. `committed_*` is what was used plus what is reserved for open requests; the
     budgets are the job's own, null where the service's limits apply. `manifest` is a copy of the app's
-    boardroom.json, from the last closed ticket or the client's last save. The app is started by this copy,
-    because code in the box can change the file."""
+    boardroom.json at its commit, or the client's last save. The app is started by this copy, because code in
+    the box can change the file.
+
+    `live` is the commit that the client's app was last brought to, null before that. `head` is the newest
+    commit of the work on the bench that is not live; null if there is none: then the app's folder is the
+    newest."""
 
     __tablename__ = "jobs"
     __table_args__ = (one_of("status", Status), Index("ix_jobs_user_id_id", "user_id", text("id DESC")))
@@ -53,6 +57,8 @@ class Job(Base):
     token_budget: Mapped[int | None]
     cost_budget_usd: Mapped[float | None]
     manifest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    live: Mapped[str | None]
+    head: Mapped[str | None]
 
 
 class JobEvent(Base):

@@ -12,6 +12,8 @@ from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import end_stage
+from workers.pipeline.live.bringing import bring_back
+from workers.pipeline.live.following import follow
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.kept_tests import found
 from workers.pipeline.repair.mending import give_up_unmended
@@ -26,6 +28,7 @@ retry."""
 
 
 async def building(context: Context) -> Outcome:
+    await bring_back(context)
     async with attached(context) as workspace:
         is_new = await begin(context, workspace)
         if is_new or not await trial.has_begun(context):
@@ -33,8 +36,10 @@ async def building(context: Context) -> Outcome:
         await trial.begin_of_run(context, workspace)
         await found(context, workspace)
         while (ticket := await _next(context)) is not None:
-            await _work_off(context, workspace, ticket)
+            is_closed = await _work_off(context, workspace, ticket)
             await keep(context, workspace)
+            if is_closed:
+                await follow(context, workspace)
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     failed = [t for t in tickets if t.status == TicketStatus.FAILED and t.type != TicketType.EPIC]
@@ -77,8 +82,9 @@ async def _next(context: Context) -> Ticket | None:
             raise StageFailed(FailureCode.INTERNAL, "The backlog's dependencies cannot be worked off. Retry.")
 
 
-async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> None:
-    """Attempt the ticket until its checks pass, or until it has failed for good."""
+async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> bool:
+    """Attempt the ticket until its checks pass, or until it has failed for good. Returns whether they
+    pass."""
     if ticket.status == TicketStatus.TODO:
         await _begin(context, ticket.id)
     while True:
@@ -93,13 +99,13 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> N
             raise
         if not tried.failures:
             await _end(context, ticket.id, tried)
-            return
+            return True
         terms = Terms(context.ticket_attempts, strong=context.models.strong is not None)
         following = climb(tried.standing, ticket.attempts, tried.failures, tried.diff, terms)
         if following.over:
             await trial.take_back(workspace, ticket, tried.base)
             await _end(context, ticket.id, tried, following)
-            return
+            return False
         await _again(context, ticket.id, tried, following)
 
 

@@ -1,31 +1,26 @@
-"""The last stage: every check of every ticket runs on the final commit, a reviewer reads it, and the app must
-answer.
+"""Every check of every ticket runs on the final commit, a reviewer reads it, and the app must answer on a
+copy of the client's data.
 
 The result is based only on what the service has seen, not on what agents say.
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from app import metrics
 from app.actions import changes
-from app.domain.conversation import Agent
-from app.domain.errors import Refusal
+from app.actions.workspaces import manifest_of
 from app.domain.job import FailureCode, Verification
 from app.domain.proof import HELD_BEFORE, CheckOutcome, Proofs, Standing, is_shown
-from app.domain.stages import RunState
 from app.domain.ticket import TicketStatus, TicketType
-from app.domain.workspace import MANIFEST, Manifest
 from app.runtime.workspace import Commit, Workspace
-from app.store import rows, runs
+from app.store import rows
 from app.store.rows import Seen
 from app.store.tables import Ticket
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.box import attached
+from workers.pipeline.enter import end_stage
+from workers.pipeline.live.dress import would_start
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.evidence import (
     Finding,
@@ -36,14 +31,9 @@ from workers.pipeline.proof.evidence import (
     run_profile_checks,
 )
 from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.proof.verdict import Verdict, note_verdict
 from workers.pipeline.repair import mending, reviewing
 from workers.pipeline.repair.fixing import opened_before
-
-
-@dataclass(frozen=True)
-class Verdict:
-    verification: Verification
-    message: str
 
 
 async def verifying(context: Context) -> Outcome:
@@ -67,7 +57,7 @@ async def verifying(context: Context) -> Outcome:
             passed = await reviewing.review(context, workspace, commit)
             if not passed:
                 return Outcome.NEXT
-        problem = await _start_app(context, workspace)
+        problem = await _would_start(context, workspace, commit)
         if problem and not await opened_before(context, mending.start_key(run)):
             await mending.open_starting(context, problem)
             return Outcome.NEXT
@@ -78,19 +68,9 @@ async def verifying(context: Context) -> Outcome:
     holds = {(finding.ticket_id, check_digest(finding.check)) for finding in findings if finding.passed}
     verdict = judge(tickets, seen, holds, await _without_ticket(context, tickets))
     async with context.change() as change:
-        stage = change.stage
-        changes.add_message(
-            change.unit,
-            change.job,
-            "agent",
-            Agent.CLIENT_RELATIONS,
-            verdict.message,
-            {"stage": stage.shown_as, "verification": verdict.verification, "commit": commit.sha},
-        )
-        changes.finish(change.unit, change.job, verdict.verification, stage.ends_with)
-        runs.end(change.run, RunState.DONE)
-    metrics.runs_ended.labels(verdict.verification).inc()
-    return Outcome.OVER
+        await note_verdict(change, verdict)
+        end_stage(change)
+    return Outcome.NEXT
 
 
 def _nothing(tickets: Sequence[Ticket]) -> str:
@@ -128,21 +108,12 @@ async def _fail_tickets(context: Context, failed: list[Finding]) -> None:
     )
 
 
-async def _start_app(context: Context, workspace: Workspace) -> str:
-    """Start the app in `/app`, on its data, and a second time, as after a sleep. Returns why it does not
-    answer, "" if it does."""
-    try:
-        manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
-    except (Refusal, ValidationError):
+async def _would_start(context: Context, workspace: Workspace, commit: Commit) -> str:
+    """Why the app would not answer on the client's data, "" if it would."""
+    manifest = await manifest_of(workspace)
+    if manifest is None:
         return "The build has no usable boardroom.json, so the app cannot be started."
-    for when in ("", " when it is started a second time"):
-        await workspace.stop_app()  # at first it may still run older code
-        app = await context.unless_paused(workspace.start_app(manifest))
-        if not app.answering:
-            return (
-                f"The app does not answer on {manifest.health}{when}. Its last words: {app.log_tail[-500:]}"
-            )
-    return ""
+    return await would_start(context, workspace, commit, manifest)
 
 
 async def _without_ticket(context: Context, tickets: Sequence[Ticket]) -> list[str]:

@@ -1,0 +1,88 @@
+"""What the app writes between two of the Builder's calls never enters a commit, also where git does not
+ignore it."""
+
+from uuid import UUID
+
+import pytest
+
+from app.domain.workspace import Manifest
+from app.runtime.runtime import Runtime
+from app.runtime.workspace import Workspace
+from tests.helpers.boxes import output_of
+
+APP = b"""\
+import http.server, os, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        path = pathlib.Path(self.path[1:])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("entry")
+        self.send_response(200)
+        self.end_headers()
+    do_GET = lambda self: (self.send_response(200), self.end_headers())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+MANIFEST = Manifest(start="exec python3 server.py")
+
+
+@pytest.fixture
+async def built(workspace: Workspace) -> Workspace:
+    await workspace.save("/app/server.py", APP)
+    await workspace.save("/app/sample.txt", b"shipped")
+    await workspace.commit("Begin", "Builder")
+    await workspace.start_app(MANIFEST)
+    return workspace
+
+
+async def entry(workspace: Workspace, path: str) -> None:
+    assert (await workspace.request("POST", f"/{path}")).status == 200
+
+
+async def recorded(workspace: Workspace) -> str:
+    return await output_of(workspace, "git ls-tree -r --name-only HEAD; git show HEAD:sample.txt")
+
+
+async def test_entries_of_the_app_are_not_committed(built: Workspace) -> None:
+    await entry(built, "notes.json")
+    await entry(built, "deep/er/notes.json")
+    await entry(built, "sample.txt")
+    await built.save("/app/more.py", b"work")
+    await built.commit("More", "Builder")
+    assert await recorded(built) == "more.py\nsample.txt\nserver.py\nshipped"
+    await entry(built, "deep/later.json")
+    await entry(built, "late.json")
+    await built.commit("Nothing more", "Builder")
+    assert await recorded(built) == "more.py\nsample.txt\nserver.py\nshipped"
+
+
+async def test_entries_stay_when_a_tree_is_restored(built: Workspace) -> None:
+    tree = await built.checkpoint("run", "step")
+    await entry(built, "notes.json")
+    await built.save("/app/more.py", b"work")
+    await built.restore(tree)
+    assert await output_of(built, "ls") == "notes.json\nsample.txt\nserver.py"
+
+
+async def test_a_file_that_the_builder_writes_itself_is_committed(built: Workspace) -> None:
+    await entry(built, "notes.json")
+    await built.save("/app/other.py", b"work")
+    await built.save("/app/notes.json", b"shipped entries")
+    await built.commit("Ship them", "Builder")
+    assert "notes.json" in await recorded(built)
+
+
+async def test_a_clients_save_commits_that_file_alone(runtime: Runtime, job: UUID) -> None:
+    worker = await runtime.attach(job, fence=1, create=True)
+    await worker.save("/app/server.py", APP)
+    await worker.save("/app/sample.txt", b"shipped")
+    await worker.commit("Begin", "Builder")
+    await worker.close()
+    client = await runtime.attach(job)
+    await client.start_app(MANIFEST)
+    await entry(client, "notes.json")
+    await entry(client, "sample.txt")
+    await client.stop_app()
+    await client.save("/app/mine.txt", b"mine")
+    assert (await client.head()) is not None
+    assert await recorded(client) == "mine.txt\nsample.txt\nserver.py\nshipped"
+    await client.close()

@@ -1,0 +1,131 @@
+"""Brings the client's app to a commit: hold, copy its data, switch its files, start it twice, record,
+release.
+
+`going_live` has a row from before the app is held until it is released. A worker that finds one begins again
+from the commit and the data of before, never from what an earlier one has left. From the end of the app until
+its release no client can make an entry, so no entry is lost when the change is undone. It is never undone
+after it was recorded.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from app.actions.going_live import undo
+from app.domain.errors import Refusal
+from app.domain.workspace import Manifest
+from app.runtime.live_app import Switched
+from app.runtime.workspace import Commit, Workspace
+from app.runtime.worlds import World
+from app.store import boxes
+from app.store.tables import GoingLive
+from workers.context import Change, Context
+from workers.pipeline.box import attached_to
+from workers.pipeline.live.starting import answers_twice
+
+Record = Callable[[Change, Switched], Awaitable[None]]
+"""Writes that the commit is live, in the unit that makes it so."""
+
+
+class NotLive(Exception):
+    """The app is as it was before. The message says why."""
+
+
+async def bring(
+    context: Context,
+    bench: Workspace,
+    new: Commit,
+    manifest: Manifest,
+    record: Record,
+    *,
+    strict: bool = True,
+) -> None:
+    """Bring the app to the commit `new` of the bench, and start it by `manifest`. If it is `strict`, an app
+    that does not answer twice is brought back. Raises NotLive, what `attached_to` raises."""
+    async with context.glance() as session:
+        earlier = await boxes.going_live(session, context.job_id)
+    if earlier is not None and earlier.new != new.sha:
+        await bring_back(context)
+    async with attached_to(context, World.APP) as app:
+        going = await _begin(context, new, is_new=await app.head() is None)
+        try:
+            await app.learn(bench.pack(new.sha, going.old))
+            done = await _bring(context, app, going, manifest, strict)
+        except (NotLive, Refusal) as problem:
+            await _back(context, app, going)
+            raise NotLive(problem.detail if isinstance(problem, Refusal) else str(problem)) from problem
+        async with context.change() as change:
+            change.job.live, change.job.manifest = new.sha, manifest.model_dump()
+            (await _row(change)).recorded_at = change.unit.moment()
+            await record(change, done)
+        await app.release()
+        await app.drop_aside()
+    await _forget(context)
+
+
+async def bring_back(context: Context) -> None:
+    """Undo what an earlier attempt of this job has begun and nobody goes on with."""
+    async with context.glance() as session:
+        going = await boxes.going_live(session, context.job_id)
+    if going is None:
+        return
+    async with attached_to(context, World.APP) as app:
+        if going.recorded_at:
+            await app.release()
+        else:
+            await _back(context, app, going)
+    await _forget(context)
+
+
+async def _bring(
+    context: Context, app: Workspace, going: GoingLive, manifest: Manifest, strict: bool
+) -> Switched:
+    was_running = (await app.app_status()).state != "none"
+    await app.hold()
+    if going.old is not None and going.copied:
+        await app.switch(going.new, going.old)
+        await app.put_back(going.old)
+    elif going.old is not None:
+        await app.set_aside(going.old)
+        async with context.change() as change:
+            (await _row(change)).copied = True
+        going.copied = True
+    done = await app.switch(going.old, going.new)
+    if strict or was_running:
+        problem = await answers_twice(app, manifest)
+        if problem and strict:
+            raise NotLive(problem)
+    return done
+
+
+async def _begin(context: Context, new: Commit, *, is_new: bool) -> GoingLive:
+    """The row of this change, made or found. An app that `is_new` has neither files nor data."""
+    async with context.change() as change:
+        known = await boxes.going_live(change.session, context.job_id)
+        if known is None:
+            known = GoingLive(
+                job_id=context.job_id,
+                run_id=context.run_id,
+                old=None if is_new else change.job.live,
+                new=new.sha,
+                copied=False,
+            )
+            change.session.add(known)
+        change.advance()
+    return known
+
+
+async def _back(context: Context, app: Workspace, going: GoingLive) -> None:
+    async with context.glance() as session:
+        standing = await boxes.standing(session, None, context.job_id)
+    await undo(app, going, None if standing is None else standing.manifest)
+    await _forget(context)
+
+
+async def _forget(context: Context) -> None:
+    async with context.resources.statements() as statements:
+        await boxes.settled(statements, context.job_id)
+
+
+async def _row(change: Change) -> GoingLive:
+    row = await boxes.going_live(change.session, change.job.id)
+    assert row is not None, "it is there until the app is released"
+    return row

@@ -1,0 +1,69 @@
+"""The last stage: the client's app is brought to the verified commit, with its data. If that does not work,
+it is as it was before."""
+
+from contextlib import suppress
+
+from app import metrics
+from app.actions import changes
+from app.actions.workspaces import manifest_of
+from app.domain.conversation import Agent
+from app.domain.job import FailureCode
+from app.domain.stages import RunState
+from app.runtime.live_app import Switched
+from app.runtime.workspace import RuntimeProblem
+from app.runtime.worlds import World
+from app.store import runs
+from workers.context import Change, Context
+from workers.pipeline.box import attached, begun
+from workers.pipeline.live.bringing import NotLive, bring
+from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.proof.verdict import verdict_of
+
+AS_BEFORE = "Your app is as it was before, with its data. Continue the job and say so."
+
+
+async def going_live(context: Context) -> Outcome:
+    verdict = await verdict_of(context)
+
+    async def record(change: Change, done: Switched) -> None:
+        stage = change.stage
+        changes.add_message(
+            change.unit,
+            change.job,
+            "agent",
+            Agent.CLIENT_RELATIONS,
+            verdict.message + _told(done),
+            {"stage": stage.shown_as, "verification": verdict.verification, "commit": head.sha},
+        )
+        changes.finish(change.unit, change.job, verdict.verification, stage.ends_with)
+        change.job.head = None
+        runs.end(change.run, RunState.DONE)
+
+    async with attached(context) as bench:
+        head = await begun(bench)
+        await bench.restore(head.tree)
+        manifest = await manifest_of(bench)
+        assert manifest is not None, "it was verified"
+        try:
+            await bring(context, bench, head, manifest, record)
+        except NotLive as problem:
+            raise StageFailed(FailureCode.CHECKS_FAILED, f"{problem} {AS_BEFORE}") from problem
+    metrics.runs_ended.labels(verdict.verification).inc()
+    with suppress(RuntimeProblem):  # what is left is discarded by the next run
+        await context.resources.runtime.discard(context.job_id, World.BENCH)
+    return Outcome.OVER
+
+
+def _told(done: Switched) -> str:
+    """What the client has to know about files that both the app and the new version have changed."""
+    lines = []
+    if done.kept:
+        lines += [
+            "",
+            "Your app has files of its own where the new version brings some, too. Yours were kept:",
+        ]
+        lines += [f"- {path}" for path in done.kept]
+    if done.replaced:
+        lines += ["", "Your app had changed these files; they are those of the new version now:"]
+        lines += [f"- {path}" for path in done.replaced]
+    return "".join(f"\n{line}" for line in lines)

@@ -1,19 +1,14 @@
 """The calls that a process of the service can make to the guest, one function for each; `CALLS` has their
 names."""
 
-import asyncio
-import contextlib
-import socket
 from collections.abc import Awaitable, Callable
 
-from . import checking, file_calls
 from . import bundle as bundles
+from . import checking, file_calls
 from .app_calls import APP_CALLS
 from .call import Call
 from .frames import Json
-from .link import Stream
 from .output import Output, pass_on
-from .paths import Refused
 from .process import ending
 
 

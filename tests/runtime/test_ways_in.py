@@ -18,7 +18,7 @@ from tests.helpers.waiting import until
 
 MAKE_AND_HANG = """
 import asyncio, sys, uuid
-from tests.runtime.conftest import docker_runtime
+from tests.helpers.boxes import docker_runtime
 async def main():
     runtime = docker_runtime(sys.argv[1], host=sys.argv[2])
     workspace = await runtime.attach(uuid.UUID(sys.argv[3]), fence=5, create=True)

@@ -56,7 +56,6 @@ class Limits:
             (resource.RLIMIT_NPROC, self.processes),
             (resource.RLIMIT_NOFILE, self.files),
             (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_MSGQUEUE, 0),  # they are in no folder, and would outlive a check
         ):
             hard = resource.getrlimit(what)[1]
             if resource.RLIM_INFINITY in (value, hard):
@@ -64,6 +63,9 @@ class Limits:
             else:
                 value = min(value, hard)
             resource.setrlimit(what, (value, value))
+        # Message queues are in no folder, and would outlive a check. gVisor does not have this limit.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ cli = typer.Typer(
 )
 user = typer.Typer(help="Manage users.", no_args_is_help=True)
 cli.add_typer(user, name="user")
+model = typer.Typer(help="Look at models.", no_args_is_help=True)
+cli.add_typer(model, name="model")
 
 
 @cli.command()
@@ -146,6 +148,16 @@ def doctor() -> None:
 def openapi() -> None:
     """Print the API's OpenAPI document as JSON."""
     _run_module("app.main", "--openapi")
+
+
+@model.command("check")
+def model_check(
+    name: Annotated[str, typer.Argument(help="A model as in MODEL; without it, MODEL.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """Ask a model a few small questions, for less than a cent, and say what works and which setting cures the
+    rest. Exit code 1 if something does not work."""
+    _run_module("workers.model_check", *([name] if name else []), *(["--yes"] if yes else []))
 
 
 @user.command("add")

@@ -80,6 +80,21 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr = SecretStr("")
     anthropic_base_url: str = ""
     anthropic_api_key: SecretStr = SecretStr("")
+    google_base_url: str = ""
+    google_api_key: SecretStr = SecretStr("")
+    mistral_base_url: str = ""
+    mistral_api_key: SecretStr = SecretStr("")
+    groq_base_url: str = ""
+    groq_api_key: SecretStr = SecretStr("")
+    openrouter_base_url: str = ""
+    openrouter_api_key: SecretStr = SecretStr("")
+    deepseek_base_url: str = ""
+    deepseek_api_key: SecretStr = SecretStr("")
+    ollama_base_url: str = ""
+    ollama_api_key: SecretStr = SecretStr("")
+    bedrock_base_url: str = ""
+    aws_bearer_token_bedrock: SecretStr = SecretStr("")
+    aws_region: str = ""
     job_token_budget: int | None = Field(default=5_000_000, ge=1)
     job_cost_budget_usd: float | None = Field(default=None, gt=0)
     user_day_token_budget: int | None = Field(default=None, ge=1)
@@ -126,6 +141,11 @@ class Settings(BaseSettings):
                 f"for example: {secrets.token_urlsafe(48)}"
             )
         return self
+
+    def of(self, variable: str) -> str:
+        """The value of a setting by the name of its variable, a secret one too."""
+        value = getattr(self, variable.lower())
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
     @property
     def production(self) -> bool:

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from app.domain.vendors import VENDORS
 from app.proxies import UnusableProxy
 from workers.llm.endpoint import Endpoint
 from workers.llm.lineup import Lineup
 from workers.llm.model import Model, Tokens
 from workers.llm.tape import NoTape, open_tape
+from workers.llm.vendors import NotInstalled, Server, open_model
 from workers.rehearsal.cast import RehearsalModel
 
 KNOWN = (
-    "There is: rehearsal (a scripted cast, no key needed), openai:<name> (OpenAI, or any server that speaks "
-    "its chat completions at OPENAI_BASE_URL), anthropic:<name>, tape:<file> (a job that was recorded)."
+    "There is: rehearsal (a scripted cast, no key needed), tape:<file> (a job that was recorded), and "
+    f"<vendor>:<name> with one of these vendors: {', '.join(VENDORS)}. openai is also any server that speaks "
+    "OpenAI's chat completions at OPENAI_BASE_URL."
 )
 
 
@@ -41,14 +44,11 @@ class Names:
 
 @dataclass(frozen=True)
 class Servers:
-    """Where real models are. The prices are those of the model at `openai_base_url`, in USD for a million
-    tokens; None if the operator has set none."""
+    """Where real models are, by vendor. The prices are for models at an address that was
+    set, in USD for a million tokens; None if the operator has set none."""
 
     endpoint: Endpoint
-    openai_base_url: str = ""
-    openai_key: str = ""
-    anthropic_base_url: str = ""
-    anthropic_key: str = ""
+    reached: Mapping[str, Server]
     input_price: float | None = None
     output_price: float | None = None
 
@@ -85,10 +85,8 @@ def _open(name: str, servers: Servers, rehearsal_pace: float) -> Model:
     if name == "rehearsal":
         return RehearsalModel(rehearsal_pace)
     kind, _, model = name.partition(":")
-    if kind == "openai" and model:
-        return _open_openai(model, servers)
-    if kind == "anthropic" and model:
-        return _open_anthropic(model, servers)
+    if kind in VENDORS and model:
+        return _open_vendors(kind, model, servers)
     if kind == "tape" and model:
         return _open_tape(model)
     raise UnknownModel(f"MODEL={name} is not known. {KNOWN}")
@@ -101,43 +99,23 @@ def _open_tape(file: str) -> Model:
         raise UnknownModel(f"MODEL=tape:{file}: {problem}") from problem
 
 
-def _open_openai(model: str, servers: Servers) -> Model:
-    if not servers.openai_key and not servers.openai_base_url:
-        raise UnknownModel(
-            f"openai:{model} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own."
-        )
+def _open_vendors(kind: str, model: str, servers: Servers) -> Model:
+    vendor, server = VENDORS[kind], servers.reached.get(kind, Server())
+    if vendor.needs and not (server.url or server.key or server.region):
+        own = ", or OPENAI_BASE_URL for a server of your own" if kind == "openai" else ""
+        raise UnknownModel(f"{kind}:{model} needs {vendor.needs[0]}{own}.")
     prices = import_module("workers.llm.prices")
-    if servers.openai_base_url and servers.input_price is not None and servers.output_price is not None:
+    if (
+        servers.input_price is not None
+        and servers.output_price is not None
+        and (server.url or not vendor.prices)
+    ):
         price = prices.fixed(servers.input_price, servers.output_price)
-    elif servers.openai_base_url:
-        price = prices.listed(model, address=servers.openai_base_url)
+    elif server.url:
+        price = prices.listed(model, address=server.url)
     else:
-        price = prices.listed(model, provider="openai")
-    opened: Model = import_module("workers.llm.provider").open_openai(
-        model,
-        base_url=servers.openai_base_url,
-        key=servers.openai_key,
-        endpoint=servers.endpoint,
-        price=price,
-    )
-    return opened
-
-
-def _open_anthropic(model: str, servers: Servers) -> Model:
-    if not servers.anthropic_key:
-        raise UnknownModel(f"anthropic:{model} needs ANTHROPIC_API_KEY.")
+        price = prices.listed(model, provider=vendor.prices or "none")
     try:
-        claude = import_module("workers.llm.claude")
-    except ModuleNotFoundError as missing:
-        raise UnknownModel(
-            f"anthropic:{model} needs the extra part: .venv/bin/pip install -e '.[anthropic]' "
-            f"({missing.name} is not installed)."
-        ) from missing
-    opened: Model = claude.open_anthropic(
-        model,
-        base_url=servers.anthropic_base_url,
-        key=servers.anthropic_key,
-        endpoint=servers.endpoint,
-        price=import_module("workers.llm.prices").listed(model, provider="anthropic"),
-    )
-    return opened
+        return open_model(kind, model, server, servers.endpoint, price)
+    except NotInstalled as missing:
+        raise UnknownModel(str(missing)) from missing

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from app.bootstrap import NotConfigured, open_resources, require_configured
 from app.domain.conversation import Agent
+from app.domain.vendors import VENDORS
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.queue import WORKER_ALIVE_S, open_arq, worker_key
@@ -26,6 +27,7 @@ from workers.doorbell import answer_the_door
 from workers.leases import Desk, Terms
 from workers.llm.endpoint import Endpoint, TimeLimits
 from workers.llm.lineup import Lineup, Patience
+from workers.llm.vendors import Server
 
 log = structlog.get_logger()
 
@@ -97,10 +99,12 @@ def choose_models(settings: Settings) -> Lineup:
             settings.model_reasoning,
             settings.model_max_tokens,
         ),
-        openai_base_url=settings.openai_base_url,
-        openai_key=settings.openai_api_key.get_secret_value(),
-        anthropic_base_url=settings.anthropic_base_url,
-        anthropic_key=settings.anthropic_api_key.get_secret_value(),
+        reached={
+            kind: Server(settings.of(vendor.address), settings.of(vendor.key), settings.aws_region)
+            if kind == "bedrock"
+            else Server(settings.of(vendor.address), settings.of(vendor.key))
+            for kind, vendor in VENDORS.items()
+        },
         input_price=settings.model_input_price_usd,
         output_price=settings.model_output_price_usd,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.domain.vendors import VENDORS
 from app.embedded.binaries import find_postgres, find_valkey
 from app.embedded.cluster import cluster_folder, identity_and_major
 from app.embedded.datadir import DataDir
@@ -52,33 +53,28 @@ def describe_model(settings: Settings) -> Finding:
     if settings.model == "rehearsal":
         return Finding("model", True, "the rehearsal: a scripted cast, no language model, costs nothing")
     kind, _, name = settings.model.partition(":")
-    if not name or kind not in _MODEL_NEEDS:
-        remedy = "MODEL is rehearsal, openai:<name>, anthropic:<name> or tape:<file>"
+    if kind == "tape" and name:
+        return Finding("model", True, settings.model)
+    if not name or kind not in VENDORS:
+        remedy = (
+            f"MODEL is rehearsal, tape:<file>, or a vendor and a name, as openai:<name>: {', '.join(VENDORS)}"
+        )
         return Finding("model", False, f"{settings.model} is not known", remedy)
-    given = [str(getattr(settings, each.lower())) for each in _MODEL_NEEDS[kind]]
-    if given and not any(given):
-        wanted = " or ".join(_MODEL_NEEDS[kind])
+    needs = VENDORS[kind].needs
+    if needs and not any(settings.of(each) for each in needs):
+        wanted = " or ".join(needs)
         return Finding("model", False, f"{settings.model} needs {wanted}", f"set {wanted}")
-    return Finding("model", True, settings.model)
-
-
-_MODEL_NEEDS: dict[str, tuple[str, ...]] = {
-    "openai": ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "tape": (),
-}
-"""The settings of which one must be set, by kind of model."""
-
-
-_MODEL_ADDRESSES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+    return Finding(
+        "model", True, settings.model, "boardroom model check says whether it works, and what it lacks"
+    )
 
 
 def _proxy(settings: Settings) -> list[Finding]:
     """How the model's server is reached, if a proxy of the environment has a part in it."""
     kind = settings.model.partition(":")[0]
-    if kind not in _MODEL_ADDRESSES:
+    if kind not in VENDORS:
         return []
-    url = str(getattr(settings, f"{kind}_base_url")) or _MODEL_ADDRESSES[kind]
+    url = settings.of(VENDORS[kind].address) or VENDORS[kind].usual
     try:
         proxy = proxy_for(url)
     except UnusableProxy as problem:

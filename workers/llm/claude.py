@@ -8,6 +8,12 @@ from workers.llm.client import open_client
 from workers.llm.endpoint import Endpoint
 from workers.llm.prices import Price
 from workers.llm.provider import Provider
+from workers.llm.vendors import Server
+
+
+def open_model(kind: str, name: str, server: Server, endpoint: Endpoint, price: Price) -> Provider:
+    assert kind == "anthropic"
+    return open_anthropic(name, base_url=server.url, key=server.key, endpoint=endpoint, price=price)
 
 
 def open_anthropic(name: str, *, base_url: str, key: str, endpoint: Endpoint, price: Price) -> Provider:

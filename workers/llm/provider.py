@@ -16,13 +16,20 @@ from collections.abc import Callable, Mapping
 import httpx2
 from openai import AsyncOpenAI, OpenAIError
 from pydantic_ai.direct import model_request, model_request_stream
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import ModelResponse, PartStartEvent, ToolCallPart
 from pydantic_ai.models import Model as LibraryModel
+from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openrouter import OpenRouterModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers import Provider as LibraryProvider
+from pydantic_ai.providers.deepseek import DeepSeekProvider
+from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.providers.openrouter import OpenRouterProvider
 
+from app.domain.vendors import VENDORS
 from workers.llm.answers import MAX_ANSWER_CHARS, MAX_CALLS, answer_of, cut_off_by_thoughts, piece, thought
 from workers.llm.asking import THINKING, Asked, asked
 from workers.llm.chat import EXCHANGE
@@ -32,6 +39,7 @@ from workers.llm.failures import BAD_SAMPLE, Speaker, text_of
 from workers.llm.learned import Learned
 from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens
 from workers.llm.thinking import spoken
+from workers.llm.vendors import Server
 
 REFUSALS = frozenset({400, 404, 415, 422, 500, 501})
 """Statuses of refusals that may name what to change in the request."""
@@ -59,9 +67,27 @@ OPENAI = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True, t
 answer."""
 
 
+ERRORS: tuple[type[Exception], ...] = (
+    TimeoutError,
+    ModelAPIError,
+    UnexpectedModelBehavior,
+    UserError,
+    OpenAIError,
+    httpx2.HTTPError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
+"""A server may answer anything, such as HTML, or an error with status 200: the library raises the last ones
+of these."""
+
+
 class Provider:
     """`workers.llm.model.Model` on a model of the library. `secret` is removed from all messages; `learned`
-    is what was learned of the server. `wire` names its API; what is said by `chat` is mended."""
+    is what was learned of the server. `wire` names its API; what is said by `chat` is mended. `errors` are
+    those of its client that the library lets through."""
 
     def __init__(
         self,
@@ -71,6 +97,7 @@ class Provider:
         price: Callable[[Tokens], float | None],
         secret: str,
         wire: str = "chat",
+        errors: tuple[type[Exception], ...] = (),
     ) -> None:
         self.name = name
         self.learned = Learned(name)
@@ -79,6 +106,9 @@ class Provider:
         self._price = price
         self._speaker = Speaker(name, secret)
         self._wire = wire
+        self._errors = (*ERRORS, *errors)
+        if endpoint.schema_mode == "native" and not library.profile.get("supports_json_schema_output"):
+            self.learned.mode = "tool"  # the library knows that this model takes no schema
         if endpoint.reasoning is not None:
             self.learned.room = THINKING[endpoint.reasoning][1]
 
@@ -100,20 +130,7 @@ class Provider:
                 else:
                     response = await self._plain(made)
             answer = answer_of(made, response, self.name, self._thinker)
-        # A server may answer anything, such as HTML, or an error with status 200: the library raises the last
-        # ones of these.
-        except (
-            TimeoutError,
-            ModelAPIError,
-            UnexpectedModelBehavior,
-            OpenAIError,
-            httpx2.HTTPError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except self._errors as error:
             raise self._failure(made, error) from None
         finally:
             EXCHANGE.reset(token)
@@ -233,6 +250,19 @@ def _field(body: object) -> str:
     return ".".join(map(str, first.get("loc", ()))) if isinstance(first, Mapping) else ""
 
 
+def open_model(
+    kind: str, name: str, server: Server, endpoint: Endpoint, price: Callable[[Tokens], float | None]
+) -> Provider:
+    """A model of a vendor that speaks chat completions. Raises UnusableProxy."""
+    client = AsyncOpenAI(
+        base_url=server.url,
+        api_key=server.key or "none",
+        max_retries=0,
+        http_client=open_client(endpoint.times, server.url),
+    )
+    return Provider(f"{kind}:{name}", _LIBRARY[kind](name, client), endpoint, price, server.key)
+
+
 def open_openai(
     name: str,
     *,
@@ -241,17 +271,34 @@ def open_openai(
     endpoint: Endpoint,
     price: Callable[[Tokens], float | None],
 ) -> Provider:
-    """A model behind the chat completions API: OpenAI's, or with `base_url` that of another server."""
-    url = base_url or "https://api.openai.com/v1"
-    client = AsyncOpenAI(
-        base_url=url,
-        api_key=key or "none",
-        max_retries=0,
-        http_client=open_client(endpoint.times, url),
+    """A model behind a server of one's own with the chat completions API, or with no `base_url` OpenAI's."""
+    server = Server(base_url or VENDORS["openai"].usual, key)
+    return open_model("openai", name, server, endpoint, price)
+
+
+def _compatible(name: str, client: AsyncOpenAI) -> OpenAIChatModel:
+    own = str(client.base_url).rstrip("/") == VENDORS["openai"].usual
+    return OpenAIChatModel(
+        name, provider=OpenAIProvider(openai_client=client), profile=OPENAI if own else COMPATIBLE
     )
-    library = OpenAIChatModel(
-        name,
-        provider=OpenAIProvider(openai_client=client),
-        profile=COMPATIBLE if base_url else OPENAI,
-    )
-    return Provider(f"openai:{name}", library, endpoint, price, key)
+
+
+def _known(
+    model: type[OpenAIChatModel], vendor: Callable[..., LibraryProvider[AsyncOpenAI]]
+) -> Callable[[str, AsyncOpenAI], OpenAIChatModel]:
+    """For vendors whose ways the library knows."""
+
+    def make(name: str, client: AsyncOpenAI) -> OpenAIChatModel:
+        return model(name, provider=vendor(openai_client=client), profile=OPENAI)
+
+    return make
+
+
+_LIBRARY: Mapping[str, Callable[[str, AsyncOpenAI], OpenAIChatModel]] = {
+    "openai": _compatible,
+    "mistral": _compatible,
+    "groq": _compatible,
+    "openrouter": _known(OpenRouterModel, OpenRouterProvider),
+    "deepseek": _known(OpenAIChatModel, DeepSeekProvider),
+    "ollama": _known(OllamaModel, OllamaProvider),
+}

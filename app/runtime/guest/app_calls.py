@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-from . import application, data, data_tar, going_live, installing, web
+from . import application, data, going_live, installing, web
 from .call import Call
 from .frames import Json
 from .link import Stream
@@ -121,6 +121,8 @@ async def put_back(call: Call) -> Json:
 
 
 async def aside(call: Call) -> Json:
+    from . import data_tar  # noqa: PLC0415 - see `file_calls.zip_all`
+
     async for piece in data_tar.pieces(call.box.config.root):
         await call.stream.send(piece)
     return {}
@@ -129,6 +131,8 @@ async def aside(call: Call) -> Json:
 async def take_in(call: Call) -> Json:
     if not call.may_change():
         raise Refused("busy")
+    from . import data_tar  # noqa: PLC0415
+
     return await data_tar.take_in(call.box.config.root, call.stream)
 
 

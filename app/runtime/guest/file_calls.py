@@ -3,7 +3,7 @@
 import json
 from functools import partial
 
-from . import archive, files, ignoring
+from . import files, ignoring
 from .call import Call
 from .frames import Json
 from .paths import Refused
@@ -31,6 +31,8 @@ async def download(call: Call) -> Json:
 
 async def zip_all(call: Call) -> Json:
     ignored = partial(ignoring.ignored_folders, call.box)
+    from . import archive  # noqa: PLC0415 - `zipfile` is late: it is most of what else a new box would load (docs/decisions/0021)
+
     async for piece in archive.zip_pieces(call.box.config.root, call.args["closed"], ignored):
         await call.stream.send(piece)
     return {}

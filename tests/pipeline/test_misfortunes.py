@@ -77,3 +77,32 @@ async def test_a_repository_too_large_to_leave_its_box_ends_no_job(
         assert await boxes.find_bundle(session, job.id) is None
     said = [event.get("content", "") for event in await house.events(job.id)]
     assert any("The repository is larger than" in content for content in said)
+
+
+class Storm(set[str]):
+    """The box dies twice at one attempt, then whenever it is attached to."""
+
+    strikes = 0
+
+    def __contains__(self, name: object) -> bool:
+        struck = name == ("checkpoint" if self.strikes < 2 else "head")
+        self.strikes += struck
+        return struck
+
+    def remove(self, _: str) -> None:
+        """It strikes again."""
+
+
+async def test_a_retry_after_a_lost_box_really_tries(house: House) -> None:
+    misfortune = Misfortune(dies_at=Storm())
+    struck(house, misfortune)
+    job = await built(house)
+    assert (job.status, job.failure_code) == ("failed", "sandbox_unavailable")
+    misfortune.dies_at = set()
+    before = len(await house.events(job.id))
+    async with house.worker(ScriptedModel(company())):
+        await runs.retry_job(house.resources, house.user_id, job.id)
+        job = await house.until_finished(job.id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    said = str((await house.events(job.id))[before:])
+    assert "did not survive" not in said

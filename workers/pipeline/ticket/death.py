@@ -16,14 +16,20 @@ async def note_death(context: Context, ticket: Ticket, problem: RuntimeProblem) 
     async with context.change() as change:
         if change.run.claims >= FATAL_CLAIMS:
             change.advance()
-            await note(change, _key(ticket), f"Twice the container did not survive this attempt: {problem}.")
+            await note(
+                change,
+                _key(ticket, change.run.retries),
+                f"Twice the container did not survive this attempt: {problem}.",
+            )
 
 
 async def noted_death(context: Context, ticket: Ticket) -> str:
     """The message that ends the ticket's current attempt; "" if the attempt may go on."""
-    noted = await context.step(_key(ticket))
+    run = await context.run()
+    noted = await context.step(_key(ticket, run.retries))
     return "" if noted is None else noted.payload
 
 
-def _key(ticket: Ticket) -> str:
-    return f"death.{ticket.id}.{ticket.attempts}"
+def _key(ticket: Ticket, retries: int) -> str:
+    """A retry has a box of its own: what ended an attempt before it does not end it again."""
+    return f"death.{ticket.id}.{ticket.attempts}.{retries}"

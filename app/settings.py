@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     workspace_idle_s: int = Field(default=900, ge=1)
     workspace_pool: int = Field(default=0, ge=0)
     """How many containers are made in advance."""
+    data_copy_max_mb: int = Field(default=256, ge=0, le=65_536)
+    """The most MiB of an app's data of which a copy is stored in the database."""
     preview_origin: str = "http://{token}.preview.localhost:{port}"
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
@@ -178,6 +180,10 @@ class Settings(BaseSettings):
             self.user_day_token_budget,
             self.user_day_cost_budget_usd,
         )
+
+    @property
+    def data_copy_bytes(self) -> int:
+        return self.data_copy_max_mb << 20
 
     @property
     def workspaces_dir(self) -> Path:

@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from app.actions import changes
 from app.domain.budget import NO_LIMITS, Limits
+from app.domain.copies import COPY_BYTES
 from app.domain.stages import RunState, Stage, stage_named
 from app.resources import Resources
 from app.store import rows, run_steps
@@ -82,8 +83,8 @@ class Change:
 
 @dataclass
 class Context:
-    """One claimed run. `ticket_attempts` is the limit for a ticket; `pause` is set when the client has paused
-    the job.
+    """One claimed run. `ticket_attempts` is the limit for a ticket, `copy_bytes` that of a stored copy of
+    the app's data; `pause` is set when the client has paused the job.
 
     The caches, None before they are read: `keys` of the stored steps, `last` the run, `apps` the job's app
     (an empty list if there is none)."""
@@ -95,6 +96,7 @@ class Context:
     fence: int
     limits: Limits = NO_LIMITS
     ticket_attempts: int = 6
+    copy_bytes: int = COPY_BYTES
     served: Served = field(default_factory=Served)
     turn: Turn = field(default_factory=lambda: Turn(new_turns()))
     pause: asyncio.Event = field(default_factory=asyncio.Event)

@@ -14,6 +14,7 @@ from app import metrics
 from app.actions.going_live import settle
 from app.actions.removals import remove_boxes, remove_orphans
 from app.domain.budget import NO_LIMITS, Limits
+from app.domain.copies import COPY_BYTES
 from app.domain.errors import Unavailable
 from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
@@ -37,13 +38,14 @@ searches in a row have found it."""
 @dataclass(frozen=True)
 class Terms:
     """`lease_s`: for how many seconds a claim is valid without renewal. `sweep_s`: seconds between two looks
-    for work. `limits` and `ticket_attempts`: see `Context`."""
+    for work. `limits`, `ticket_attempts` and `copy_bytes`: see `Context`."""
 
     slots: int
     lease_s: float
     sweep_s: float
     limits: Limits = NO_LIMITS
     ticket_attempts: int = 6
+    copy_bytes: int = COPY_BYTES
 
 
 @dataclass
@@ -122,6 +124,7 @@ class Desk:
             claim.fence,
             self._terms.limits,
             self._terms.ticket_attempts,
+            self._terms.copy_bytes,
             self._served,
             Turn(self._turns),
         )

@@ -40,6 +40,7 @@ async def work(settings: Settings, models: Lineup, name: str) -> None:
         settings.sweep_s,
         settings.limits,
         settings.ticket_max_attempts,
+        settings.data_copy_bytes,
     )
     async with open_resources(settings) as resources, open_arq(settings.redis_url) as redis:
         desk = Desk(resources, models, name, terms)

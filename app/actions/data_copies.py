@@ -9,6 +9,8 @@ from uuid_utils.compat import uuid7
 from app.domain.copies import Cause, Cutter, superfluous
 from app.domain.errors import NOT_FOUND, NotFound, TooLarge
 from app.resources import Resources
+from app.runtime.live_app import DataCopy as Copied
+from app.runtime.workspace import Workspace
 from app.store import data_copies, rows
 from app.store.tables import DataCopy
 from app.unit import Unit
@@ -67,8 +69,21 @@ async def note(
     return copy.id
 
 
-async def read(resources: Resources, owner: UUID, job_id: UUID, copy_id: UUID) -> AsyncIterator[bytes]:
-    """The archive of a copy, piece by piece. Raises NotFound."""
+async def keep_aside(
+    resources: Resources, job_id: UUID, app: Workspace, copied: Copied, most: int
+) -> Archive | None:
+    """Store the pieces of the copy that lies aside in `app`. None if it is too large: then the one aside is
+    the only one. Raises what `store` and the box raise."""
+    if copied.bytes > most:
+        return None
+    try:
+        return await store(resources, job_id, app.aside(), most)
+    except TooLarge:
+        return None
+
+
+async def read(resources: Resources, owner: UUID | None, job_id: UUID, copy_id: UUID) -> AsyncIterator[bytes]:
+    """The archive of a copy, piece by piece; a worker gives no `owner`. Raises NotFound."""
     async with resources.glance() as session:
         found = await data_copies.find(session, owner, job_id, copy_id)
     if found is None:

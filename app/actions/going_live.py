@@ -3,7 +3,8 @@ failed, or its worker died and the change was recorded already."""
 
 import structlog
 
-from app.domain.errors import Refusal
+from app.actions import data_copies
+from app.domain.errors import NotFound, Refusal
 from app.domain.workspace import Manifest
 from app.resources import Resources
 from app.runtime.workspace import FenceLost, RuntimeProblem, Workspace, WorkspaceMissing
@@ -13,18 +14,31 @@ from app.store.tables import GoingLive
 log = structlog.get_logger()
 
 
-async def undo(app: Workspace, going: GoingLive, manifest: Manifest | None) -> None:
+async def undo(resources: Resources, app: Workspace, going: GoingLive, manifest: Manifest | None) -> None:
     """Bring the app back to the commit and the data of before, and start it by its `manifest`. No entry of
     the client's is lost by it: since the copy of the data nobody could make one. Raises RuntimeProblem,
     Refusal."""
     await app.hold()
     if going.old is not None:
-        await app.switch(going.new, going.old)
-        if going.copied:
-            await app.put_back(going.old)
+        if going.copied:  # no file is changed before its data are copied
+            await app.switch(going.new, going.old)
+            await put_back(resources, app, going)
         if manifest is not None:
             await app.start_app(manifest)
     await app.release()
+
+
+async def put_back(resources: Resources, app: Workspace, going: GoingLive) -> None:
+    """Make the app's data those of before. If the copy aside is gone (what runs in the box could delete it),
+    the stored one is put back. Raises RuntimeProblem, Refusal."""
+    try:
+        await app.put_back(going.old)
+    except NotFound:
+        if going.copy_id is None:
+            raise
+        log.warning("data.from_database", job=str(going.job_id), copy=str(going.copy_id))
+        await app.take_in(data_copies.read(resources, None, going.job_id, going.copy_id))
+        await app.put_back(going.old)
 
 
 async def settle(resources: Resources) -> int:
@@ -54,7 +68,7 @@ async def _settle(resources: Resources, going: GoingLive, manifest: Manifest | N
         app = None  # the box was lost, and with it the change
     if app is not None:
         try:
-            await (app.release() if going.recorded_at else undo(app, going, manifest))
+            await (app.release() if going.recorded_at else undo(resources, app, going, manifest))
         finally:
             await app.close()
     async with resources.statements() as statements:

@@ -14,6 +14,9 @@ LAST = 5
 DAYS = 3
 """For how many days, today included, one copy a day of a sleeping box is kept."""
 
+COPY_BYTES = 256 << 20
+"""The most bytes of a stored copy, unless `DATA_COPY_MAX_MB` says something else."""
+
 PIECE = 1 << 20
 """The most bytes of a piece."""
 

@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from app.actions import data_copies
 from app.domain.conversation import Agent
+from app.domain.copies import Cause
 from app.domain.errors import TooLarge
 from app.domain.job import FailureCode
 from app.domain.stages import WaitingFor
@@ -94,14 +96,26 @@ async def _fill_from_app(context: Context, bench: Workspace) -> None:
         await bench.learn(app.pack(head.sha, None))
         await bench.hold()
         await bench.switch(None, head.sha)
-        await app.set_aside(head.sha)
+        copied = await app.set_aside(head.sha)
         await bench.take_in(app.aside())
         await bench.put_back(head.sha)
+        archive = await data_copies.keep_aside(
+            context.resources, context.job_id, app, copied, context.copy_bytes
+        )
         for workspace in (app, bench):
             await workspace.drop_aside()
         await bench.release()
     async with context.change() as change:
         change.job.live = change.job.head = head.sha
+        if archive is not None:
+            await data_copies.note(
+                change.unit,
+                context.job_id,
+                archive,
+                cause=Cause.CONTINUATION,
+                commit=head.sha,
+                entries=copied.entries,
+            )
 
 
 async def begun(workspace: Workspace) -> Commit:

@@ -79,8 +79,8 @@ class DataPiece(Base):
 class GoingLive(Base):
     """The client's app is being brought from the commit `old` (null: there was none) to `new`. The row is
     there from before the app is held until it is released, so that whoever finds the row can finish or undo
-    it. `copied`: a copy of the data lies aside in the box. `recorded_at`: `new` is live, only the release is
-    left."""
+    it. `copied`: a copy of the data lies aside in the box; `copy_id` is the same copy in the database, if it
+    was not too large. `recorded_at`: `new` is live, only the release is left."""
 
     __tablename__ = "going_live"
 
@@ -89,6 +89,9 @@ class GoingLive(Base):
     old: Mapped[str | None]
     new: Mapped[str]
     copied: Mapped[bool] = mapped_column(server_default=text("false"))
+    copy_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("data_copies.id", ondelete="SET NULL"), index=True
+    )
     recorded_at: Mapped[datetime | None]
 
 

@@ -8,8 +8,11 @@ after it was recorded.
 """
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
-from app.actions.going_live import undo
+from app.actions import data_copies
+from app.actions.going_live import put_back, undo
+from app.domain.copies import Cause
 from app.domain.errors import Refusal
 from app.domain.workspace import Manifest
 from app.runtime.live_app import Switched
@@ -25,8 +28,19 @@ Record = Callable[[Change, Switched], Awaitable[None]]
 """Writes that the commit is live, in the unit that makes it so."""
 
 
+ADVICE = "Continue the job and say so."
+NO_ROOM = (
+    "There is no room in the app's box, where a copy of its data is made before anything is changed.",
+    "Delete what is not needed any more in the app, then retry.",
+)
+
+
 class NotLive(Exception):
-    """The app is as it was before. The message says why."""
+    """The app is as it was before. The message says why, `advice` what the client can do."""
+
+    def __init__(self, reason: str, advice: str = ADVICE) -> None:
+        super().__init__(reason)
+        self.advice = advice
 
 
 async def bring(
@@ -51,14 +65,21 @@ async def bring(
             done = await _bring(context, app, going, manifest, strict)
         except (NotLive, Refusal) as problem:
             await _back(context, app, going)
-            raise NotLive(problem.detail if isinstance(problem, Refusal) else str(problem)) from problem
+            raise _not_live(problem) from problem
         async with context.change() as change:
             change.job.live, change.job.manifest = new.sha, manifest.model_dump()
             (await _row(change)).recorded_at = change.unit.moment()
             await record(change, done)
         await app.release()
-        await app.drop_aside()
+        if going.copy_id is not None or not done.replaced:
+            await app.drop_aside()
     await _forget(context)
+
+
+def _not_live(problem: NotLive | Refusal) -> NotLive:
+    if isinstance(problem, NotLive):
+        return problem
+    return NotLive(*NO_ROOM) if problem.code == "workspace_full" else NotLive(problem.detail)
 
 
 async def bring_back(context: Context) -> None:
@@ -82,11 +103,9 @@ async def _bring(
     await app.hold()
     if going.old is not None and going.copied:
         await app.switch(going.new, going.old)
-        await app.put_back(going.old)
+        await put_back(context.resources, app, going)
     elif going.old is not None:
-        await app.set_aside(going.old)
-        async with context.change() as change:
-            (await _row(change)).copied = True
+        going.copy_id = await _copy(context, app, going.old)
         going.copied = True
     done = await app.switch(going.old, going.new)
     if strict or was_running:
@@ -94,6 +113,25 @@ async def _bring(
         if problem and strict:
             raise NotLive(problem)
     return done
+
+
+async def _copy(context: Context, app: Workspace, commit: str) -> UUID | None:
+    """Copy the data of the held app aside and into the database; None if they are too large for that."""
+    copied = await app.set_aside(commit)
+    archive = await data_copies.keep_aside(context.resources, context.job_id, app, copied, context.copy_bytes)
+    async with context.change() as change:
+        row = await _row(change)
+        row.copied = True
+        if archive is not None:
+            row.copy_id = await data_copies.note(
+                change.unit,
+                context.job_id,
+                archive,
+                cause=Cause.GOING_LIVE,
+                commit=commit,
+                entries=copied.entries,
+            )
+    return row.copy_id
 
 
 async def _begin(context: Context, new: Commit, *, is_new: bool) -> GoingLive:
@@ -116,7 +154,7 @@ async def _begin(context: Context, new: Commit, *, is_new: bool) -> GoingLive:
 async def _back(context: Context, app: Workspace, going: GoingLive) -> None:
     async with context.glance() as session:
         standing = await boxes.standing(session, None, context.job_id)
-    await undo(app, going, None if standing is None else standing.manifest)
+    await undo(context.resources, app, going, None if standing is None else standing.manifest)
     await _forget(context)
 
 

@@ -2,6 +2,7 @@
 it is as it was before."""
 
 from contextlib import suppress
+from uuid import UUID
 
 from app import metrics
 from app.actions import changes
@@ -12,14 +13,16 @@ from app.domain.stages import RunState
 from app.runtime.live_app import Switched
 from app.runtime.workspace import RuntimeProblem
 from app.runtime.worlds import World
-from app.store import runs
+from app.store import boxes, runs
 from workers.context import Change, Context
 from workers.pipeline.box import attached, begun
 from workers.pipeline.live.bringing import NotLive, bring
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.verdict import verdict_of
 
-AS_BEFORE = "Your app is as it was before, with its data. Continue the job and say so."
+AS_BEFORE = "Your app is as it was before, with its data."
+
+IN_THE_BOX = "lies in the app's box until the next one is made, as your app's data are too large to store"
 
 
 async def going_live(context: Context) -> Outcome:
@@ -27,13 +30,20 @@ async def going_live(context: Context) -> Outcome:
 
     async def record(change: Change, done: Switched) -> None:
         stage = change.stage
+        going = await boxes.going_live(change.session, change.job.id)
+        copy_id = None if going is None else going.copy_id
         changes.add_message(
             change.unit,
             change.job,
             "agent",
             Agent.CLIENT_RELATIONS,
-            verdict.message + _told(done),
-            {"stage": stage.shown_as, "verification": verdict.verification, "commit": head.sha},
+            verdict.message + _told(done, copy_id),
+            {
+                "stage": stage.shown_as,
+                "verification": verdict.verification,
+                "commit": head.sha,
+                **({} if copy_id is None else {"dataCopy": str(copy_id)}),
+            },
         )
         changes.finish(change.unit, change.job, verdict.verification, stage.ends_with)
         change.job.head = None
@@ -47,15 +57,18 @@ async def going_live(context: Context) -> Outcome:
         try:
             await bring(context, bench, head, manifest, record)
         except NotLive as problem:
-            raise StageFailed(FailureCode.CHECKS_FAILED, f"{problem} {AS_BEFORE}") from problem
+            raise StageFailed(
+                FailureCode.CHECKS_FAILED, f"{problem} {AS_BEFORE} {problem.advice}"
+            ) from problem
     metrics.runs_ended.labels(verdict.verification).inc()
     with suppress(RuntimeProblem):  # what is left is discarded by the next run
         await context.resources.runtime.discard(context.job_id, World.BENCH)
     return Outcome.OVER
 
 
-def _told(done: Switched) -> str:
-    """What the client has to know about files that both the app and the new version have changed."""
+def _told(done: Switched, copy_id: UUID | None) -> str:
+    """What the client has to know about files that both the app and the new version have changed, and where
+    a copy of them is."""
     lines = []
     if done.kept:
         lines += [
@@ -66,4 +79,6 @@ def _told(done: Switched) -> str:
     if done.replaced:
         lines += ["", "Your app had changed these files; they are those of the new version now:"]
         lines += [f"- {path}" for path in done.replaced]
+        kept = f"is kept among those of your app's data: {copy_id}" if copy_id else IN_THE_BOX
+        lines += ["", f"A copy of before {kept}."]
     return "".join(f"\n{line}" for line in lines)

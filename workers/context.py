@@ -21,6 +21,7 @@ from app.domain.budget import NO_LIMITS, Limits
 from app.domain.copies import COPY_BYTES
 from app.domain.stages import RunState, Stage, stage_named
 from app.resources import Resources
+from app.runtime.workspace import Workspace
 from app.store import rows, run_steps
 from app.store.spending import Bill
 from app.store.tables import App, Job, Run, RunStep
@@ -87,7 +88,8 @@ class Context:
     the app's data; `pause` is set when the client has paused the job.
 
     The caches, None before they are read: `keys` of the stored steps, `last` the run, `apps` the job's app
-    (an empty list if there is none)."""
+    (an empty list if there is none). `trial` is the box in which checks run, while a stage is attached;
+    `packed` the commit that was brought there last, with its pack."""
 
     resources: Resources
     models: Lineup
@@ -103,6 +105,8 @@ class Context:
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
     apps: list[App] | None = field(default=None, init=False)
+    trial: Workspace | None = field(default=None, init=False)
+    packed: tuple[str, bytes] = field(default=("", b""), init=False)
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
@@ -172,6 +176,12 @@ class Context:
         """Note that the step is stored, or will be when the unit commits."""
         if self.keys is not None:
             self.keys.add(step.key)
+
+    async def leave_trial(self) -> None:
+        """Detach from the trial, if this worker is attached to it."""
+        trial, self.trial = self.trial, None
+        if trial is not None:
+            await trial.close()
 
     def heed_pause(self) -> None:
         """Called between two steps. Raises Paused if the client has paused the job."""

@@ -167,3 +167,15 @@ async def test_a_bundle_that_is_too_large_is_refused(
         await workspace.bundle()
     assert await workspace.head() == kept
     assert await output_of(workspace, "find .git -name 'bundle*'") == ""
+
+
+async def test_a_file_that_nobody_may_read_is_left_out(workspace: Workspace) -> None:
+    await workspace.save("/app/main.py", b"code")
+    await output_of(
+        workspace, "echo secret > closed; chmod 000 closed; mkdir away; touch away/x; chmod 000 away"
+    )
+    await workspace.commit("Begin", "Builder")
+    assert await output_of(workspace, "git ls-tree -r --name-only HEAD") == "main.py"
+    await output_of(workspace, "chmod 700 closed away")
+    await workspace.commit("Open", "Builder")
+    assert await output_of(workspace, "git ls-tree -r --name-only HEAD") == "away/x\nclosed\nmain.py"

@@ -51,16 +51,21 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
     async with attached_to(context, World.BENCH) as bench:
         if await bench.head() is None:
             await (_fill_from_app(context, bench) if job.head is None else _refill(context, bench))
-        yield bench
+        try:
+            yield bench
+        finally:
+            await context.leave_trial()
 
 
 @asynccontextmanager
-async def attached_to(context: Context, world: World) -> AsyncIterator[Workspace]:
+async def attached_to(context: Context, world: World, slot: int = 0) -> AsyncIterator[Workspace]:
     """Attach to one of the job's boxes, which is made or woken. If it knows a higher fence, the run belongs
     to another worker. Raises LeaseLost, Wait, EngineAway, BoxDied, StageFailed."""
     runtime = context.resources.runtime
     try:
-        workspace = await runtime.attach(context.job_id, world=world, fence=context.fence, create=True)
+        workspace = await runtime.attach(
+            context.job_id, world=world, slot=slot, fence=context.fence, create=True
+        )
         try:
             await go_on(context, WaitingFor.PLACE, "There is a place now. Going on.")
             yield workspace
@@ -81,7 +86,7 @@ async def attached_to(context: Context, world: World) -> AsyncIterator[Workspace
     except RuntimeProblem:
         # A box that fails may be full or broken: it is stopped, and the next attempt starts it again.
         with suppress(RuntimeProblem):
-            await runtime.stop(context.job_id, world)
+            await runtime.stop(context.job_id, world, slot)
         raise
 
 

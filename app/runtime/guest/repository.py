@@ -31,6 +31,9 @@ PACK = 'printf "%s\\n" "$@" | git pack-objects --revs --quiet "$0"'
 """A script that packs what its arguments reach; git reads them from its input, which commands do not have."""
 
 RESTORE_ROUNDS = 3
+UNREADABLE = re.compile(rb"error: (open\(.*\): Permission denied|unable to index file )|warning:|hint:")
+"""Git's lines about files that the job has made unreadable: they are left out, and the others recorded."""
+
 EMBEDDED = (b"embedded git repository", b"does not have a commit checked out")
 
 
@@ -261,12 +264,12 @@ class Repository(Git):
         """Record all files that git does not ignore, and return the tree."""
         await self._ensure()
         left_out = (*NOT_RECORDED, *self._app_files.pathspecs)
-        code, _, complaints = await self._try("add", "--all", ".", *left_out)
+        code, _, complaints = await self._try("add", "--all", "--ignore-errors", ".", *left_out)
         if any(words in complaints for words in EMBEDDED):
             await self._absorb_inner_repositories()
-            await self._git("rm", "--cached", "-r", "-q", "--ignore-unmatch", ".")
-            code, _, complaints = await self._try("add", "--all", ".", *left_out)
-        if code != 0:
+            await self._git("rm", "--cached", "--force", "-r", "-q", "--ignore-unmatch", ".")
+            code, _, complaints = await self._try("add", "--all", "--ignore-errors", ".", *left_out)
+        if code != 0 and any(not UNREADABLE.match(line) for line in complaints.splitlines()):
             raise Refused("git", complaints.decode(errors="replace")[-400:])
         return await self._git("write-tree")
 

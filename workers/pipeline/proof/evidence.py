@@ -24,6 +24,7 @@ from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.aloud import aloud
 from workers.pipeline.proof.runners import judged
+from workers.pipeline.proof.trials import check_apart
 from workers.profiles.catalogue import find
 from workers.steps import digest
 
@@ -127,7 +128,9 @@ async def observe(
         result = CheckResult(stands.passed, stands.exit_code, stands.output_tail, 0)
     else:
         async with aloud(context, ticket_id) as hear:
-            result = judged(check, await context.unless_paused(workspace.check(commit.sha, check, hear)))
+            result = judged(
+                check, await context.unless_paused(check_apart(context, workspace, commit, check, hear))
+            )
     known = {(item.ticket_id, item.phase, item.passed, item.run_id) for item in same}
     if result.checked and (ticket_id, phase, result.passed, context.run_id) not in known:
         await _store(context, ticket_id, check, commit, phase, key, result)

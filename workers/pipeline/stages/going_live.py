@@ -61,8 +61,9 @@ async def going_live(context: Context) -> Outcome:
                 FailureCode.CHECKS_FAILED, f"{problem} {AS_BEFORE} {problem.advice}"
             ) from problem
     metrics.runs_ended.labels(verdict.verification).inc()
-    with suppress(RuntimeProblem):  # what is left is discarded by the next run
-        await context.resources.runtime.discard(context.job_id, World.BENCH)
+    for world in (World.BENCH, World.TRIAL):
+        with suppress(RuntimeProblem):  # what is left is emptied or discarded by the next run
+            await context.resources.runtime.discard(context.job_id, world)
     return Outcome.OVER
 
 

@@ -31,6 +31,7 @@ from workers.pipeline.proof.evidence import (
     run_profile_checks,
 )
 from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.proof.trials import hidden_apart
 from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.attempt import GaveUp, attempt
 from workers.pipeline.ticket.death import noted_death
@@ -98,7 +99,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
     hidden = await context.unless_paused(workspace.hidden(base, commit, installed=False))
     failed = [] if hidden else await _failed(context, workspace, ticket, commit)
     if not hidden and not failed:
-        hidden = await context.unless_paused(workspace.hidden(base, commit, installed=True))
+        hidden = await context.unless_paused(hidden_apart(context, workspace, base, commit))
     if not hidden and not failed:
         return Tried(standing, base, commit, summary, [], "", _shown(commit, failed))
     failures += [Failure(reason=item.sentence, criterion="", check="", output="") for item in hidden]

@@ -14,8 +14,8 @@ from app.runtime.live_calls import LiveCalls
 from app.store.tables import DataCopy, GoingLive, Message
 from tests.helpers.boxes import output_of
 from tests.helpers.company import DONE, MORE, growing_company
+from tests.helpers.entries import app_of, builder, enter, entries
 from tests.helpers.house import House
-from tests.pipeline.test_data import app_of, builder, enter, entries
 from workers.llm.scripted import ScriptedModel
 
 STORE = "data/entries.txt"

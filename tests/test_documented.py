@@ -22,5 +22,6 @@ def test_every_setting_is_in_the_example_and_nothing_else_is() -> None:
 def test_every_command_is_in_the_docs_and_nothing_else_is() -> None:
     told = re.findall(r"^\| `([a-z ]+[a-z])", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
     commands = dict(get_command(cli).commands)  # type: ignore[attr-defined]
-    group = commands.pop("user").commands
-    assert sorted(told) == sorted([*commands, *(f"user {name}" for name in group)])
+    groups = {name: commands.pop(name).commands for name in ("user", "model")}
+    inner = [f"{group} {name}" for group, names in groups.items() for name in names]
+    assert sorted(told) == sorted([*commands, *inner])

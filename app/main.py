@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
+from app.actions.app_data import Copying
 from app.api.body_limit import BodyLimit
 from app.api.deps import House
 from app.api.description import TAGS, TEXT
@@ -132,6 +133,7 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
             limits=settings.limits,
             probes={**probes, "events": hub.probe, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
             previews=app.previews,
+            copying=Copying(settings.data_copy_bytes),
         )
         app.state.previews = PreviewDoor(app.previews, reads, resources.runtime)
         await later.enter_async_context(app.state.previews.open())

@@ -49,10 +49,17 @@ async def _store_each(resources: Resources, job_id: UUID, pieces: Iterator[bytes
 
 
 async def note(
-    unit: Unit, job_id: UUID, archive: Archive, *, cause: Cause, commit: str | None, entries: int
+    unit: Unit,
+    job_id: UUID,
+    archive: Archive,
+    *,
+    cause: Cause,
+    commit: str | None,
+    entries: int,
+    spared: UUID | None = None,
 ) -> UUID:
-    """Make a copy of an archive with so many `entries`, in a unit that has locked the job, and delete the
-    copies that it makes superfluous. Returns its id."""
+    """Make a copy of an archive with so many `entries`, while the job is locked, and delete the copies that
+    it makes superfluous, except `spared`. Returns its id."""
     copy = DataCopy(
         id=uuid7(),
         job_id=job_id,
@@ -65,7 +72,8 @@ async def note(
     unit.session.add(copy)
     await unit.session.flush()
     there = await data_copies.copies(unit.session, job_id)
-    await data_copies.drop(unit.session, job_id, superfluous(there, await rows.now(unit.session)))
+    gone = [found for found in superfluous(there, await rows.now(unit.session)) if found != spared]
+    await data_copies.drop(unit.session, job_id, gone)
     return copy.id
 
 

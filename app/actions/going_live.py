@@ -49,7 +49,8 @@ async def settle(resources: Resources) -> int:
     done = 0
     for going, manifest in waiting:
         try:
-            await _settle(resources, going, manifest)
+            if not await _settle_one(resources, going, manifest):
+                continue
         except (RuntimeProblem, Refusal) as problem:
             if not isinstance(problem, FenceLost):
                 log.warning("going_live.unsettled", job=str(going.job_id), problem=str(problem))
@@ -57,6 +58,19 @@ async def settle(resources: Resources) -> int:
         log.info("going_live.settled", job=str(going.job_id), recorded=going.recorded_at is not None)
         done += 1
     return done
+
+
+async def _settle_one(resources: Resources, going: GoingLive, manifest: Manifest | None) -> bool:
+    """Returns False if somebody goes on with it after all."""
+    if going.run_id is not None:
+        await _settle(resources, going, manifest)
+        return True
+    async with resources.unit() as unit:
+        still = await boxes.left_alone(unit.session, going.job_id)
+        if still is None:
+            return False
+        await _settle(resources, still, manifest)
+    return True
 
 
 async def _settle(resources: Resources, going: GoingLive, manifest: Manifest | None) -> None:

@@ -60,7 +60,7 @@ async def save_file(
     async with files_box(resources, user_id, job_id) as workspace, resources.unit() as unit:
         # The job's row is locked while the file is written, so that no run can begin in between.
         job = await unit.take(job_id, user_id)
-        await _refuse_while_running(unit, user_id, job_id)
+        await refuse_while_running(unit, user_id, job_id)
         saved = await workspace.save(path, content.encode(), etag)
         manifest = read_manifest(content.encode()) if saved.path == MANIFEST else None
         if manifest is not None and (job.head is None or job.head == job.live):
@@ -100,7 +100,7 @@ async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> N
         raise _nothing_built()
     async with resources.unit() as unit:
         job = await unit.take(job_id, user_id)
-        await _refuse_while_running(unit, user_id, job_id)
+        await refuse_while_running(unit, user_id, job_id)
         job.box_stopped = True
     try:
         with _as_refusals():
@@ -170,7 +170,7 @@ async def _standing(resources: Resources, user_id: UUID, job_id: UUID) -> boxes.
     return standing
 
 
-async def _refuse_while_running(unit: Unit, user_id: UUID, job_id: UUID) -> None:
+async def refuse_while_running(unit: Unit, user_id: UUID, job_id: UUID) -> None:
     """Raises Conflict `job_running` while a run is at work on the files. The job's row is locked."""
     standing = await boxes.standing(unit.session, user_id, job_id)
     if standing is not None and standing.is_running:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from app.actions.accounts import Registration
+from app.actions.app_data import Copying
 from app.api.readiness import Probe
 from app.api.throttle import Throttle
 from app.api.wire.json_route import Handler, JsonRoute
@@ -46,6 +47,7 @@ class House:
     limits: Limits
     probes: Mapping[str, Probe]
     previews: PreviewOrigin
+    copying: Copying
 
 
 def house(connection: HTTPConnection) -> House:
@@ -113,6 +115,12 @@ async def _job_id(job_id: Annotated[str, Path(description="A job's id.", json_sc
     return _id_of(job_id)
 
 
+async def _copy_id(
+    copy_id: Annotated[str, Path(description="A copy's id.", json_schema_extra=_UUID)],
+) -> UUID:
+    return _id_of(copy_id)
+
+
 async def _item_id(
     item_id: Annotated[str, Path(alias="id", description="The item's id.", json_schema_extra=_UUID)],
 ) -> UUID:
@@ -142,6 +150,7 @@ async def _page(
 Here = Annotated[House, Depends(_house)]
 Caller = Annotated[SignedIn, Depends(_caller)]
 JobId = Annotated[UUID, Depends(_job_id)]
+CopyId = Annotated[UUID, Depends(_copy_id)]
 ItemId = Annotated[UUID, Depends(_item_id)]
 JobFilter = Annotated[UUID | None, Depends(_job_filter)]
 PageAsked = Annotated[Page, Depends(_page)]

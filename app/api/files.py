@@ -121,7 +121,7 @@ async def file_content(
     """The content of a UTF-8 text file of at most 2 MiB. With `download=1` the raw bytes of any file."""
     if download:
         pieces = _pieces(here, caller.user_id, job_id, lambda box: box.download(path))
-        return await _stream(pieces, path.rstrip("/").rsplit("/", 1)[-1], "application/octet-stream")
+        return await stream(pieces, path.rstrip("/").rsplit("/", 1)[-1], "application/octet-stream")
     async with files_box(here.resources, caller.user_id, job_id) as box:
         file = await box.read(path)
     try:
@@ -166,7 +166,7 @@ async def file_archive(here: Here, caller: Caller, job_id: JobId) -> Response:
     """The workspace as a `.zip`, without `node_modules`, caches, and build output that git ignores. If more
     had to be left out, its last file, `LEFT-OUT.txt`, says what."""
     pieces = _pieces(here, caller.user_id, job_id, lambda box: box.archive())
-    return await _stream(pieces, f"{job_id}.zip", "application/zip")
+    return await stream(pieces, f"{job_id}.zip", "application/zip")
 
 
 async def _pieces(
@@ -177,7 +177,7 @@ async def _pieces(
             yield piece
 
 
-async def _stream(pieces: AsyncIterator[bytes], name: str, media_type: str) -> Response:
+async def stream(pieces: AsyncIterator[bytes], name: str, media_type: str) -> Response:
     """Answer with `pieces`. The first one is awaited before the answer begins, so that an error can still be
     answered as one."""
     first = await anext(pieces, b"")

@@ -7,6 +7,7 @@ from app.api import (
     auth,
     budgets,
     containers,
+    data,
     files,
     jobs,
     messages,
@@ -32,6 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     containers.router,
     preview_address.router,
     files.router,
+    data.router,
     operations.router,
     door.router,
 )

@@ -83,14 +83,23 @@ async def going_live(session: AsyncSession, job_id: UUID) -> GoingLive | None:
 async def unsettled(session: AsyncSession) -> Sequence[tuple[GoingLive, Manifest | None]]:
     """Changes of apps that no run goes on with, each with the manifest of the app's commit."""
     late = GoingLive.recorded_at < func.clock_timestamp() - timedelta(seconds=RELEASE_S)
+    nobody = or_(GoingLive.run_id.is_(None), Run.state != RunState.READY)
     rows = await session.execute(
         select(GoingLive, Job.manifest)
         .join(Job, Job.id == GoingLive.job_id)
-        .join(Run, Run.id == GoingLive.run_id)
-        .where(or_(late, and_(GoingLive.recorded_at.is_(None), Run.state != RunState.READY)))
+        .outerjoin(Run, Run.id == GoingLive.run_id)
+        .where(or_(late, and_(GoingLive.recorded_at.is_(None), nobody)))
         .limit(20)
     )
     return [(going, None if kept is None else Manifest.model_validate(kept)) for going, kept in rows]
+
+
+async def left_alone(session: AsyncSession, job_id: UUID) -> GoingLive | None:
+    """The change of a job's app, with the job locked; None if it is over or somebody has locked the job."""
+    free = await session.scalar(
+        select(Job.id).where(Job.id == job_id).with_for_update(key_share=True, skip_locked=True)
+    )
+    return None if free is None else await going_live(session, job_id)
 
 
 async def next_fence(session: AsyncSession) -> int:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Uuid, bindparam, cast, delete, func, select
+from sqlalchemy import LargeBinary, Uuid, bindparam, cast, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.copies import Cause, Copy
+from app.store.answers import array_of, as_text, made_of, one, stamp
 from app.store.statements import Statement, Statements
 from app.store.tables import DataCopy, DataPiece, Job
 
@@ -35,6 +36,40 @@ _CONTENT = Statement(
         DataPiece.digest == bindparam("digest", type_=LargeBinary),
     )
 )
+
+
+_SHOWN = made_of(
+    id=DataCopy.id,
+    cause=DataCopy.cause,
+    commit=func.coalesce(DataCopy.commit, literal("")),
+    size=DataCopy.size,
+    entries=DataCopy.entries,
+    created_at=stamp(DataCopy.created_at),
+)
+_LIST = Statement(
+    select(
+        as_text(
+            select(array_of(_SHOWN, [DataCopy.created_at.desc(), DataCopy.id.desc()]))
+            .where(DataCopy.job_id == Job.id)
+            .scalar_subquery()
+        )
+    ).where(Job.id == bindparam("job_id", type_=Uuid), Job.user_id == bindparam("owner", type_=Uuid))
+)
+_ONE = Statement(
+    select(as_text(_SHOWN))
+    .join(Job, Job.id == DataCopy.job_id)
+    .where(DataCopy.id == bindparam("copy_id", type_=Uuid), Job.user_id == bindparam("owner", type_=Uuid))
+)
+
+
+async def listed(statements: Statements, owner: UUID, job_id: UUID) -> bytes | None:
+    """The copies of a job as JSON, newest first; None if there is no such job."""
+    return await one(statements, _LIST, job_id=job_id, owner=owner)
+
+
+async def shown(statements: Statements, owner: UUID, copy_id: UUID) -> bytes | None:
+    """One copy as JSON."""
+    return await one(statements, _ONE, copy_id=copy_id, owner=owner)
 
 
 async def store_piece(statements: Statements, job_id: UUID, content: bytes) -> bytes | None:

@@ -103,6 +103,6 @@ async def test_an_expired_token(service: Service, ada: Person, route: str) -> No
     claims = jwt.get_unverified_claims(ada.session["access"])
     past = Tokens(SECRET, access_s=-10)
     token = past.access(UUID(claims["sub"]), UUID(claims["sid"]))
-    things = Things(dict.fromkeys(("job_id", "app_id", "ticket_id", "message_id"), str(uuid4())))
+    things = Things(dict.fromkeys(("job_id", "app_id", "ticket_id", "message_id", "copy_id"), str(uuid4())))
     answer = await things_send(service, things, route, token)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")

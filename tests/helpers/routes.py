@@ -7,7 +7,7 @@ import httpx
 
 from app.main import create_app
 from app.settings import Settings
-from tests.helpers.rows import add_app, add_ticket, fail_job
+from tests.helpers.rows import add_app, add_data_copy, add_ticket, fail_job
 from tests.helpers.service import Person, Service
 
 OPEN = {
@@ -82,6 +82,10 @@ ROWS: dict[str, Row] = {
     ),
     "POST /api/jobs/{job_id}/files/save": Row(NOT_BUILT, 404, body={"path": "a.txt", "content": ""}),
     "GET /api/jobs/{job_id}/files/archive/": Row(NOT_BUILT, 404),
+    "GET /api/jobs/{job_id}/data/": Row(200, 404),
+    "POST /api/jobs/{job_id}/data/": Row(NOT_BUILT, 404),
+    "GET /api/jobs/{job_id}/data/{copy_id}/": Row(200, 404),
+    "POST /api/jobs/{job_id}/data/{copy_id}/restore/": Row(NOT_BUILT, 404),
 }
 
 
@@ -113,4 +117,13 @@ async def things_of(service: Service, person: Person, state: str = "collecting")
     if state == "failed":
         await fail_job(service.resources, job_id)
     message_id = detail["messages"][0]["id"]
-    return Things({"job_id": job_id, "app_id": app_id, "ticket_id": ticket_id, "message_id": message_id})
+    copy_id = await add_data_copy(service.resources, job_id)
+    return Things(
+        {
+            "job_id": job_id,
+            "app_id": app_id,
+            "ticket_id": ticket_id,
+            "message_id": message_id,
+            "copy_id": copy_id,
+        }
+    )

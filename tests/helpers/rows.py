@@ -10,7 +10,7 @@ from app.actions import changes
 from app.domain.job import FailureCode, Status
 from app.resources import Resources
 from app.store import runs
-from app.store.tables import App, Evidence, Job, Ticket
+from app.store.tables import App, DataCopy, Evidence, Job, Ticket
 from app.unit import Unit
 
 CHECK = {"id": "c1", "criterion": 0, "kind": "http", "method": "GET", "path": "/", "expect_status": 200}
@@ -103,6 +103,14 @@ async def add_ticket(resources: Resources, job_id: str, order: int, **more: Any)
         unit.session.add(ticket)
         changes.tell_ticket(unit, ticket, event="created")
     return str(ticket.id)
+
+
+async def add_data_copy(resources: Resources, job_id: str) -> str:
+    """Make an empty copy of the data of a job's app and return its id."""
+    copy = DataCopy(id=uuid7(), job_id=UUID(job_id), cause="asked", commit=None, size=0, entries=0, pieces=[])
+    async with resources.unit() as unit:
+        unit.session.add(copy)
+    return str(copy.id)
 
 
 async def add_evidence(

@@ -109,3 +109,23 @@ async def test_a_stored_copy_is_put_back_if_the_one_aside_is_gone(house: House) 
         assert await output_of(app, "cat data/entries.txt; ls") == "milk\ndata\nmain.py"
     finally:
         await app.close()
+
+
+async def test_a_copy_that_nobody_goes_on_putting_back_is_settled_once_the_job_is_free(house: House) -> None:
+    job_id = await house.create()
+    app = await house.resources.runtime.attach(job_id, fence=1, create=True)
+    await app.save("/app/main.py", b"code")
+    head = (await app.commit("Begin", "Builder")).sha
+    await app.hold()
+    async with house.resources.unit() as unit:
+        await unit.take(job_id, house.user_id)
+        async with house.resources.unit() as other:
+            other.session.add(GoingLive(job_id=job_id, run_id=None, old=head, new=head, copied=False))
+        assert await going_live.settle(house.resources) == 0
+        assert (await app.app_status()).held
+    await app.close()
+    assert await going_live.settle(house.resources) == 1
+    client = await house.resources.runtime.attach(job_id)
+    assert not (await client.app_status()).held
+    await client.close()
+    assert await going_live.settle(house.resources) == 0

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from app.runtime.docker.find import USUAL_ENGINE, find_engine
-from app.runtime.docker.hardening import DEFAULT_IMAGE, ContainerLimits, Recipe
+from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits, Recipe
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Runtime
@@ -22,6 +22,18 @@ from tests.helpers.engine_proxy import NGINX, engine_proxy
 from tests.helpers.plain import PlainRuntime
 from tests.helpers.twin import Misfortune, Twin
 from tests.helpers.waiting import until
+
+TIGHT = ContainerLimits(
+    idle_s=60,
+    memory_bytes=200 * MIB,
+    cpus=0.5,
+    processes=64,
+    disk_bytes=40 * MIB,
+    tmp_bytes=20 * MIB,
+    shm_bytes=10 * MIB,
+    open_files=256,
+)
+CGROUP = "cat /sys/fs/cgroup/{0} 2>/dev/null || cat /sys/fs/cgroup/{1}"
 
 ENGINE = find_engine(os.environ.get("DOCKER_HOST", "")) or USUAL_ENGINE
 proxied: dict[str, str] = {}

@@ -10,13 +10,19 @@ from sqlalchemy import select
 from app.actions import data_copies, going_live, runs
 from app.domain.copies import Cause
 from app.domain.errors import Conflict
+from app.domain.workspace import Manifest
 from app.runtime.live_calls import LiveCalls
+from app.runtime.worlds import World
+from app.store import runs as run_rows
 from app.store.tables import DataCopy, GoingLive, Message
 from tests.helpers.boxes import output_of
 from tests.helpers.company import DONE, MORE, growing_company
 from tests.helpers.entries import app_of, builder, enter, entries
 from tests.helpers.house import House
+from workers.context import Context
+from workers.llm.lineup import Lineup
 from workers.llm.scripted import ScriptedModel
+from workers.pipeline.live.bringing import bring
 
 STORE = "data/entries.txt"
 
@@ -109,6 +115,49 @@ async def test_a_stored_copy_is_put_back_if_the_one_aside_is_gone(house: House) 
         assert await output_of(app, "cat data/entries.txt; ls") == "milk\ndata\nmain.py"
     finally:
         await app.close()
+
+
+async def nothing_more(*_: object) -> None:
+    """What `bring` records beside the commit."""
+
+
+async def test_data_come_back_if_the_box_is_lost_while_a_version_goes_live(house: House) -> None:
+    job_id, runtime = await house.create(), house.resources.runtime
+    async with house.resources.statements() as statements:
+        [claim] = await run_rows.claim(statements, "w1", 60)
+    context = Context(house.resources, Lineup(ScriptedModel({})), claim.job_id, claim.run_id, claim.fence)
+    bench = await runtime.attach(job_id, world=World.BENCH, fence=claim.fence, create=True)
+    try:
+        await bench.save("/app/main.py", b"one")
+        old = await bench.commit("Begin", "Builder")
+        await output_of(bench, "mkdir data; echo milk > data/entries.txt")
+        copied = await bench.set_aside(old.sha)
+        archive = await data_copies.keep_aside(house.resources, job_id, bench, copied, 1 << 20)
+        assert archive is not None
+        await output_of(bench, "rm -r data")
+        await bench.save("/app/main.py", b"two")
+        new = await bench.commit("More", "Builder")
+        async with context.change() as change:
+            change.job.live = old.sha
+            copy_id = await data_copies.note(
+                change.unit, job_id, archive, cause=Cause.GOING_LIVE, commit=old.sha, entries=copied.entries
+            )
+            change.session.add(
+                GoingLive(
+                    job_id=job_id,
+                    run_id=claim.run_id,
+                    old=old.sha,
+                    new=new.sha,
+                    copied=True,
+                    copy_id=copy_id,
+                )
+            )
+        await bring(context, bench, new, Manifest(start="exec sleep 9"), nothing_more, strict=False)
+    finally:
+        await bench.close()
+    app = await runtime.attach(job_id)
+    assert await output_of(app, "cat main.py data/entries.txt") == "twomilk"
+    await app.close()
 
 
 async def test_a_copy_that_nobody_goes_on_putting_back_is_settled_once_the_job_is_free(house: House) -> None:

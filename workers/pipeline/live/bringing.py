@@ -59,9 +59,10 @@ async def bring(
     if earlier is not None and earlier.new != new.sha:
         await bring_back(context)
     async with attached_to(context, World.APP) as app:
-        going = await _begin(context, new, is_new=await app.head() is None)
+        is_new = await app.head() is None  # also if the box was lost after an earlier worker began
+        going = await _begin(context, new, is_new=is_new)
         try:
-            await app.learn(bench.pack(new.sha, going.old))
+            await app.learn(bench.pack(new.sha, None if is_new else going.old))
             done = await _bring(context, app, going, manifest, strict)
         except (NotLive, Refusal) as problem:
             await _back(context, app, going)

@@ -18,7 +18,15 @@ router = APIRouter(
     prefix="/api/jobs/{job_id}/data", tags=["7 · Container and files"], route_class=SignedInRoute
 )
 
-CHANGING = ("job_running", "workspace_full", "too_large", "going_live", "unavailable", *WAKING)
+CHANGING = (
+    "job_running",
+    "workspace_full",
+    "file_not_found",  # the app has deleted the copy while it was made
+    "too_large",
+    "going_live",
+    "unavailable",
+    *WAKING,
+)
 
 
 class DataCopy(Shape):

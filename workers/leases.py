@@ -12,7 +12,7 @@ import structlog
 
 from app import metrics
 from app.actions.going_live import settle
-from app.actions.removals import remove_boxes, remove_orphans
+from app.actions.removals import remove_boxes, remove_left_over, remove_orphans
 from app.domain.budget import NO_LIMITS, Limits
 from app.domain.copies import COPY_BYTES
 from app.domain.errors import Unavailable
@@ -168,6 +168,7 @@ class Desk:
         while True:
             try:
                 suspects = await remove_orphans(self._resources, suspects)
+                await remove_left_over(self._resources)
                 await self._resources.runtime.rest()
             except (Unavailable, RuntimeProblem) as problem:
                 log.info("tidy.held_up", problem=str(problem))

@@ -6,6 +6,7 @@ import structlog
 
 from app.resources import Resources
 from app.runtime.workspace import RuntimeProblem
+from app.runtime.worlds import World
 from app.store import boxes, rows
 
 AGAIN_S = 30.0
@@ -30,6 +31,20 @@ async def remove_boxes(resources: Resources) -> int:
         async with resources.unit() as unit:
             await rows.removed(unit.session, job_id)
         gone += 1
+    return gone
+
+
+async def remove_left_over(resources: Resources) -> int:
+    """Discard the trials, and the benches without work, of jobs that no run works on; returns how many. A run
+    that was killed or cancelled leaves them."""
+    worlds = [box for box in await resources.runtime.worlds() if box.world is not World.APP]
+    async with resources.glance() as session:
+        resting = await boxes.at_rest(session, {box.job_id for box in worlds})
+    gone = 0
+    for box in worlds:
+        if box.job_id in resting and not (box.world is World.BENCH and resting[box.job_id]):
+            await resources.runtime.discard(box.job_id, box.world, box.slot)
+            gone += 1
     return gone
 
 

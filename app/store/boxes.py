@@ -1,7 +1,7 @@
 """What is stored about boxes: the name of this service on a shared engine, which box of a job is meant and
 how its app is started, apps that are being changed, and copies of jobs' repositories."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -74,6 +74,16 @@ async def standing(session: AsyncSession, owner: UUID | None, job_id: UUID) -> S
     status, stopped, live, head, kept, changing = row
     manifest = None if kept is None else Manifest.model_validate(kept)
     return Standing(status, stopped, live, head, manifest, changing)
+
+
+async def at_rest(session: AsyncSession, job_ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Those of the jobs that no run works on, each with whether its bench has work that is not live."""
+    rows = await session.execute(
+        select(Job.id, Job.head.is_not(None)).where(
+            Job.id.in_(job_ids), Job.status.in_([status for status in Status if status in FINISHED])
+        )
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def going_live(session: AsyncSession, job_id: UUID) -> GoingLive | None:

@@ -9,10 +9,11 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from app.actions import jobs
-from app.actions.removals import AGAIN_S, remove_boxes, remove_orphans
+from app.actions.removals import AGAIN_S, remove_boxes, remove_left_over, remove_orphans
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import SandboxUnavailable
-from app.store.tables import Removal
+from app.runtime.worlds import World
+from app.store.tables import Job, Removal
 from tests.helpers.company import company
 from tests.helpers.house import House
 from workers.llm.scripted import ScriptedModel
@@ -94,3 +95,24 @@ async def test_an_orphan_that_cannot_be_removed_does_not_block_others(house: Hou
     assert suspects == orphans
     assert await remove_orphans(resources, suspects) == {stuck}
     assert await resources.runtime.boxes() == {stuck}
+
+
+async def test_what_a_run_has_left_is_discarded_and_its_work_is_not(house: House) -> None:
+    left, working, unfinished = [await house.create() for _ in range(3)]
+    runtime = house.resources.runtime
+    for job_id in (left, working, unfinished):
+        for world in (World.APP, World.BENCH, World.TRIAL):
+            await (await runtime.attach(job_id, world=world, create=True)).close()
+    async with house.resources.unit() as unit:
+        for job_id, status, head in (
+            (left, "build_done", None),
+            (working, "building", None),
+            (unfinished, "failed", "0" * 40),
+        ):
+            job = await unit.session.get_one(Job, job_id)
+            job.status, job.head = status, head
+    assert await remove_left_over(house.resources) == 3
+    kept = {(box.job_id, box.world) for box in await runtime.worlds()}
+    everything = {(job_id, world) for job_id in (left, working, unfinished) for world in World}
+    assert everything - kept == {(left, World.BENCH), (left, World.TRIAL), (unfinished, World.TRIAL)}
+    assert await remove_left_over(house.resources) == 0

@@ -19,18 +19,23 @@ async def undo(resources: Resources, app: Workspace, going: GoingLive, manifest:
     the client's is lost by it: since the copy of the data nobody could make one. Raises RuntimeProblem,
     Refusal."""
     await app.hold()
-    if going.old is not None:
+    if going.old is not None and await app.head() is not None:
         if going.copied:  # no file is changed before its data are copied
-            await app.switch(going.new, going.old)
-            await put_back(resources, app, going)
+            await bring_files_back(resources, app, going)
         if manifest is not None:
             await app.start_app(manifest)
+    # Before the first entry after it can be made: whoever finds the row now undoes nothing a second time.
+    async with resources.statements() as statements:
+        await boxes.recorded(statements, going.job_id)
     await app.release()
 
 
-async def put_back(resources: Resources, app: Workspace, going: GoingLive) -> None:
-    """Make the app's data those of before. If the copy aside is gone (what runs in the box could delete it),
-    the stored one is put back. Raises RuntimeProblem, Refusal."""
+async def bring_files_back(resources: Resources, app: Workspace, going: GoingLive) -> None:
+    """Make the app's files and data those of before. The app is held, and its data were copied. If the copy
+    aside is gone (what runs in the box could delete it), the stored one is put back. Raises RuntimeProblem,
+    Refusal."""
+    assert going.old is not None, "without an app there is nothing to copy"
+    await app.switch(going.new, going.old)
     try:
         await app.put_back(going.old)
     except NotFound:
@@ -82,7 +87,12 @@ async def _settle(resources: Resources, going: GoingLive, manifest: Manifest | N
         app = None  # the box was lost, and with it the change
     if app is not None:
         try:
-            await (app.release() if going.recorded_at else undo(resources, app, going, manifest))
+            # With this fence nobody else goes on with it, so what the row says now stays true.
+            async with resources.glance() as session:
+                now = await boxes.going_live(session, going.job_id)
+            if now is None or now.run_id != going.run_id:
+                return
+            await (app.release() if now.recorded_at else undo(resources, app, now, manifest))
         finally:
             await app.close()
     async with resources.statements() as statements:

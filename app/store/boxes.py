@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, and_, bindparam, delete, func, or_, select
+from sqlalchemy import Text, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -92,8 +92,10 @@ async def going_live(session: AsyncSession, job_id: UUID) -> GoingLive | None:
 
 async def unsettled(session: AsyncSession) -> Sequence[tuple[GoingLive, Manifest | None]]:
     """Changes of apps that no run goes on with, each with the manifest of the app's commit."""
-    late = GoingLive.recorded_at < func.clock_timestamp() - timedelta(seconds=RELEASE_S)
-    nobody = or_(GoingLive.run_id.is_(None), Run.state != RunState.READY)
+    now = func.clock_timestamp()
+    late = GoingLive.recorded_at < now - timedelta(seconds=RELEASE_S)
+    paused = and_(Job.is_paused, func.coalesce(Run.lease_until, now) <= now)
+    nobody = or_(GoingLive.run_id.is_(None), Run.state != RunState.READY, paused)
     rows = await session.execute(
         select(GoingLive, Job.manifest)
         .join(Job, Job.id == GoingLive.job_id)
@@ -117,6 +119,18 @@ async def next_fence(session: AsyncSession) -> int:
     fence = await session.scalar(select(FENCES.next_value()))
     assert fence is not None
     return int(fence)
+
+
+_RECORDED = Statement(
+    update(GoingLive)
+    .where(GoingLive.job_id == bindparam("job"))
+    .values(recorded_at=func.coalesce(GoingLive.recorded_at, func.clock_timestamp()))
+)
+
+
+async def recorded(statements: Statements, job_id: UUID) -> None:
+    """The app is what it shall be, or again what it was: only its release is left."""
+    await statements.row(_RECORDED, {"job": job_id})
 
 
 _SETTLED = Statement(delete(GoingLive).where(GoingLive.job_id == bindparam("job")))

@@ -1,14 +1,14 @@
 """How a stage attaches to the job's boxes, with the run's fence, and what it stores outside of them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import structlog
 
 from app.actions import data_copies
 from app.domain.conversation import Agent
 from app.domain.copies import Cause
-from app.domain.errors import TooLarge
+from app.domain.errors import Refusal, TooLarge, Unavailable
 from app.domain.job import FailureCode
 from app.domain.stages import WaitingFor
 from app.runtime.workspace import (
@@ -50,11 +50,30 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         await context.resources.runtime.discard(context.job_id, World.BENCH)
     async with attached_to(context, World.BENCH) as bench:
         if await bench.head() is None:
-            await (_fill_from_app(context, bench) if job.head is None else _refill(context, bench))
+            if job.head is None:
+                with no_room():
+                    await _fill_from_app(context, bench)
+            else:
+                await _refill(context, bench)
         try:
             yield bench
         finally:
             await context.leave_trial()
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """For copies of the app's data. If one is refused, the client has to do something about the data."""
+    try:
+        yield
+    except Unavailable:
+        raise  # it is tried again
+    except Refusal as refusal:
+        raise StageFailed(
+            FailureCode.SANDBOX_UNAVAILABLE,
+            f"The app's data could not be copied for the build: {refusal.detail} Your app is as it was "
+            "before. Remove what it does not need, then retry.",
+        ) from refusal
 
 
 @asynccontextmanager
@@ -97,6 +116,8 @@ async def _fill_from_app(context: Context, bench: Workspace) -> None:
         await _refill(context, bench)
         return
     async with attached_to(context, World.APP) as app:
+        if await app.head() is None:
+            await _refill(context, app)
         head = await begun(app)
         await bench.learn(app.pack(head.sha, None))
         await bench.hold()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.actions import data_copies
-from app.actions.going_live import put_back, undo
+from app.actions.going_live import bring_files_back, undo
 from app.domain.copies import Cause
 from app.domain.errors import Refusal
 from app.domain.workspace import Manifest
@@ -56,13 +56,17 @@ async def bring(
     that does not answer twice is brought back. Raises NotLive, what `attached_to` raises."""
     async with context.glance() as session:
         earlier = await boxes.going_live(session, context.job_id)
-    if earlier is not None and earlier.new != new.sha:
+    if earlier is not None and not _is_ours(context, earlier, new):
         await bring_back(context)
     async with attached_to(context, World.APP) as app:
-        is_new = await app.head() is None  # also if the box was lost after an earlier worker began
-        going = await _begin(context, new, is_new=is_new)
+        old = await _old(context, app)
         try:
-            await app.learn(bench.pack(new.sha, None if is_new else going.old))
+            # Before the row: a change that is begun can be undone with what the box knows.
+            await app.learn(bench.pack(new.sha, old))
+        except Refusal as problem:
+            raise _not_live(problem) from problem
+        going = await _begin(context, old, new)
+        try:
             done = await _bring(context, app, going, manifest, strict)
         except (NotLive, Refusal) as problem:
             await _back(context, app, going)
@@ -102,9 +106,8 @@ async def _bring(
 ) -> Switched:
     was_running = (await app.app_status()).state != "none"
     await app.hold()
-    if going.old is not None and going.copied:
-        await app.switch(going.new, going.old)
-        await put_back(context.resources, app, going)
+    if going.copied:
+        await bring_files_back(context.resources, app, going)
     elif going.old is not None:
         going.copy_id = await _copy(context, app, going.old)
         going.copied = True
@@ -135,15 +138,29 @@ async def _copy(context: Context, app: Workspace, commit: str) -> UUID | None:
     return row.copy_id
 
 
-async def _begin(context: Context, new: Commit, *, is_new: bool) -> GoingLive:
-    """The row of this change, made or found. An app that `is_new` has neither files nor data."""
+def _is_ours(context: Context, going: GoingLive, new: Commit) -> bool:
+    """Whether this run goes on with the change. One that is recorded was over before its worker died."""
+    return going.recorded_at is None and going.new == new.sha and going.run_id == context.run_id
+
+
+async def _old(context: Context, app: Workspace) -> str | None:
+    """The commit that the app has now, None if it has neither files nor data: also if its box was lost after
+    an earlier worker began."""
+    there = await app.head()
+    async with context.glance() as session:
+        job, _ = await context.mine(session)
+    return None if there is None else job.live or there.sha
+
+
+async def _begin(context: Context, old: str | None, new: Commit) -> GoingLive:
+    """The row of this change, made or found."""
     async with context.change() as change:
         known = await boxes.going_live(change.session, context.job_id)
         if known is None:
             known = GoingLive(
                 job_id=context.job_id,
                 run_id=context.run_id,
-                old=None if is_new else change.job.live,
+                old=old,
                 new=new.sha,
                 copied=False,
             )

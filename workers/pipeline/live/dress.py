@@ -6,7 +6,8 @@ from app.domain.workspace import Manifest
 from app.runtime.workspace import Commit, RuntimeProblem, Workspace
 from app.runtime.worlds import World
 from workers.context import Context
-from workers.pipeline.box import attached_to
+from workers.pipeline.box import attached_to, no_room
+from workers.pipeline.live.bringing import bring_back
 from workers.pipeline.live.starting import answers_twice
 
 SLOT = 1
@@ -23,7 +24,8 @@ async def would_start(context: Context, bench: Workspace, commit: Commit, manife
             await trial.learn(bench.pack(commit.sha, None))
             await trial.hold()
             await trial.switch(None, commit.sha)
-            await _bring_data(context, trial, commit)
+            with no_room():
+                await _bring_data(context, trial, commit)
             problem = await context.unless_paused(answers_twice(trial, manifest))
     finally:
         with suppress(RuntimeProblem):
@@ -33,6 +35,7 @@ async def would_start(context: Context, bench: Workspace, commit: Commit, manife
 
 async def _bring_data(context: Context, trial: Workspace, commit: Commit) -> None:
     """Put a copy of the app's data into the trial, if there is an app."""
+    await bring_back(context)  # the copy of a change that is not over lies where the new one would
     async with context.glance() as session:
         job, _ = await context.mine(session)
     is_there = (await context.resources.runtime.status(context.job_id)).state != "none"

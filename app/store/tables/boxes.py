@@ -80,8 +80,8 @@ class GoingLive(Base):
     """The client's app is being brought from the commit `old` (null: there was none) to `new`. The row is
     there from before the app is held until it is released, so that whoever finds the row can finish or undo
     it. `copied`: a copy of the data lies aside in the box; `copy_id` is the same copy in the database, if it
-    was not too large. `recorded_at`: `new` is live, or the change is undone: only the release is left. Without
-    a run a copy of the data is being put back for the client, by whoever has locked the job."""
+    was not too large. `recorded_at`: `new` is live, or the change is undone: only the release is left.
+    Without a run a copy of the data is being put back for the client, by whoever has locked the job."""
 
     __tablename__ = "going_live"
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import structlog
 from uuid_utils.compat import uuid7
 
 from app.domain.copies import Cause, Cutter, superfluous
@@ -14,6 +15,8 @@ from app.runtime.workspace import Workspace
 from app.store import data_copies, rows
 from app.store.tables import DataCopy
 from app.unit import Unit
+
+log = structlog.get_logger()
 
 GONE = "This copy of the data is not there any more."
 
@@ -88,6 +91,19 @@ async def keep_aside(
         return await store(resources, job_id, app.aside(), most)
     except TooLarge:
         return None
+
+
+async def bring_newest(resources: Resources, job_id: UUID, app: Workspace, commit: str) -> None:
+    """Put the newest stored copy into an app whose box was lost with its data, if there is one."""
+    async with resources.look() as session:
+        there = await data_copies.copies(session, job_id)
+    if not there:
+        return
+    newest = there[0]
+    log.warning("data.from_database", job=str(job_id), copy=str(newest.id))
+    await app.take_in(read(resources, None, job_id, newest.id))
+    await app.put_back(commit)
+    await app.drop_aside()
 
 
 async def read(resources: Resources, owner: UUID | None, job_id: UUID, copy_id: UUID) -> AsyncIterator[bytes]:

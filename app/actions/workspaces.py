@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
+from app.actions import data_copies
 from app.domain.errors import NOT_FOUND, Conflict, NotFound, Refusal, Unavailable
 from app.domain.workspace import MANIFEST, Manifest
 from app.resources import Resources
@@ -149,6 +150,7 @@ async def _attach(resources: Resources, job_id: UUID, world: World, standing: bo
         await workspace.unbundle(bundle)
         if world is World.APP and standing.live is not None:
             await workspace.restore(standing.live)
+            await data_copies.bring_newest(resources, job_id, workspace, standing.live)
     except BaseException:
         await workspace.close()
         raise

@@ -70,6 +70,9 @@ async def test_a_continuation_copies_the_data_and_names_the_copy(house: House) -
     assert (before.cause, await content(house, before, STORE)) == (Cause.CONTINUATION, '"milk";')
     assert (then.cause, await content(house, then, STORE)) == (Cause.GOING_LIVE, '"milk";"bread";')
     assert "the app was here" in await content(house, then, "server.py")
+
+    await house.resources.runtime.destroy(job_id)
+    assert await entries(house, job_id) == '"milk";"bread";', "a lost box comes back with its data"
     async with house.resources.look() as session:
         messages = await session.scalars(select(Message).where(Message.job_id == job_id))
     [said] = [message for message in messages if "dataCopy" in message.data]

@@ -30,6 +30,7 @@ from app.store.database import open_engine
 from app.store.statements import open_statements
 from app.store.tables import GoingLive, Job
 from tests.helpers.company import growing_company
+from tests.helpers.entering import STORE
 from tests.helpers.entries import builder
 from tests.helpers.waiting import until
 from workers.leases import Desk, Terms
@@ -40,7 +41,7 @@ from workers.pipeline.stages import going_live
 
 TERMS = Terms(slots=1, lease_s=0.3, sweep_s=0.1)
 MOST_DEATHS = 60
-STORE = "data/entries.txt"
+
 STEPS = ("learn", "hold", "set_aside", "switch", "put_back", "release", "drop_aside")
 
 

@@ -3,39 +3,16 @@
 import asyncio
 import sys
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 
-from app.actions import runs
 from app.store.tables import GoingLive
-from tests.faults.mortal_bringer import STORE
 from tests.helpers.boxes import output_of
-from tests.helpers.company import DONE, MORE, growing_company
-from tests.helpers.entering import entering
-from tests.helpers.entries import app_of, builder, enter, entries
+from tests.helpers.entering import built, entering, more
+from tests.helpers.entries import app_of, entries
 from tests.helpers.house import House
-from workers.llm.scripted import ScriptedModel
 
 ROOT = Path(__file__).parents[2]
-
-
-def company() -> ScriptedModel:
-    return ScriptedModel({**growing_company(), "intake": lambda _: DONE, "building": builder(STORE)})
-
-
-async def built(house: House) -> UUID:
-    """A finished job, in whose app the client has made an entry."""
-    async with house.worker(company()):
-        job_id = await house.create()
-        job = await house.until_finished(job_id, 110)
-        assert (job.status, job.verification) == ("build_done", "verified"), job.error_message
-        await enter(house, job_id, "milk")
-    return job_id
-
-
-async def more(house: House, job_id: UUID) -> None:
-    await runs.continue_job(house.resources, house.user_id, "Ada", job_id, MORE)
 
 
 @pytest.mark.timeout(400)

@@ -20,7 +20,7 @@ from app.runtime.local.boxes import LocalBox
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.worlds import BoxId, World
 from app.store.tables import GoingLive
-from tests.faults.test_going_live import built, company, more
+from tests.helpers.entering import built, company, more
 from tests.helpers.entries import app_of, enter, entries
 from tests.helpers.house import House
 from tests.helpers.processes import processes_of

@@ -5,12 +5,35 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from app.actions import runs
 from app.actions.workspaces import start_container
 from app.domain.errors import Refusal
 from app.runtime.workspace import RuntimeProblem
+from tests.helpers.company import DONE, MORE, growing_company
+from tests.helpers.entries import builder, enter
 from tests.helpers.house import House
+from workers.llm.scripted import ScriptedModel
 
 EVERY_S = 0.2
+STORE = "data/entries.txt"
+
+
+def company() -> ScriptedModel:
+    return ScriptedModel({**growing_company(), "intake": lambda _: DONE, "building": builder(STORE)})
+
+
+async def built(house: House) -> UUID:
+    """A finished job, in whose app the client has made an entry."""
+    async with house.worker(company()):
+        job_id = await house.create()
+        job = await house.until_finished(job_id, 110)
+        assert (job.status, job.verification) == ("build_done", "verified"), job.error_message
+        await enter(house, job_id, "milk")
+    return job_id
+
+
+async def more(house: House, job_id: UUID) -> None:
+    await runs.continue_job(house.resources, house.user_id, "Ada", job_id, MORE)
 
 
 async def post(house: House, job_id: UUID, entry: str) -> bool:

@@ -4,9 +4,11 @@ Problems with boxes become refusals here. Existing clients look for some words o
 them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -32,6 +34,10 @@ from app.store import boxes
 from app.unit import Unit
 
 log = structlog.get_logger()
+
+RELEASED_S = 3.0
+LOOK_S = 0.1
+"""Seconds for which a start of the app waits while the app is being changed, and between two looks."""
 
 
 @asynccontextmanager
@@ -82,16 +88,27 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
 
 async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
     """Start the app if it does not run. Returns None if there is no app yet. Raises AppHeld."""
-    async with resources.glance() as session:
-        standing = await boxes.standing(session, None, job_id)
-    if standing is not None and standing.changing:
-        raise AppHeld  # also if the guest has forgotten it, because its box was started anew
+    standing = await _when_released(resources, job_id)
     manifest = (standing and standing.manifest) or await manifest_of(workspace)
     if manifest is None:
         return None
     app = await workspace.start_app(manifest)
     log.info("app.started", job=str(job_id), state=app.state)
     return app
+
+
+async def _when_released(resources: Resources, job_id: UUID) -> boxes.Standing | None:
+    """Wait a moment for an app that is just being changed. Raises AppHeld, also if the guest has forgotten
+    the change, because its box was started anew."""
+    end = monotonic() + RELEASED_S
+    while True:
+        async with resources.glance() as session:
+            standing = await boxes.standing(session, None, job_id)
+        if standing is None or not standing.changing:
+            return standing
+        if monotonic() > end:
+            raise AppHeld
+        await asyncio.sleep(LOOK_S)
 
 
 async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:

@@ -47,7 +47,7 @@ class Container(Shape):
 @router.post(
     "/start",
     response_model=Detail,
-    responses=refusals("not_found", "container_not_found", "engine_down", "containers_busy"),
+    responses=refusals("not_found", "container_not_found", "engine_down", "containers_busy", "going_live"),
 )
 async def container_start(here: Here, caller: Caller, job_id: JobId) -> Response:
     """Wake the container and start the app in it. An app that died is started again."""

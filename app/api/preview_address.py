@@ -28,7 +28,13 @@ class Previewed(Shape):
     summary="Open a preview",
     response_model=Previewed,
     responses=refusals(
-        "not_found", "container_not_found", "container_stopped", "no_app", "engine_down", "containers_busy"
+        "not_found",
+        "container_not_found",
+        "container_stopped",
+        "no_app",
+        "engine_down",
+        "containers_busy",
+        "going_live",
     ),
 )
 async def preview(request: Request, here: Here, caller: Caller, job_id: JobId) -> Response:

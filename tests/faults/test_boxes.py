@@ -20,6 +20,7 @@ from app.actions.removals import remove_boxes
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import DEFAULT_IMAGE, MIB, ContainerLimits
 from app.runtime.docker.runtime import DockerRuntime
+from app.runtime.worlds import World
 from app.store import rows
 from tests.helpers.boxes import ENGINE, docker_runtime, unavailable
 from tests.helpers.company import DONE, builder, call, company
@@ -139,7 +140,7 @@ async def test_a_box_that_dies_of_memory_is_named_and_the_next_attempt_has_a_sou
         job_id = await house.create()
 
         async def problem() -> str:
-            return (await containers.status(job_id)).problem
+            return (await containers.status(job_id, World.BENCH)).problem
 
         assert await until(problem) == "The container ran out of memory."
         job = await house.until_finished(job_id, BUILT_S)

@@ -168,6 +168,7 @@ async def test_very_deep_data_are_refused_and_nothing_is_left_of_the_copy(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 async def test_a_hundred_thousand_files_are_copied(workspace: Workspace, head: Commit) -> None:
     many = "import os\nos.mkdir('data')\nfor n in range(100_000):\n open(f'data/{n}', 'w').close()"
     await output_of(workspace, f'python3 -c "{many}"')

@@ -5,6 +5,7 @@ import asyncio
 import io
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -16,8 +17,9 @@ from app.domain.ticket import CommandCheck
 from app.runtime.guest import archive
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Runtime
-from app.runtime.workspace import Node, Workspace
+from app.runtime.workspace import Node, SandboxUnavailable, Workspace
 from tests.helpers.boxes import output_of
+from tests.helpers.waiting import until
 
 DIG = """
 import os, sys
@@ -88,6 +90,14 @@ async def test_deep_folders_of_the_job_are_shown_recorded_and_checked(
     assert (await workspace.read("main.py")).content == b"code"
 
 
+async def _awake(runtime: Runtime, job: UUID) -> Workspace | None:
+    """A busy machine may need longer for leftovers than one caller waits; each start goes on with them."""
+    try:
+        return await runtime.attach(job, fence=2)
+    except SandboxUnavailable:
+        return None
+
+
 async def test_a_box_starts_whatever_was_left_in_it(runtime: Runtime, job: UUID) -> None:
     workspace = await runtime.attach(job, fence=1, create=True)
     await output_of(
@@ -97,7 +107,7 @@ async def test_a_box_starts_whatever_was_left_in_it(runtime: Runtime, job: UUID)
     await dig(workspace, "/scratch", 20_000)
     await workspace.close()
     await runtime.stop(job)
-    workspace = await runtime.attach(job, fence=2)
+    workspace = await until(partial(_awake, runtime, job), 120)
     assert await output_of(workspace, "ls -A /scratch") == "home"
     await workspace.close()
 

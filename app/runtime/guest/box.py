@@ -154,8 +154,11 @@ class Box:
             os.close(complaints)
 
     async def restore(self, tree: str) -> None:
-        """Make the files of /app what `tree` says, without what was compiled or cached of other files. If
-        such a cache may be what the install step made, that runs again."""
+        """Make the files of /app what `tree` says, without what was compiled or cached of other files, and
+        remove what lies outside of it: it may have filled the box. If such a cache may be what the install
+        step made, that runs again."""
+        if not self.checking:
+            await self.forget()
         await self.repository.restore(tree)
         if await caches.drop(self.config.root, every=True):
             installing.Mark(self.config.root, "").clear()

@@ -57,10 +57,10 @@ class Repository(Git):
     async def disown(self) -> None:
         """What differs from what was recorded last was written by the app: leave it out from now on."""
         async with self._lock:
-            await self._ensure()
-            head = await self._head()
+            head = await self._head() if self._exists() else None
             if head is None:
                 return
+            await self._ensure()
             before = self._recorded or head[1]
             now = await self._record()
             if now == before:

@@ -25,6 +25,7 @@ async def follow(context: Context, bench: Workspace) -> None:
     if (await context.resources.runtime.status(context.job_id)).state == "none":
         async with context.change() as change:
             change.job.live, change.job.manifest = head.sha, manifest.model_dump()
+            change.advance()
         return
     try:
         await bring(context, bench, head, manifest, _nothing_more, strict=False)

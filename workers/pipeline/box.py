@@ -25,6 +25,7 @@ from app.store import boxes
 from app.unit import LeaseLost
 from workers.context import Context
 from workers.pipeline.outcome import StageFailed
+from workers.steps import note
 from workers.waiting import Wait, go_on
 
 log = structlog.get_logger()
@@ -149,9 +150,9 @@ async def begun(workspace: Workspace) -> Commit:
     return await workspace.head() or await workspace.commit("Begin", Agent.BUILDER)
 
 
-async def keep(context: Context, workspace: Workspace) -> None:
+async def keep(context: Context, workspace: Workspace, step: str = "") -> None:
     """Store the repository in the database, so that no work is lost with the box. If it is too large, clients
-    are told."""
+    are told. A `step` notes that it was done."""
     head = await begun(workspace)
     try:
         bundle, problem = await workspace.bundle(), ""
@@ -159,6 +160,9 @@ async def keep(context: Context, workspace: Workspace) -> None:
         bundle, problem = b"", f"{refusal.detail} {NOT_KEPT}"
     async with context.change() as change:
         change.job.head = head.sha
+        if step:
+            await note(change, step, head.sha)
+            change.advance()
         if problem:
             change.describe(problem)
         else:

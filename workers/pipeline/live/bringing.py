@@ -154,9 +154,10 @@ async def _old(context: Context, app: Workspace) -> str | None:
 
 async def _begin(context: Context, old: str | None, new: Commit) -> GoingLive:
     """The row of this change, made or found."""
-    async with context.change() as change:
-        known = await boxes.going_live(change.session, context.job_id)
-        if known is None:
+    async with context.glance() as session:
+        known = await boxes.going_live(session, context.job_id)
+    if known is None:
+        async with context.change() as change:
             known = GoingLive(
                 job_id=context.job_id,
                 run_id=context.run_id,
@@ -165,7 +166,7 @@ async def _begin(context: Context, old: str | None, new: Commit) -> GoingLive:
                 copied=False,
             )
             change.session.add(known)
-        change.advance()
+            change.advance()
     return known
 
 

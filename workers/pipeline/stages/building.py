@@ -22,6 +22,9 @@ from workers.pipeline.ticket.beginning import begin
 from workers.pipeline.ticket.death import note_death
 from workers.pipeline.ticket.ladder import WORDS, Standing, Terms, climb
 
+KEPT = "kept"
+"""The step that says that the commit at which the run begins to build is in the database."""
+
 UNPROVABLE = "It has no check yet: continue the job, and the Project Manager gives it some."
 """The reason of a skipped ticket that the client added after the Project Manager had planned, before a
 retry."""
@@ -30,9 +33,9 @@ retry."""
 async def building(context: Context) -> Outcome:
     await bring_back(context)
     async with attached(context) as workspace:
-        is_new = await begin(context, workspace)
-        if is_new or not await trial.has_begun(context):
-            await keep(context, workspace)  # so that the commit at which the run begins outlives the box
+        await begin(context, workspace)
+        if await context.step(KEPT) is None:
+            await keep(context, workspace, KEPT)  # the commit at which the run begins outlives the box
         await trial.begin_of_run(context, workspace)
         await found(context, workspace)
         while (ticket := await _next(context)) is not None:

@@ -154,11 +154,6 @@ async def begin_of_run(context: Context, workspace: Workspace) -> Commit:
     return _COMMIT.validate_json(await once(context, _BEGIN, "tool", "begin", make))
 
 
-async def has_begun(context: Context) -> bool:
-    """Whether the run has begun to build."""
-    return await context.step(_BEGIN) is not None
-
-
 async def _check_before(
     context: Context, workspace: Workspace, ticket: Ticket, base: Commit
 ) -> list[Finding]:

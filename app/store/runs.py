@@ -144,6 +144,16 @@ _RELEASE = _release(func.greatest(Run.claims - 1, 0))
 _RELEASE_FRUITLESS = _release(func.greatest(Run.claims, 1))
 
 
+_GETS_ON = Statement(
+    update(Run).where(Run.id == bindparam("run"), Run.fence == bindparam("fence")).values(claims=0)
+)
+
+
+async def gets_on(statements: Statements, run_id: UUID, fence: int) -> None:
+    """This claim makes progress, although it has nothing new to store."""
+    await statements.row(_GETS_ON, {"run": run_id, "fence": fence})
+
+
 def rest(run: Run, for_s: float) -> None:
     """Like `release`, for a run that is locked in a unit: any worker may claim it after `for_s`."""
     run.worker, run.claims = "", max(run.claims - 1, 0)

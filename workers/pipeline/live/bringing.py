@@ -18,7 +18,7 @@ from app.domain.workspace import Manifest
 from app.runtime.live_app import Switched
 from app.runtime.workspace import Commit, Workspace
 from app.runtime.worlds import World
-from app.store import boxes
+from app.store import boxes, runs
 from app.store.tables import GoingLive
 from workers.context import Change, Context
 from workers.pipeline.box import attached_to
@@ -167,6 +167,11 @@ async def _begin(context: Context, old: str | None, new: Commit) -> GoingLive:
             )
             change.session.add(known)
             change.advance()
+    else:
+        # Whoever takes a change up begins it anew, so the row says nothing of how far it came. Its end is
+        # bounded: however many workers die, the app is brought there or back.
+        async with context.resources.statements() as statements:
+            await runs.gets_on(statements, context.run_id, context.fence)
     return known
 
 

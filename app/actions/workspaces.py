@@ -87,28 +87,29 @@ async def start_container(resources: Resources, user_id: UUID, job_id: UUID) -> 
 
 
 async def start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
-    """Start the app if it does not run. Returns None if there is no app yet. Raises AppHeld."""
-    standing = await _when_released(resources, job_id)
+    """Start the app if it does not run. Returns None if there is no app yet. Waits a moment for an app that
+    is just being changed; then raises AppHeld."""
+    end = monotonic() + RELEASED_S
+    while True:
+        try:
+            return await _start_app(resources, workspace, job_id)
+        except AppHeld:
+            if monotonic() > end:
+                raise
+        await asyncio.sleep(LOOK_S)
+
+
+async def _start_app(resources: Resources, workspace: Workspace, job_id: UUID) -> AppStatus | None:
+    async with resources.glance() as session:
+        standing = await boxes.standing(session, None, job_id)
+    if standing is not None and standing.changing:
+        raise AppHeld  # said by the row too: a guest whose box was started anew has forgotten the change
     manifest = (standing and standing.manifest) or await manifest_of(workspace)
     if manifest is None:
         return None
     app = await workspace.start_app(manifest)
     log.info("app.started", job=str(job_id), state=app.state)
     return app
-
-
-async def _when_released(resources: Resources, job_id: UUID) -> boxes.Standing | None:
-    """Wait a moment for an app that is just being changed. Raises AppHeld, also if the guest has forgotten
-    the change, because its box was started anew."""
-    end = monotonic() + RELEASED_S
-    while True:
-        async with resources.glance() as session:
-            standing = await boxes.standing(session, None, job_id)
-        if standing is None or not standing.changing:
-            return standing
-        if monotonic() > end:
-            raise AppHeld
-        await asyncio.sleep(LOOK_S)
 
 
 async def stop_container(resources: Resources, user_id: UUID, job_id: UUID) -> None:

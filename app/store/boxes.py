@@ -64,9 +64,11 @@ class Standing:
 
 async def standing(session: AsyncSession, owner: UUID | None, job_id: UUID) -> Standing | None:
     """None if there is no such job, or it is not that user's."""
-    query = select(
-        Job.status, Job.box_stopped, Job.live, Job.head, Job.manifest, GoingLive.job_id.is_not(None)
-    ).outerjoin(GoingLive)
+    # A change that is recorded is over but for the release, which the guest knows of.
+    changing = and_(GoingLive.job_id.is_not(None), GoingLive.recorded_at.is_(None))
+    query = select(Job.status, Job.box_stopped, Job.live, Job.head, Job.manifest, changing).outerjoin(
+        GoingLive
+    )
     mine = [] if owner is None else [Job.user_id == owner]
     row = (await session.execute(query.where(Job.id == job_id, *mine))).one_or_none()
     if row is None:

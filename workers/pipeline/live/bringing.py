@@ -76,9 +76,10 @@ async def bring(
             (await _row(change)).recorded_at = change.unit.moment()
             await record(change, done)
         await app.release()
+        # Before the box is let go of, which takes its time: the client may start the app from here on.
+        await _forget(context)
         if going.copy_id is not None or not done.replaced:
             await app.drop_aside()
-    await _forget(context)
 
 
 def _not_live(problem: NotLive | Refusal) -> NotLive:

@@ -86,3 +86,17 @@ async def test_a_clients_save_commits_that_file_alone(runtime: Runtime, job: UUI
     assert (await client.head()) is not None
     assert await recorded(client) == "mine.txt\nsample.txt\nserver.py\nshipped"
     await client.close()
+
+
+async def test_what_the_install_step_leaves_is_not_committed_and_it_runs_once(built: Workspace) -> None:
+    await built.stop_app()
+    manifest = Manifest(install="echo made >> made.txt; echo made >> sample.txt", start=MANIFEST.start)
+    for _ in range(3):
+        assert (await built.start_app(manifest)).answering
+        await built.stop_app()
+        assert await output_of(built, "cat made.txt") == "made", "it runs again after a change only"
+    await built.save("/app/more.py", b"work")
+    await built.commit("More", "Builder")
+    assert await recorded(built) == "more.py\nsample.txt\nserver.py\nshipped"
+    assert (await built.start_app(manifest)).answering
+    assert await output_of(built, "cat made.txt") == "made\nmade"

@@ -169,10 +169,12 @@ class Box:
     async def _install_app(self, line: str, gate: installing.Gate) -> tuple[int | None, bytes]:
         mark = installing.Mark(self.config.root, line)
         try:
-            if mark.holds(await self.repository.tree()):
+            before = await self.repository.tree()
+            if mark.holds(before):
                 return 0, b""
             mark.clear()
             code, output = await self.installations.install(line, {}, self.config.root, gate)
+            await self.repository.disown(before)
             if code == 0:
                 mark.set(await self.repository.tree())
             return code, output

@@ -54,14 +54,15 @@ class Repository(Git):
             await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
             return tree
 
-    async def disown(self) -> None:
-        """What differs from what was recorded last was written by the app: leave it out from now on."""
+    async def disown(self, before: str = "") -> None:
+        """What differs from the tree `before`, by default from what was recorded last, was written by the app
+        or its install step: leave it out from now on."""
         async with self._lock:
             head = await self._head() if self._exists() else None
             if head is None:
                 return
             await self._ensure()
-            before = self._recorded or head[1]
+            before = before or self._recorded or head[1]
             now = await self._record()
             if now == before:
                 return

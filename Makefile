@@ -36,7 +36,7 @@ workspace-image: venv  ## make the image of the boxes, on the engine of DOCKER_H
 	@scripts/workspace-image
 
 test: venv-dev  ## the tests, on real parts; ALL=1 adds the long ones
-	@$(BIN)/python -m pytest -n 3 --dist loadscope -m "not campaign$(if $(ALL),, and not long)"
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --durations 40 --durations-min 8 -m "not campaign$(if $(ALL),, and not long)"
 
 campaigns: venv-dev  ## the promises at full size, minutes each; ONLY=stream runs test_stream.py
 	@$(BIN)/python -m pytest -n 0 -m campaign --timeout 1800 -s $(if $(ONLY),tests/campaigns/test_$(ONLY).py,tests/campaigns)

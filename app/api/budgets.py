@@ -18,18 +18,21 @@ _SUMS = {
     "model_calls": 11,
     "input_tokens": 48210,
     "cached_tokens": 30500,
+    "cache_write_tokens": 9100,
     "output_tokens": 6120,
     "cost_usd": 0.21,
 }
 
 
 class Sums(Shape):
-    """`attempts` counts all requests, also failed ones; `cached_tokens` is a part of `input_tokens`."""
+    """`attempts` counts all requests, also failed ones. Of `input_tokens`, `cached_tokens` were read from the
+    provider's cache and `cache_write_tokens` were stored there."""
 
     attempts: int
     model_calls: int
     input_tokens: int
     cached_tokens: int
+    cache_write_tokens: int
     output_tokens: int
     cost_usd: float
 

@@ -21,13 +21,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Use:
-    """What one request has used, or can use at most. `cached_tokens` is the part of the input that was read
-    from the provider's cache; `cost_usd` is None if the price is unknown."""
+    """What one request has used, or can use at most. Parts of the input are `cached_tokens`, which were read
+    from the provider's cache, and `cache_write_tokens`, which were stored there; `cost_usd` is None if the
+    price is unknown."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     cost_usd: float | None = 0.0
+    cache_write_tokens: int = 0
 
     @property
     def total(self) -> int:

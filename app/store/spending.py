@@ -169,6 +169,7 @@ def billed(
         "input": used.input_tokens if used else None,
         "output": used.output_tokens if used else None,
         "cached": used.cached_tokens if used else None,
+        "written": used.cache_write_tokens if used else None,
         "usd": (used.cost_usd or 0.0) if used else None,
     }
 
@@ -180,6 +181,7 @@ BILL = """closed as (
             input_tokens = coalesce(:input, reserved_input),
             output_tokens = coalesce(:output, reserved_output),
             cached_tokens = coalesce(:cached, cached_tokens),
+            cache_write_tokens = coalesce(:written, cache_write_tokens),
             cost_usd = coalesce(:usd, reserved_usd)
         from held where model_attempts.id = :attempt and outcome = 'open'
         returning model_attempts.job_id, day, input_tokens, output_tokens, cost_usd,
@@ -207,7 +209,7 @@ is the locked row of the job."""
 BILL_PARAMETERS: Sequence[BindParameter[Any]] = (
     bindparam("outcome", type_=Text()),
     *(bindparam(name, type_=BigInteger()) for name in ("attempt", "latency", "answers", "input", "output")),
-    bindparam("cached", type_=BigInteger()),
+    *(bindparam(name, type_=BigInteger()) for name in ("cached", "written")),
     bindparam("usd", type_=Double()),
 )
 

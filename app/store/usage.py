@@ -18,6 +18,7 @@ def _sums() -> dict[str, ColumnElement[Any]]:
         "model_calls": func.count().filter(ModelAttempt.outcome == ANSWERED),
         "input_tokens": func.sum(ModelAttempt.input_tokens),
         "cached_tokens": func.sum(ModelAttempt.cached_tokens),
+        "cache_write_tokens": func.sum(ModelAttempt.cache_write_tokens),
         "output_tokens": func.sum(ModelAttempt.output_tokens),
         "cost_usd": func.sum(ModelAttempt.cost_usd),
     }

@@ -35,7 +35,7 @@ async def test_usage_by_role_and_ticket(service: Service, ada: Person, mallory: 
     empty = (await ada.client.get(f"/api/jobs/{job_id}/usage/")).json()
     assert (empty["by_role"], empty["by_ticket"], empty["token_budget"]) == ([], [], 5_000_000)
     ticket_id = await add_ticket(service.resources, job_id, 1)
-    await use(service, job_id, "CEO", None, Use(10, 20, 5, 0.01))
+    await use(service, job_id, "CEO", None, Use(10, 20, 5, 0.01, 3))
     await use(service, job_id, "Builder", ticket_id, Use(30, 40, 0, 0.02))
     await use(service, job_id, "Builder", ticket_id, None)
     found = (await ada.client.get(f"/api/jobs/{job_id}/usage/")).json()
@@ -45,7 +45,7 @@ async def test_usage_by_role_and_ticket(service: Service, ada: Person, mallory: 
         ("Builder", 2, 30),
         ("CEO", 1, 10),
     ]
-    assert found["by_role"][1]["cached_tokens"] == 5
+    assert (found["by_role"][1]["cached_tokens"], found["by_role"][1]["cache_write_tokens"]) == (5, 3)
     assert [(row["title"], row["output_tokens"]) for row in found["by_ticket"]] == [("Ticket 1", 40)]
     assert (await ada.client.get(f"/api/jobs/{job_id}/")).json()["usage"]["model_calls"] == 2
     assert (await mallory.client.get(f"/api/jobs/{job_id}/usage/")).status_code == 404

@@ -40,7 +40,13 @@ def read(body: Json) -> Json:
 
 def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
     stop = "tool_use" if answer.calls else "end_turn"
-    usage = {"inputTokens": 100, "outputTokens": 7, "totalTokens": 107}
+    usage = {
+        "inputTokens": 100,
+        "cacheWriteInputTokens": 20,
+        "cacheReadInputTokens": 30,
+        "outputTokens": 7,
+        "totalTokens": 157,
+    }
     if not streamed:
         content: list[Json] = [{"text": answer.text}] if answer.text else []
         content += [

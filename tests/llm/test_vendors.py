@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -116,13 +117,23 @@ async def test_vendors_that_speak_chat_completions(kind: str) -> None:
 async def test_a_whole_job_in_a_vendors_wire(kind: str, name: str, house: House) -> None:
     script = ScriptedModel(company(intake=lambda _: DONE))
 
+    heard: list[Json] = []
+
     async def say(chat: Json) -> Answer:
+        heard.append(chat)
         chat["messages"][0]["content"] += "\n"  # some libraries take the last line's end away
         return await script.ask(question_of(_Asked(chat)))  # type: ignore[arg-type]
 
     async with open_wire(name, say) as server:
         job = await play(house, Lineup(first=model_of(kind, name, server.url, stream=True)))
     assert (job.error_message, job.status, job.verification) == ("", "build_done", "verified")
+    turns = [
+        (before["messages"], after["messages"])
+        for before, after in pairwise(heard)
+        if before["messages"][:2] == after["messages"][:2]
+    ]
+    assert turns
+    assert all(after[: len(before)] == before for before, after in turns), "caches can be read"
 
 
 class _Asked:

@@ -15,6 +15,7 @@ from pydantic_ai.messages import (
     ToolCallPart,
     ToolCallPartDelta,
 )
+from pydantic_ai.usage import RequestUsage
 
 from app.domain.values import clip
 from workers.llm.asking import ANSWER_TOOL, Asked
@@ -77,10 +78,15 @@ def answer_of(asked: Asked, response: ModelResponse, name: str, speaker: str) ->
             )
             for place, call in enumerate(calls)
         ),
-        tokens=Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) if told else None,
+        tokens=tokens_of(usage) if told else None,
         finish_reason=finish,
         thoughts=thoughts_of(response, speaker, asked.exchange.kept),
     )
+
+
+def tokens_of(usage: RequestUsage) -> Tokens:
+    """What the library has read of a bill. Its input includes what was read from a cache or written to it."""
+    return Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
 
 
 def _ended(response: ModelResponse) -> str:

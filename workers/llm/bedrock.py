@@ -10,12 +10,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from pydantic_ai.models.bedrock import BedrockConverseModel
 from pydantic_ai.providers.bedrock import BedrockProvider
+from pydantic_ai.settings import ModelSettings
 
 from app.proxies import proxy_for
 from workers.llm.endpoint import Endpoint
 from workers.llm.prices import Price
 from workers.llm.provider import Provider
 from workers.llm.vendors import Server
+
+CACHING = ModelSettings(cache=True)
+"""The library knows which models take the marks: Anthropic's and Amazon's."""
 
 ADDRESS = "https://bedrock-runtime.{region}.amazonaws.com"
 
@@ -40,4 +44,7 @@ def open_model(kind: str, name: str, server: Server, endpoint: Endpoint, price: 
         ),
     )
     library = BedrockConverseModel(name, provider=BedrockProvider(bedrock_client=client))
-    return Provider(f"{kind}:{name}", library, endpoint, price, server.key, "bedrock", (BotoCoreError,))
+    errors = (BotoCoreError,)
+    return Provider(
+        f"{kind}:{name}", library, endpoint, price, server.key, "bedrock", errors, caching=CACHING
+    )

@@ -114,7 +114,7 @@ async def _ask_once(model: Model, question: Question, ledger: Ledger, hear: Hear
     if isinstance(model, Thinks):
         question = replace(question, max_tokens=question.max_tokens + model.room)
     worst = worst_case(question)
-    reserved = Use(worst.input, worst.output, cost_usd=model.price(worst))
+    reserved = Use(worst.input, worst.output, cost_usd=_dearest(model, worst))
     attempt = await ledger.reserve(model, reserved)
     began = monotonic()
     try:
@@ -143,14 +143,22 @@ def worst_case(question: Question) -> Tokens:
     return Tokens(int(sent) + 1, question.max_tokens)
 
 
+def _dearest(model: Model, worst: Tokens) -> float | None:
+    """The price if all of the input is written to the provider's cache, where that costs more."""
+    prices = [model.price(worst), model.price(replace(worst, written=worst.input))]
+    return max((price for price in prices if price is not None), default=None)
+
+
 def _used(model: Model, tokens: Tokens | None, worst: Tokens) -> Use | None:
     """What the server has billed; None if it sent no bill, or one that cannot be true."""
-    if tokens is None or min(tokens.input, tokens.output, tokens.cached) < 0:
+    if tokens is None or min(tokens.input, tokens.output, tokens.cached, tokens.written) < 0:
         return None
     if tokens.input > BEYOND_BELIEF * worst.input or tokens.output > BEYOND_BELIEF * worst.output:
         return None
     cached = min(tokens.cached, tokens.input)
-    return Use(tokens.input, tokens.output, cached, model.price(Tokens(tokens.input, tokens.output, cached)))
+    written = min(tokens.written, tokens.input - cached)
+    cost = model.price(Tokens(tokens.input, tokens.output, cached, written))
+    return Use(tokens.input, tokens.output, cached, cost, written)
 
 
 def _stored(answer: Answer) -> Answer:

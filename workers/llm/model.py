@@ -57,11 +57,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Tokens:
-    """`cached` are those of `input` that were read from the provider's cache, at a lower price."""
+    """Of `input`, `cached` were read from the provider's cache, at a lower price, and `written` were stored
+    there, which some take a higher price for."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True)

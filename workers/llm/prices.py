@@ -12,7 +12,8 @@ Price = Callable[[Tokens], float | None]
 
 
 def fixed(input_usd: float, output_usd: float) -> Price:
-    """A price that the operator has set, in USD for a million tokens. Cached tokens cost the same."""
+    """A price that the operator has set, in USD for a million tokens. Tokens read from a cache or written
+    to it cost the same."""
 
     def price(tokens: Tokens) -> float:
         return (tokens.input * input_usd + tokens.output * output_usd) / MILLION
@@ -25,7 +26,12 @@ def listed(model: str, *, provider: str = "", address: str = "") -> Price:
     no price, even if another provider has a model of the same name."""
 
     def price(tokens: Tokens) -> float | None:
-        usage = Usage(input_tokens=tokens.input, output_tokens=tokens.output, cache_read_tokens=tokens.cached)
+        usage = Usage(
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cached,
+            cache_write_tokens=tokens.written,
+        )
         try:
             if provider:
                 return float(calc_price(usage, model, provider_id=provider).total_price)

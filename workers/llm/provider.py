@@ -12,6 +12,7 @@ errors).
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import httpx2
 from openai import AsyncOpenAI, OpenAIError
@@ -28,9 +29,18 @@ from pydantic_ai.providers.deepseek import DeepSeekProvider
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openrouter import OpenRouterProvider
+from pydantic_ai.settings import ModelSettings
 
 from app.domain.vendors import VENDORS
-from workers.llm.answers import MAX_ANSWER_CHARS, MAX_CALLS, answer_of, cut_off_by_thoughts, piece, thought
+from workers.llm.answers import (
+    MAX_ANSWER_CHARS,
+    MAX_CALLS,
+    answer_of,
+    cut_off_by_thoughts,
+    piece,
+    thought,
+    tokens_of,
+)
 from workers.llm.asking import THINKING, Asked, asked
 from workers.llm.chat import EXCHANGE
 from workers.llm.client import open_client
@@ -87,7 +97,8 @@ of these."""
 class Provider:
     """`workers.llm.model.Model` on a model of the library. `secret` is removed from all messages; `learned`
     is what was learned of the server. `wire` names its API; what is said by `chat` is mended. `errors` are
-    those of its client that the library lets through."""
+    those of its client that the library lets through. `caching` is how this wire is told to cache what a tool
+    loop sends again with each turn; without it nothing is said, as most servers cache by themselves."""
 
     def __init__(
         self,
@@ -98,6 +109,7 @@ class Provider:
         secret: str,
         wire: str = "chat",
         errors: tuple[type[Exception], ...] = (),
+        caching: ModelSettings | None = None,
     ) -> None:
         self.name = name
         self.learned = Learned(name)
@@ -107,6 +119,7 @@ class Provider:
         self._speaker = Speaker(name, secret)
         self._wire = wire
         self._errors = (*ERRORS, *errors)
+        self._caching = caching or ModelSettings()
         if endpoint.schema_mode == "native" and not library.profile.get("supports_json_schema_output"):
             self.learned.mode = "tool"  # the library knows that this model takes no schema
         if endpoint.reasoning is not None:
@@ -122,6 +135,8 @@ class Provider:
 
     async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
         made = asked(question, self._endpoint, self.learned, self._thinker)
+        if question.tools:
+            made.settings |= self._caching
         token = EXCHANGE.set(made.exchange if self._wire == "chat" else None)
         try:
             async with asyncio.timeout(self._endpoint.times.call_s):
@@ -173,8 +188,7 @@ class Provider:
                         made.is_flood = True
                         break
             finally:
-                usage = stream.usage
-                made.billed = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)
+                made.billed = tokens_of(stream.usage)
             response = stream.get()
         if made.is_flood:
             response.finish_reason = "length"
@@ -204,7 +218,7 @@ class Provider:
         if found.may_cost and made.heard and not self.learned.thinks_unseen:
             heard = min(made.heard // BYTES_A_TOKEN + 1, made.limit)
             billed = made.billed or Tokens()
-            found.spent = Tokens(billed.input, max(heard, billed.output), billed.cached)
+            found.spent = replace(billed, output=max(heard, billed.output))
         return found
 
     def _learns(self, made: Asked, error: ModelHTTPError) -> bool:
@@ -260,7 +274,8 @@ def open_model(
         max_retries=0,
         http_client=open_client(endpoint.times, server.url),
     )
-    return Provider(f"{kind}:{name}", _LIBRARY[kind](name, client), endpoint, price, server.key)
+    library, caching = _LIBRARY[kind](name, client), _CACHING.get(kind)
+    return Provider(f"{kind}:{name}", library, endpoint, price, server.key, caching=caching)
 
 
 def open_openai(
@@ -302,3 +317,6 @@ _LIBRARY: Mapping[str, Callable[[str, AsyncOpenAI], OpenAIChatModel]] = {
     "deepseek": _known(OpenAIChatModel, DeepSeekProvider),
     "ollama": _known(OllamaModel, OllamaProvider),
 }
+
+_CACHING = {"openrouter": ModelSettings(cache=True)}
+"""The library knows which of its models take the marks."""

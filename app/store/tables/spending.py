@@ -37,6 +37,7 @@ class ModelAttempt(Base):
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")
     cached_tokens: Mapped[int] = mapped_column(server_default="0")
+    cache_write_tokens: Mapped[int] = mapped_column(server_default="0")
     cost_usd: Mapped[float] = mapped_column(server_default="0")
     latency_ms: Mapped[int] = mapped_column(server_default="0")
     day: Mapped[date]

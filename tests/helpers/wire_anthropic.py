@@ -2,7 +2,7 @@
 
 import orjson
 
-from tests.helpers.wire_forms import Json, chat, chat_call, events_of, texts
+from tests.helpers.wire_forms import Json, chat, chat_call, events_of, pieces_of, texts
 from workers.llm.model import Answer
 
 
@@ -35,7 +35,7 @@ def read(body: Json) -> Json:
     )
 
 
-def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
+def write(answer: Answer, streamed: bool) -> tuple[str, list[bytes]]:
     blocks: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
     blocks += [
         {"type": "tool_use", "id": f"t{place}", "name": call.name, "input": orjson.loads(call.arguments)}
@@ -57,9 +57,8 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
         "output_tokens": 7,
     }
     if not streamed:
-        return "application/json", orjson.dumps(
-            {**head, "content": blocks, "stop_reason": stop, "usage": usage}
-        )
+        whole = {**head, "content": blocks, "stop_reason": stop, "usage": usage}
+        return "application/json", [orjson.dumps(whole)]
     events: list[Json] = [
         {"type": "message_start", "message": {**head, "usage": {**usage, "output_tokens": 1}}}
     ]
@@ -67,13 +66,14 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
         empty: Json
         if block["type"] == "text":
             empty = {"type": "text", "text": ""}
-            delta = {"type": "text_delta", "text": block["text"]}
+            deltas = [{"type": "text_delta", "text": piece} for piece in pieces_of(block["text"])]
         else:
             empty = {**block, "input": {}}
-            delta = {"type": "input_json_delta", "partial_json": orjson.dumps(block["input"]).decode()}
+            arguments = orjson.dumps(block["input"]).decode()
+            deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces_of(arguments)]
         events += [
             {"type": "content_block_start", "index": place, "content_block": empty},
-            {"type": "content_block_delta", "index": place, "delta": delta},
+            *({"type": "content_block_delta", "index": place, "delta": delta} for delta in deltas),
             {"type": "content_block_stop", "index": place},
         ]
     events += [

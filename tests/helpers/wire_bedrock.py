@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tests.helpers.wire_forms import Json, chat, chat_call, texts
+from tests.helpers.wire_forms import Json, chat, chat_call, pieces_of, texts
 from workers.llm.model import Answer
 
 
@@ -38,7 +38,7 @@ def read(body: Json) -> Json:
     return chat(texts(body.get("system")), turns, tools, body["inferenceConfig"]["maxTokens"])
 
 
-def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
+def write(answer: Answer, streamed: bool) -> tuple[str, list[bytes]]:
     stop = "tool_use" if answer.calls else "end_turn"
     usage = {
         "inputTokens": 100,
@@ -60,20 +60,26 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
             "usage": usage,
             "metrics": {"latencyMs": 1},
         }
-        return "application/json", orjson.dumps(whole)
+        return "application/json", [orjson.dumps(whole)]
     frames = [_frame("messageStart", {"role": "assistant"})]
     place = 0
     if answer.text:
-        frames.append(_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": answer.text}}))
+        frames += [
+            _frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
+            for piece in pieces_of(answer.text)
+        ]
         frames.append(_frame("contentBlockStop", {"contentBlockIndex": 0}))
         place = 1
     for call in answer.calls:
         start = {"toolUse": {"toolUseId": f"t{place}", "name": call.name}}
         frames += [
             _frame("contentBlockStart", {"contentBlockIndex": place, "start": start}),
-            _frame(
-                "contentBlockDelta",
-                {"contentBlockIndex": place, "delta": {"toolUse": {"input": call.arguments}}},
+            *(
+                _frame(
+                    "contentBlockDelta",
+                    {"contentBlockIndex": place, "delta": {"toolUse": {"input": piece}}},
+                )
+                for piece in pieces_of(call.arguments)
             ),
             _frame("contentBlockStop", {"contentBlockIndex": place}),
         ]
@@ -82,7 +88,7 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
         _frame("messageStop", {"stopReason": stop}),
         _frame("metadata", {"usage": usage, "metrics": {"latencyMs": 1}}),
     ]
-    return "application/vnd.amazon.eventstream", b"".join(frames)
+    return "application/vnd.amazon.eventstream", frames
 
 
 def _frame(kind: str, payload: Mapping[str, Any]) -> bytes:

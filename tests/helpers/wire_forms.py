@@ -17,12 +17,20 @@ def chat_call(ident: str, name: str, arguments: Any) -> Json:
     return {"id": ident, "function": {"name": name, "arguments": said}}
 
 
-def events_of(events: Sequence[Json], *, named: bool = True) -> bytes:
-    lines = [
-        (f"event: {each['type']}\n" if named else "") + f"data: {orjson.dumps(each).decode()}\n\n"
+def events_of(events: Sequence[Json], *, named: bool = True) -> list[bytes]:
+    return [
+        (b"event: " + each["type"].encode() + b"\n" if named else b"")
+        + b"data: "
+        + orjson.dumps(each)
+        + b"\n\n"
         for each in events
     ]
-    return "".join(lines).encode()
+
+
+def pieces_of(text: str) -> list[str]:
+    """The text as it is streamed, in three pieces."""
+    step = max(1, -(-len(text) // 3))
+    return [text[start : start + step] for start in range(0, len(text), step)]
 
 
 def texts(content: Any) -> str:

@@ -2,7 +2,7 @@
 
 import orjson
 
-from tests.helpers.wire_forms import Json, chat, chat_call, events_of, texts
+from tests.helpers.wire_forms import Json, chat, chat_call, events_of, pieces_of, texts
 from workers.llm.model import Answer
 
 
@@ -33,7 +33,7 @@ def _result(said: Json) -> str:
     return str(said.get("return_value", said.get("output", said)))
 
 
-def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
+def write(answer: Answer, streamed: bool) -> tuple[str, list[bytes]]:
     parts: list[Json] = [{"text": answer.text}] if answer.text else []
     parts += [
         {
@@ -48,11 +48,17 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
         "candidatesTokenCount": 7,
         "totalTokenCount": 107,
     }
-    whole = {
-        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
-        "usageMetadata": usage,
-        "modelVersion": "m",
-    }
     if not streamed:
-        return "application/json", orjson.dumps(whole)
-    return "text/event-stream", events_of([whole], named=False)
+        return "application/json", [orjson.dumps(_said(parts, usage, "STOP"))]
+    texts_first: list[Json] = [{"text": piece} for piece in pieces_of(answer.text)]
+    calls = [part for part in parts if "functionCall" in part]
+    so_far = {**usage, "candidatesTokenCount": 3, "totalTokenCount": 103}
+    chunks = [_said([part], so_far, None) for part in (*texts_first, *calls)]
+    return "text/event-stream", events_of([*chunks, _said([{"text": ""}], usage, "STOP")], named=False)
+
+
+def _said(parts: list[Json], usage: Json, reason: str | None) -> Json:
+    candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+    if reason is not None:
+        candidate["finishReason"] = reason
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}

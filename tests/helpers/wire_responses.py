@@ -2,7 +2,7 @@
 
 import orjson
 
-from tests.helpers.wire_forms import Json, chat, chat_call, events_of, texts
+from tests.helpers.wire_forms import Json, chat, chat_call, events_of, pieces_of, texts
 from workers.llm.model import Answer
 
 
@@ -26,7 +26,7 @@ def read(body: Json) -> Json:
     return chat(body.get("instructions", ""), turns, tools, body["max_output_tokens"])
 
 
-def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
+def write(answer: Answer, streamed: bool) -> tuple[str, list[bytes]]:
     items: list[Json] = []
     if answer.text:
         text = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
@@ -56,7 +56,7 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
         "incomplete_details": None, "instructions": None, "metadata": {}, "temperature": 1, "top_p": 1,
     }  # fmt: skip
     if not streamed:
-        return "application/json", orjson.dumps(whole)
+        return "application/json", [orjson.dumps(whole)]
     events: list[Json] = [
         {
             "type": "response.created",
@@ -81,18 +81,24 @@ def write(answer: Answer, streamed: bool) -> tuple[str, bytes]:
                     "content_index": 0,
                     "part": {**item["content"][0], "text": ""},
                 },
-                {
-                    "type": "response.output_text.delta",
-                    **at,
-                    "content_index": 0,
-                    "delta": said,
-                    "logprobs": [],
-                },
+                *(
+                    {
+                        "type": "response.output_text.delta",
+                        **at,
+                        "content_index": 0,
+                        "delta": piece,
+                        "logprobs": [],
+                    }
+                    for piece in pieces_of(said)
+                ),
                 {"type": "response.output_text.done", **at, "content_index": 0, "text": said, "logprobs": []},
             ]
         else:
             events += [
-                {"type": "response.function_call_arguments.delta", **at, "delta": item["arguments"]},
+                *(
+                    {"type": "response.function_call_arguments.delta", **at, "delta": piece}
+                    for piece in pieces_of(item["arguments"])
+                ),
                 {
                     "type": "response.function_call_arguments.done",
                     **at,

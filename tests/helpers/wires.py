@@ -20,9 +20,12 @@ Says = Callable[[Json], Awaitable[Answer]]
 
 @dataclass
 class WireServer:
-    """`url` is for the vendor's address; `asked` has each request's path, headers and body."""
+    """`url` is for the vendor's address; `asked` has each request's path, headers and body. `pages` are what
+    it answers to a GET, by path: to others with 404. A stream ends in order before its piece number `cut`."""
 
     url: str = ""
+    pages: dict[str, Json] = field(default_factory=dict)
+    cut: int | None = None
     asked: list[tuple[str, dict[str, str], Json]] = field(default_factory=list)
 
 
@@ -35,6 +38,14 @@ async def open_wire(wire: str, says: Says) -> AsyncIterator[WireServer]:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
+            if head[0].startswith("GET "):
+                page = server.pages.get(head[0].split()[1])
+                status = b"200 OK" if page is not None else b"404 Not Found"
+                start = (
+                    b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+                )
+                writer.write(start + orjson.dumps(page or {}))
+                return
             body = orjson.loads(await reader.readexactly(int(headers["content-length"])))
             path = head[0].split()[1]
             server.asked.append((path, headers, body))
@@ -42,7 +53,8 @@ async def open_wire(wire: str, says: Says) -> AsyncIterator[WireServer]:
             streamed = bool(body.get("stream")) or "stream" in path.lower()
             kind, said = write(answer, streamed)
             writer.write(
-                f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode() + said
+                f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode()
+                + b"".join(said[: server.cut] if streamed else said)
             )
             await writer.drain()
         finally:
@@ -53,7 +65,7 @@ async def open_wire(wire: str, says: Says) -> AsyncIterator[WireServer]:
         yield server
 
 
-WIRES: Mapping[str, tuple[Callable[[Json], Json], Callable[[Answer, bool], tuple[str, bytes]]]] = {
+WIRES: Mapping[str, tuple[Callable[[Json], Json], Callable[[Answer, bool], tuple[str, list[bytes]]]]] = {
     "anthropic": (wire_anthropic.read, wire_anthropic.write),
     "google": (wire_google.read, wire_google.write),
     "responses": (wire_responses.read, wire_responses.write),

@@ -142,4 +142,6 @@ def piece(event: object) -> tuple[str, bool]:
             | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str() as text))
         ):
             return text, False
+        case PartStartEvent(part=ToolCallPart(args=dict()) as call):
+            return arguments(call), False  # Google's calls come whole
     return "", False

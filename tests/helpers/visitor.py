@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -58,18 +58,20 @@ class Visitor:
     @asynccontextmanager
     async def entering(self) -> AsyncIterator[None]:
         """Make a new entry every `EVERY_S` seconds, whatever becomes of the one before."""
+        over = asyncio.Event()
 
         async def enter() -> None:
             number = 0
-            while True:
+            while not over.is_set():
                 number += 1
                 await self.enter(f"entry-{number}")
-                await asyncio.sleep(EVERY_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), EVERY_S)
 
         task = asyncio.create_task(enter())
         try:
             yield
             assert not task.done(), task.exception()
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            over.set()  # it is not cancelled, so that its last entry is answered
+            await task

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.domain.errors import NOT_FOUND, NotFound
@@ -68,7 +69,14 @@ class Unit:
 
     async def take(self, job_id: UUID | None, owner: UUID) -> Job:
         """Lock the job, which must be `owner`'s. Raises NotFound. Workers use `take_run`."""
-        query = select(Job, func.clock_timestamp()).where(Job.id == job_id, Job.user_id == owner)
+        mine = (Job.id == job_id, Job.user_id == owner)
+        return await self._take(select(Job, func.clock_timestamp()).where(*mine))
+
+    async def take_any(self, job_id: UUID) -> Job:
+        """Lock a job, whosever it is: for what the service does by itself. Raises NotFound."""
+        return await self._take(select(Job, func.clock_timestamp()).where(Job.id == job_id))
+
+    async def _take(self, query: Select[Any]) -> Job:
         row = (await self.session.execute(query.with_for_update(key_share=True, of=Job))).one_or_none()
         if row is None:
             raise NotFound(NOT_FOUND)

@@ -13,6 +13,7 @@ import structlog
 from app import metrics
 from app.actions.going_live import settle
 from app.actions.removals import remove_boxes, remove_left_over, remove_orphans
+from app.actions.sleeping import copy_sleeping
 from app.domain.budget import NO_LIMITS, Limits
 from app.domain.copies import COPY_BYTES
 from app.domain.errors import Unavailable
@@ -162,13 +163,15 @@ class Desk:
             await asyncio.sleep(self._terms.sweep_s)
 
     async def _tidy(self) -> None:
-        """Remove boxes without a job and freeze idle ones: soon after the start, then every `TIDY_S`."""
+        """Remove boxes without a job, copy the data of sleeping ones and freeze idle ones: soon after the
+        start, then every `TIDY_S`."""
         suspects: frozenset[UUID] = frozenset()
         wait = TIDY_AGAIN_S
         while True:
             try:
                 suspects = await remove_orphans(self._resources, suspects)
                 await remove_left_over(self._resources)
+                await copy_sleeping(self._resources, self._terms.copy_bytes)
                 await self._resources.runtime.rest()
             except (Unavailable, RuntimeProblem) as problem:
                 log.info("tidy.held_up", problem=str(problem))

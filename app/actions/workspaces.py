@@ -30,7 +30,7 @@ from app.runtime.workspace import (
     WorkspaceMissing,
 )
 from app.runtime.worlds import World
-from app.store import boxes
+from app.store import boxes, data_looks
 from app.unit import Unit
 
 log = structlog.get_logger()
@@ -107,6 +107,8 @@ async def _start_app(resources: Resources, workspace: Workspace, job_id: UUID) -
     manifest = (standing and standing.manifest) or await manifest_of(workspace)
     if manifest is None:
         return None
+    async with resources.unit() as unit:
+        await data_looks.seen_awake(unit.session, [job_id])  # it may be asleep again when a worker looks
     app = await workspace.start_app(manifest)
     log.info("app.started", job=str(job_id), state=app.state)
     return app
@@ -137,7 +139,8 @@ async def container_status(resources: Resources, user_id: UUID, job_id: UUID) ->
         status = await resources.runtime.status(job_id)
     if status.state == "none" and standing.live is not None:
         return replace(status, state="asleep")  # it is made when it is first used
-    return BoxStatus("stopped", status.image) if standing.stopped and status.state == "asleep" else status
+    # Its data may be read meanwhile, for which its guest runs.
+    return BoxStatus("stopped", status.image) if standing.stopped and status.state != "none" else status
 
 
 @asynccontextmanager

@@ -48,7 +48,9 @@ class DataCopy(Shape):
 @router.get("/", response_model=list[DataCopy], responses=refusals("not_found"))
 async def list_data_copies(here: Here, caller: Caller, job_id: JobId) -> Response:
     """The copies of the app's data, newest first. They are made when a continuation begins, before a new
-    version goes live, before a copy is put back, and on demand; the last five are kept."""
+    version goes live, before a copy is put back, and on demand; the last five are kept. When an app
+    goes to sleep, changed data are copied, at most once an hour (`sleep`); of these the newest and one a day
+    for three days are kept."""
     async with here.reads.open() as statements:
         return json_answer(await data_copies.listed(statements, caller.user_id, job_id))
 

@@ -198,7 +198,7 @@ async def attach(
     on_broken: Callable[[], None] = lambda: None,
 ) -> Channel:
     """Greet the guest at the other end of a connection. A worker gives its `fence`; `call` is that of
-    `guest.main`'s greeting: `stop`, `peek` or nothing. Raises FenceLost, WorkspaceBusy (for `stop`),
+    `guest.main`'s greeting: `stop`, `peek`, `visit` or nothing. Raises FenceLost, WorkspaceBusy (for `stop`),
     BoxDied."""
     patience = patience or Patience()
     link = Link(reader, writer)

@@ -78,6 +78,20 @@ class Boxes(ABC):
         finally:
             await box.leave()
 
+    async def visit(self, job_id: UUID) -> Workspace:
+        box = await self._box(BoxId(job_id))
+        try:
+            seen = await box.look()
+            if not await box.exists():
+                raise WorkspaceMissing("this job has no workspace yet")
+            async with self._places.taken(job_id, make_room=False):
+                return self._keep(WorkerAttachment, box, await self._wake(box, seen, None, "visit"))
+        finally:
+            await box.leave()
+
+    async def awake(self) -> frozenset[UUID]:
+        return frozenset(box_id.job_id for box_id in await self._running() if box_id.world is World.APP)
+
     async def status(self, job_id: UUID, world: World = World.APP, slot: int = 0) -> BoxStatus:
         box = await self._box(BoxId(job_id, world, slot))
         seen = await box.look()
@@ -138,8 +152,9 @@ class Boxes(ABC):
                 await box.note_fence(fence)
             return await self._wake(box, seen, fence)
 
-    async def _wake(self, box: Box, seen: Seen, fence: int | None) -> Channel:
-        """A channel to the guest; its box is started or thawed if necessary."""
+    async def _wake(self, box: Box, seen: Seen, fence: int | None, call: str = "") -> Channel:
+        """A channel to the guest; its box is started or thawed if necessary. `call` is that of the
+        greeting."""
         problem: RuntimeProblem = SandboxUnavailable("the box did not start")
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -149,7 +164,7 @@ class Boxes(ABC):
                     await self._stop(box.id)
             await box.wake(for_worker=fence is not None)
             try:
-                return await self._greet(box, fence)
+                return await self._greet(box, fence, call)
             except BoxDied as error:
                 # The guest was about to end, or did not start.
                 said = await box.last_words()

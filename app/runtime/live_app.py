@@ -1,6 +1,6 @@
 """What a worker can do with the client's app: bring it to another commit, and copy its data."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,14 @@ class LiveApp(Protocol):
         """Copy the app's data into a folder of the box, in place of an earlier copy: what lies in /app and is
         not `commit`'s, nor installed (see `guest.data`). All of the job's processes stand still meanwhile.
         Raises Conflict `workspace_full`, TooLarge."""
+
+    def read_unused(
+        self, commit: str | None, most: int, count: Callable[[DataCopy], None]
+    ) -> AsyncIterator[bytes]:
+        """The archive that `set_aside` and `aside` would give, read directly while nobody uses the box; at
+        the end `count` is told what is in it. The app's processes, if there are any, stand still meanwhile.
+        Raises WorkspaceBusy as soon as somebody uses the box, TooLarge if the data have more than `most`
+        bytes."""
 
     def aside(self) -> AsyncIterator[bytes]:
         """The copy that lies aside, as a tar archive (pax; files with holes in GNU's sparse format 1.0).

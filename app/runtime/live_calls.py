@@ -39,6 +39,16 @@ class LiveCalls:
         made, _ = await self._channel.ask(answers.Aside, "set_aside", commit=commit, deadline_s=GIT_S)
         return DataCopy(made.entries, made.bytes)
 
+    async def read_unused(
+        self, commit: str | None, most: int, count: Callable[[DataCopy], None]
+    ) -> AsyncIterator[bytes]:
+        def take(made: answers.Aside) -> None:
+            count(DataCopy(made.entries, made.bytes))
+
+        call = self._channel.begin("read_unused", commit=commit, most=most)
+        async for piece in pieces(self._channel, call, "the app's data", answers.Aside, take):
+            yield piece
+
     async def aside(self) -> AsyncIterator[bytes]:
         async for piece in pieces(self._channel, self._channel.begin("aside"), "the copy of the data"):
             yield piece
@@ -65,8 +75,15 @@ def _all_of(content: AsyncIterator[bytes]) -> Callable[[Exchange], Awaitable[Non
     return send
 
 
-async def pieces(channel: Channel, call: Exchange, shown: str) -> AsyncIterator[bytes]:
-    """The data of a call, in pieces. `shown` names what is read in a refusal."""
+async def pieces(
+    channel: Channel,
+    call: Exchange,
+    shown: str,
+    shape: type[answers.S] = answers.Done,  # type: ignore[assignment]
+    take: Callable[[answers.S], None] = lambda _: None,
+) -> AsyncIterator[bytes]:
+    """The data of a call, in pieces; `take` gets its answer at the end. `shown` names what is read in a
+    refusal."""
     async with call:
         while True:
             try:
@@ -77,4 +94,4 @@ async def pieces(channel: Channel, call: Exchange, shown: str) -> AsyncIterator[
             if not piece:
                 break
             yield piece
-        await call.answer(answers.Done, shown)
+        take(await call.answer(shape, shown))

@@ -30,13 +30,15 @@ class Places:
         self._starting: set[UUID] = set()
 
     @asynccontextmanager
-    async def taken(self, job_id: UUID) -> AsyncIterator[None]:
-        """A context in which this job's box may be started. If all places are in use, an idle box is stopped.
-        A box that is awake keeps its own place. Raises NoPlace."""
+    async def taken(self, job_id: UUID, *, make_room: bool = True) -> AsyncIterator[None]:
+        """A context in which this job's box may be started. If all places are in use, an idle box is stopped,
+        if we may `make_room`. A box that is awake keeps its own place. Raises NoPlace."""
         while True:
             awake = await self._awake()
             if job_id in awake or len({*awake, *self._starting} - {job_id}) < self._most:
                 break
+            if not make_room:
+                raise NoPlace(f"All {self._most} containers that may be awake are.")
             await self._make_room(awake)
         self._starting.add(job_id)
         try:

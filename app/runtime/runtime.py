@@ -48,6 +48,14 @@ class Runtime(Protocol):
         awake take one place together. Raises WorkspaceMissing (without `create`), NoPlace,
         SandboxUnavailable."""
 
+    async def visit(self, job_id: UUID) -> Workspace:
+        """Attach to the app's box without using it. If the box sleeps, its guest is woken without the app, if
+        there is a free place, and ends with the last visit. A frozen box is thawed, and is as idle as before.
+        Raises WorkspaceMissing, NoPlace, SandboxUnavailable."""
+
+    async def awake(self) -> frozenset[UUID]:
+        """The jobs whose app's box runs."""
+
     async def status(self, job_id: UUID, world: World = World.APP, slot: int = 0) -> BoxStatus:
         """The state of one box, which is not woken: `none`, `running` or `asleep`."""
 

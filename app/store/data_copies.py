@@ -105,6 +105,17 @@ async def copies(session: AsyncSession, job_id: UUID) -> Sequence[Copy[UUID]]:
     return [Copy(row.id, Cause(row.cause), row.created_at) for row in found]
 
 
+async def newest_pieces(session: AsyncSession, job_id: UUID) -> list[bytes] | None:
+    """The digests of the pieces of the newest copy; None if there is no copy."""
+    pieces: list[bytes] | None = await session.scalar(
+        select(DataCopy.pieces)
+        .where(DataCopy.job_id == job_id)
+        .order_by(DataCopy.created_at.desc(), DataCopy.id)
+        .limit(1)
+    )
+    return pieces
+
+
 async def drop(session: AsyncSession, job_id: UUID, ids: Sequence[UUID]) -> None:
     """Delete copies, and the pieces that no copy needs any more."""
     await session.execute(delete(DataCopy).where(DataCopy.job_id == job_id, DataCopy.id.in_(ids)))

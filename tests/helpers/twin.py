@@ -62,6 +62,12 @@ class Twin:
         found: Workspace = spoiled
         return found
 
+    async def visit(self, job_id: UUID) -> Workspace:
+        return await self._real.visit(job_id)
+
+    async def awake(self) -> frozenset[UUID]:
+        return await self._real.awake()
+
     async def status(self, job_id: UUID, world: World = World.APP, slot: int = 0) -> BoxStatus:
         return await self._real.status(job_id, world, slot)
 

@@ -1,7 +1,5 @@
 """Copies of the app's data in the database: when runs make them, and that they bring lost data back."""
 
-import io
-import tarfile
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,9 +12,10 @@ from app.domain.workspace import Manifest
 from app.runtime.live_calls import LiveCalls
 from app.runtime.worlds import World
 from app.store import runs as run_rows
-from app.store.tables import DataCopy, GoingLive, Message
+from app.store.tables import GoingLive, Message
 from tests.helpers.boxes import output_of
 from tests.helpers.company import DONE, MORE, growing_company
+from tests.helpers.copies import content, copies_of
 from tests.helpers.entries import app_of, builder, enter, entries
 from tests.helpers.house import House
 from workers.context import Context
@@ -25,22 +24,6 @@ from workers.llm.scripted import ScriptedModel
 from workers.pipeline.live.bringing import bring
 
 STORE = "data/entries.txt"
-
-
-async def copies_of(house: House, job_id: UUID) -> list[DataCopy]:
-    """Oldest first."""
-    async with house.resources.look() as session:
-        query = select(DataCopy).where(DataCopy.job_id == job_id).order_by(DataCopy.created_at)
-        return list(await session.scalars(query))
-
-
-async def content(house: House, copy: DataCopy, path: str) -> str:
-    pieces = data_copies.read(house.resources, house.user_id, copy.job_id, copy.id)
-    whole = b"".join([piece async for piece in pieces])
-    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
-        member = archive.extractfile(path)
-        assert member is not None
-        return member.read().decode()
 
 
 @pytest.mark.timeout(240)

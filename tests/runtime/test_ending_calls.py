@@ -16,7 +16,7 @@ async def test_a_call_that_is_cancelled_twice_still_ends_its_processes() -> None
     """A newer fence and the end of its link may both end a call while its processes are still being ended."""
     link: Any = object()
     stream: Any = object()
-    attachment = Attachment(link, 1)
+    attachment = Attachment(link, 1, visits=False)
     gone, begun = asyncio.Event(), asyncio.Event()
 
     async def call() -> None:
@@ -61,7 +61,7 @@ async def test_a_worker_that_dies_before_it_is_greeted_is_not_attached(
 ) -> None:
     """Otherwise it would keep the box awake, and keep clients from changing files, for ever."""
     monkeypatch.setattr(main, "Link", GoneBeforeTheGreeting)
-    box, nothing = SimpleNamespace(used=0.0, began=""), None
+    box, nothing = SimpleNamespace(use=lambda: None, began=""), None
     guest: Any = Guest(box)  # type: ignore[arg-type]
     await guest._on_connection(nothing, nothing)
     assert not guest.attachments

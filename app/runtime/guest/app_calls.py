@@ -112,6 +112,12 @@ async def set_aside(call: Call) -> Json:
     return await going_live.set_aside(call.box, call.args["commit"])
 
 
+async def read_unused(call: Call) -> Json:
+    if not call.may_change():
+        raise Refused("busy")
+    return await going_live.read_unused(call.box, call.args["commit"], call.args["most"], call.stream.send)
+
+
 async def put_back(call: Call) -> Json:
     if not call.may_change():
         raise Refused("busy")
@@ -151,6 +157,7 @@ APP_CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "release": release,
     "switch": switch,
     "set_aside": set_aside,
+    "read_unused": read_unused,
     "put_back": put_back,
     "aside": aside,
     "take_in": take_in,

@@ -5,7 +5,7 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,12 @@ class Box:
         self.env = env
         self.began = time.time()
         self.used = time.monotonic()
+        self.was_used = False
+        """Whether anybody has used this box since it was started. One that was only visited ends again."""
+        self.uses = 0
+        """How many calls use the box now. One that asks for its status does not, nor does a visitor's."""
+        self.readings = set[asyncio.Task[None]]()
+        """What may read only while nobody uses the box."""
         self.commands = set[process.Command]()
         self.ours = set[process.Command]()
         """Commands that the service itself runs, such as git and `rm`. A full disk does not end them: they
@@ -126,6 +132,26 @@ class Box:
             return await asyncio.shield(command.over)
         finally:
             await process.ending(command)
+
+    def use(self) -> None:
+        """Somebody uses the box."""
+        self.used, self.was_used = time.monotonic(), True
+        for reading in self.readings:
+            reading.cancel()
+
+    async def while_unused(self, reading: Coroutine[Any, Any, None]) -> None:
+        """Await `reading`, which ends as soon as somebody uses the box. Raises Refused `busy`."""
+        task = asyncio.ensure_future(reading)
+        self.readings.add(task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                raise
+            raise Refused("busy") from None
+        finally:
+            self.readings.discard(task)
 
     def status(self) -> dict[str, Any]:
         self.watch.look()

@@ -40,7 +40,7 @@ async def set_aside(root: str, tracked: Tracked) -> Json:
     async with new_copy(root) as (files, done):
         walk = Walk(root, INSTALLED)
         for place, (path, name, status) in enumerate(walk):
-            if _is_data(walk.folder, path, name, status, tracked):
+            if is_data(walk.folder, path, name, status, tracked):
                 done["entries"] += 1
                 done["bytes"] += copy_entry(walk.folder, name, status, files, path)
             await breathe(place)
@@ -124,7 +124,7 @@ def _told_if_full() -> Iterator[None]:
         raise
 
 
-def _is_data(folder: int, path: str, name: str, status: os.stat_result, tracked: Tracked) -> bool:
+def is_data(folder: int, path: str, name: str, status: os.stat_result, tracked: Tracked) -> bool:
     kind = stat.S_IFMT(status.st_mode)
     if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR) or name.endswith(".saving"):
         return False

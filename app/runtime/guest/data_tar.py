@@ -3,20 +3,34 @@
 The archive is POSIX (pax); files with holes are in GNU's sparse format 1.0, which GNU tar and Python read.
 """
 
+import contextlib
 import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
 from .beside import Below
-from .data import ASIDE, PIECE, copy_range, extents, new_copy, open_to_read
+from .data import (
+    ASIDE,
+    INSTALLED,
+    PIECE,
+    Tracked,
+    copy_range,
+    extents,
+    is_data,
+    new_copy,
+    open_to_read,
+)
 from .frames import Json
 from .link import Stream
 from .paths import Refused
 from .walk import Walk, breathe
 
 BLOCK = 512
+
+Visited = tuple[str, str, os.stat_result]
+"""What a `Walk` yields."""
 
 
 async def pieces(root: str) -> AsyncIterator[bytes]:
@@ -25,9 +39,43 @@ async def pieces(root: str) -> AsyncIterator[bytes]:
         walk = Walk(f"{root}/{ASIDE}/files")
     except FileNotFoundError as error:
         raise Refused("missing") from error
-    for path, name, status in walk:
+    async for piece in _archive(walk, walk):
+        yield piece
+
+
+async def send_present(
+    root: str, tracked: Tracked, most: int, send: Callable[[bytes], Awaitable[None]]
+) -> Json:
+    """Send the archive of the data as they are, which nobody may change meanwhile: the same that `pieces`
+    gives after `data.set_aside`. Returns how many `entries` and `bytes` (without holes) that were. Raises
+    Refused `too_large` before anything is sent if untracked files alone have more than `most` bytes."""
+    done = {"entries": 0, "bytes": 0}
+    for place, (path, _, status) in enumerate(Walk(root, INSTALLED)):
+        if stat.S_ISREG(status.st_mode) and path not in tracked:
+            done["bytes"] += min(status.st_size, status.st_blocks * BLOCK)
+        await breathe(place)
+    if done["bytes"] > most:
+        raise Refused("too_large")
+    walk = Walk(root, INSTALLED)
+
+    def found() -> Iterable[Visited]:
+        for path, name, status in walk:
+            if is_data(walk.folder, path, name, status, tracked):
+                done["entries"] += 1
+                yield path, name, status
+
+    async with contextlib.aclosing(_archive(walk, found())) as archive:
+        async for piece in archive:
+            await send(piece)
+    return done
+
+
+async def _archive(walk: Walk, members: Iterable[Visited]) -> AsyncGenerator[bytes, None]:
+    """The archive of `members` of a walk. Folders and links have no time: that of a folder changes with what
+    lies in it, and equal data shall give equal archives."""
+    for path, name, status in members:
         info = tarfile.TarInfo(path)
-        info.mode, info.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
+        info.mode = stat.S_IMODE(status.st_mode)
         if stat.S_ISDIR(status.st_mode):
             info.type = tarfile.DIRTYPE
             yield _head(info)
@@ -35,6 +83,7 @@ async def pieces(root: str) -> AsyncIterator[bytes]:
             info.type, info.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=walk.folder)
             yield _head(info)
         else:
+            info.mtime = int(status.st_mtime)
             source = open_to_read(walk.folder, name, status)
             try:
                 async for piece in _file(info, source, status.st_size):

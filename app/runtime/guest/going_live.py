@@ -7,13 +7,15 @@ Each function can be repeated: what it does depends on its arguments, not on how
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from . import caches, checkout, data, holding, switching
 from .box import Box
 from .checkout import Entry
 from .frames import Json
 from .paths import Refused
+
+Send = Callable[[bytes], Awaitable[None]]
 
 
 async def hold(box: Box) -> None:
@@ -53,6 +55,25 @@ async def set_aside(box: Box, commit: str | None) -> Json:
     async with box.still:
         with _standing_still():
             return await data.set_aside(box.config.root, there)
+
+
+async def read_unused(box: Box, commit: str | None, most: int, send: Send) -> Json:
+    """Send the data as an archive while nobody uses the box: processes that an app has left stand still
+    meanwhile, and whoever begins to use the box ends this at once. Returns what `set_aside` does. Raises
+    Refused `busy`, and `too_large` if the data have more than `most` bytes."""
+    from . import data_tar  # noqa: PLC0415 - see `file_calls.zip_all`
+
+    done: Json = {}
+    there = await tracked(box, commit)
+
+    async def read() -> None:
+        with _standing_still():
+            done.update(await data_tar.send_present(box.config.root, there, most, send))
+
+    if box.uses or box.hold.on:
+        raise Refused("busy")
+    await box.while_unused(read())
+    return done
 
 
 async def put_back(box: Box, commit: str | None) -> Json:

@@ -28,6 +28,9 @@ TICK_S = 0.5
 FROZEN_S = 2.0
 MAX_ATTACHMENTS = 64
 MAX_CALLS = 256
+UNUSED = ("peek", "visit")
+"""Greetings of attachments that do not use the box."""
+
 VERBS = {**CALLS, "wipe": wipe}
 
 
@@ -36,14 +39,14 @@ CLEAR_S = 30.0
 
 
 class Attachment:
-    """An attached process of the service: a worker, with its fence, or the API, without one."""
+    """An attached process of the service: a worker, with its fence, or one without. One that `visits` does
+    not use the box."""
 
-    def __init__(self, link: Link, fence: int | None) -> None:
+    def __init__(self, link: Link, fence: int | None, visits: bool) -> None:
         self.link = link
         self.fence = fence
         self.calls: dict[Stream, asyncio.Task[None]] = {}
-        self.uses: set[Stream] = set()
-        """The calls that use the box; one that asks for its status does not."""
+        self.visits = visits
 
     async def given_up(self) -> None:
         """Wait for the end of cancelled calls, so that none of them still acts while the next call does."""
@@ -121,8 +124,10 @@ class Guest:
             for attachment in list(self.attachments):
                 if now - attachment.link.heard > SILENCE_S:
                     attachment.link.close()
-            if self.busy or any(attachment.uses for attachment in self.attachments):
+            if self.busy or self.box.uses:
                 self.box.used = time.monotonic()
+            elif any(attachment.visits for attachment in self.attachments):
+                continue
             elif time.monotonic() - self.box.used > self.box.config.idle_s:
                 self.over.set()
 
@@ -153,13 +158,14 @@ class Guest:
             complain(f"an attachment broke the protocol: {error}")
         finally:
             await attachment.end_calls()
-            self.attachments.discard(attachment)
-            if hello.get("call") != "peek":
-                self.box.used = time.monotonic()
+            self._leave(attachment)
+            if hello.get("call") not in UNUSED:
+                self.box.use()
 
     async def _admit(self, link: Link, hello: Json) -> Attachment | None:
         """Greet an attachment; None if it is refused. `hello` has the `fence` of a worker, and none for the
-        API. Its `call` may be `stop`, which ends the box, or `peek`, which does not keep it awake."""
+        API. Its `call` may be `stop`, which ends the box; `peek`, which does not keep it awake; `visit`, none
+        of whose calls uses the box."""
         fence, call = hello.get("fence"), hello.get("call")
         refusal = ""
         if len(self.attachments) >= MAX_ATTACHMENTS:
@@ -171,10 +177,10 @@ class Guest:
         if refusal:
             await link.greet({"refused": refusal})
             return None
-        attachment = Attachment(link, fence)
+        attachment = Attachment(link, fence, call == "visit")
         self.attachments.add(attachment)
-        if call != "peek":
-            self.box.used = time.monotonic()
+        if call not in UNUSED:
+            self.box.use()
         if fence is not None:
             self.fence = max(self.fence, fence)
             await self._end_lower()
@@ -208,8 +214,14 @@ class Guest:
         """End an attachment's calls and answer when nothing of them is left. Without this a caller could not
         know, because the end of a relay does not say so."""
         await attachment.end_calls()
-        self.attachments.discard(attachment)
         stream.link.finish(stream, {})
+        self._leave(attachment)
+
+    def _leave(self, attachment: Attachment) -> None:
+        """Forget an attachment. A box that was started for visitors alone ends with the last one."""
+        self.attachments.discard(attachment)
+        if attachment.visits and not self.box.was_used and not any(each.visits for each in self.attachments):
+            self.over.set()
 
     def _on_reset(self, stream: Stream) -> None:
         attachment = self._attachment_of(stream)
@@ -220,10 +232,10 @@ class Guest:
         return next((each for each in self.attachments if each.link is stream.link), None)
 
     async def _answer(self, attachment: Attachment, stream: Stream, request: Json) -> None:
-        is_use = request.get("call") != "status"
+        is_use = request.get("call") != "status" and not attachment.visits
         if is_use:
-            attachment.uses.add(stream)
-            self.box.used = time.monotonic()
+            self.box.uses += 1
+            self.box.use()
         result: Json | None = None
         try:
             await attachment.given_up()
@@ -240,8 +252,8 @@ class Guest:
             result = {"refused": "failed", "detail": f"{type(error).__name__}: {error}"[:1000]}
         finally:
             attachment.calls.pop(stream, None)
-            attachment.uses.discard(stream)
             if is_use:
+                self.box.uses -= 1
                 self.box.used = time.monotonic()
             stream.link.finish(stream, result)
 

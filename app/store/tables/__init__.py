@@ -6,7 +6,16 @@ index, because without one PostgreSQL reads the whole table for each deleted row
 
 from app.store.tables.backlog import App, Evidence, Ticket
 from app.store.tables.base import Base
-from app.store.tables.boxes import Bundle, DataCopy, DataPiece, GoingLive, Instance, Preview, Removal
+from app.store.tables.boxes import (
+    Bundle,
+    DataCopy,
+    DataLook,
+    DataPiece,
+    GoingLive,
+    Instance,
+    Preview,
+    Removal,
+)
 from app.store.tables.jobs import Job, JobEvent, Message, Step
 from app.store.tables.runs import FENCES, Run, RunStep
 from app.store.tables.spending import ANSWERED, LOST, OPEN, ModelAttempt, UserDay
@@ -22,6 +31,7 @@ __all__ = [
     "Base",
     "Bundle",
     "DataCopy",
+    "DataLook",
     "DataPiece",
     "Evidence",
     "GoingLive",

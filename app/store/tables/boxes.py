@@ -76,6 +76,18 @@ class DataPiece(Base):
     used_at: Mapped[datetime] = now_column()
 
 
+class DataLook(Base):
+    """Whether the data of a job's app have to be looked at when its box sleeps. `seen_at`: the box was awake
+    then, and its data have not been copied since; null if nothing may have changed. `looked_at`: when a copy
+    was last begun."""
+
+    __tablename__ = "data_looks"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seen_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]
+
+
 class GoingLive(Base):
     """The client's app is being brought from the commit `old` (null: there was none) to `new`. The row is
     there from before the app is held until it is released, so that whoever finds the row can finish or undo

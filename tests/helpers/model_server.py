@@ -65,26 +65,37 @@ Move = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Server:
-    """The server. `asked` has all requests in order; `url` is for OPENAI_BASE_URL."""
+    """The server. `asked` has all requests in order; `url` is for OPENAI_BASE_URL. `pages` are what it
+    answers on other paths; without one that is a 404."""
 
     url: str = ""
+    pages: dict[str, Any] = field(default_factory=dict)
     scripts: dict[str, Sequence[Move]] = field(default_factory=dict)
     asked: list[Exchange] = field(default_factory=list)
 
     def of(self, key: str) -> list[Exchange]:
         return [exchange for exchange in self.asked if exchange.key == key]
 
-    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
+        """The request; None if it was for a page, which is answered."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
         named = [line.split("Bearer ")[1] for line in head if line.lower().startswith("authorization")]
-        body = orjson.loads(await reader.readexactly(int(headers["content-length"])))
-        return Exchange(named[0] if named else "", body, reader, writer)
+        text = await reader.readexactly(int(headers.get("content-length", 0)))
+        path = head[0].split()[1]
+        if path.endswith("/chat/completions"):
+            return Exchange(named[0] if named else "", orjson.loads(text), reader, writer)
+        page = Exchange("", {}, reader, writer)
+        await page.head(200 if path in self.pages else 404)
+        await page.send(orjson.dumps(self.pages.get(path)))
+        return None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         exchange = None
         try:
             exchange = await self._hear(reader, writer)
+            if exchange is None:
+                return
             moves = self.scripts[exchange.key]
             place = len(self.of(exchange.key))
             self.asked.append(exchange)

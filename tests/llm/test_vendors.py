@@ -28,6 +28,8 @@ from workers.main import choose_models
 
 KEY = "sk-vendors-key-1"
 NAMES = {
+    "anthropic": "claude-opus-5-5",
+    "google": "gemini-2.5-pro",
     "openrouter": "some/model",
     "openai": "gpt-5",
     "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",

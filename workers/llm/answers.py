@@ -115,6 +115,12 @@ def thought(response: ModelResponse) -> str:
     return "".join(part.content for part in response.parts if isinstance(part, ThinkingPart))
 
 
+def is_thinking(response: ModelResponse) -> bool:
+    """Whether its text begins with thoughts."""
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    return spoken(text) != text
+
+
 def arguments(call: ToolCallPart) -> str:
     """The arguments as JSON. Some servers send nothing if there are none."""
     given = call.args if isinstance(call.args, str) else orjson.dumps(call.args or {}).decode()

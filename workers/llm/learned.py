@@ -41,8 +41,9 @@ class Learned:
     `bytes_a_token` measures requests against it. `room`: tokens for thoughts beside an answer. `effort`: the
     name that `reasoning_effort` has to have instead of what is set.
 
-    `thinks_unseen`: its bill has counted thoughts that were not sent. `cuts_prompts`: it reads only a part of
-    long requests. `times` grows with everything learned."""
+    `thinks`: it has thought before an answer. `thinks_unseen`: its bill has counted thoughts that were not
+    sent. `cuts_prompts`: it reads only a part of long requests. `times` grows with everything learned; `told`
+    is all of it in words."""
 
     name: str
     renamed: dict[str, str] = field(default_factory=dict)
@@ -55,9 +56,11 @@ class Learned:
     bytes_a_token: float = BYTES_A_TOKEN
     room: int = 0
     effort: str = ""
+    thinks: bool = False
     thinks_unseen: bool = False
     cuts_prompts: bool = False
     times: int = 0
+    told: list[str] = field(default_factory=list)
     _prompts: list[tuple[int, int]] = field(default_factory=list)
 
     def refused(self, refusal: "Refusal") -> bool:
@@ -73,6 +76,7 @@ class Learned:
     def tell(self, words: str, said: str = "") -> None:
         """Count and log what was learned."""
         self.times += 1
+        self.told.append(words)
         log.warning("model.learned", model=self.name, learned=words, said=said[:200])
 
     def more_room(self) -> int | None:

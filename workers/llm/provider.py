@@ -37,6 +37,7 @@ from workers.llm.answers import (
     MAX_CALLS,
     answer_of,
     cut_off_by_thoughts,
+    is_thinking,
     piece,
     thought,
     tokens_of,
@@ -44,7 +45,7 @@ from workers.llm.answers import (
 from workers.llm.asking import THINKING, Asked, asked
 from workers.llm.chat import EXCHANGE
 from workers.llm.client import open_client
-from workers.llm.endpoint import Endpoint
+from workers.llm.endpoint import Endpoint, TimeLimits
 from workers.llm.failures import BAD_SAMPLE, Speaker, text_of
 from workers.llm.learned import Learned
 from workers.llm.model import Answer, Hear, ModelUnavailable, Question, Then, Tokens
@@ -76,6 +77,9 @@ OPENAI = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True, t
 """OpenAI itself: the library knows its models. A stream that ends without a reason is never taken for an
 answer."""
 
+STRICT = ("anthropic", "bedrock")
+"""Wires on which a schema for answers is always strict. Ours are not: the JSON that a check expects may be
+anything. As a tool's they are taken."""
 
 ERRORS: tuple[type[Exception], ...] = (
     TimeoutError,
@@ -120,8 +124,9 @@ class Provider:
         self._wire = wire
         self._errors = (*ERRORS, *errors)
         self._caching = caching or ModelSettings()
-        if endpoint.schema_mode == "native" and not library.profile.get("supports_json_schema_output"):
-            self.learned.mode = "tool"  # the library knows that this model takes no schema
+        takes_schemas = library.profile.get("supports_json_schema_output") and wire not in STRICT
+        if endpoint.schema_mode == "native" and not takes_schemas:
+            self.learned.mode = "tool"
         if endpoint.reasoning is not None:
             self.learned.room = THINKING[endpoint.reasoning][1]
 
@@ -132,6 +137,10 @@ class Provider:
     def room(self) -> int:
         """See `calling.Thinks`."""
         return self.learned.room
+
+    @property
+    def times(self) -> TimeLimits:
+        return self._endpoint.times
 
     async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
         made = asked(question, self._endpoint, self.learned, self._thinker)
@@ -235,9 +244,9 @@ class Provider:
         learned = self.learned
         if answer.tokens is not None:
             learned.answered(made.size, answer.tokens.input)
-        learned.thinks_unseen |= bool(response.usage.details.get("reasoning_tokens")) and not thought(
-            response
-        )
+        seen, billed = thought(response), response.usage.details.get("reasoning_tokens")
+        learned.thinks |= bool(seen or billed) or is_thinking(response)
+        learned.thinks_unseen |= bool(billed) and not seen
         if made.is_flood or not cut_off_by_thoughts(made, response, answer, learned.room):
             return
         room = learned.more_room()

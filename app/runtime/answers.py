@@ -114,6 +114,11 @@ class Answered(Shape):
     status: Annotated[int, Field(ge=0, le=999)]
 
 
+class LeftOut(Shape):
+    paths: Annotated[list[Annotated[str, Field(max_length=4200)]], Field(max_length=5)]
+    more: Size
+
+
 class Switched(Shape):
     """Paths; see `guest.switching.switch`."""
 

@@ -35,6 +35,7 @@ from app.runtime.workspace import (
     File,
     Hidden,
     HttpAnswer,
+    LeftOut,
     Listing,
     RuntimeProblem,
     Saved,
@@ -47,6 +48,7 @@ MAX_REFS_BYTES = 4 * 1024 * 1024
 """Room for the list of refs in a bundle, in addition to the pack."""
 MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
+SHOWN, SHOWN_CHARS = 5, 200
 GRACE_S = 20.0
 """Seconds that a guest may need after a command's deadline before its box counts as dead."""
 _REF = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
@@ -281,6 +283,12 @@ class Attachment(LiveCalls):
     async def app_status(self) -> AppStatus:
         app, _ = await self._channel.ask(answers.App, "app_status")
         return answers.app_of(app)
+
+    async def left_out(self, *, look: bool) -> LeftOut:
+        found, _ = await self._channel.ask(
+            answers.LeftOut, "left_out", look=look, most=SHOWN, deadline_s=GIT_S
+        )
+        return LeftOut(tuple(clip(clean(path), SHOWN_CHARS) for path in found.paths), found.more)
 
     async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
         answered, data = await self._channel.ask(

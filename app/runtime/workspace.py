@@ -166,6 +166,14 @@ class HttpAnswer:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Some paths, and how many `more` there are. A folder stands for all that is in it."""
+
+    paths: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True)
 class BoxStatus:
     """The state of a box. `memory_bytes` and `cpu_percent` are those of all its processes; None if unknown.
     `app_began` is `AppStatus.began` if the app answers. `problem` is a sentence that says how the box failed,
@@ -291,6 +299,11 @@ class Workspace(LiveApp, Protocol):
     async def stop_app(self) -> None: ...
 
     async def app_status(self) -> AppStatus: ...
+
+    async def left_out(self, *, look: bool) -> LeftOut:
+        """Files that the app or its install step has written, and that no commit holds for that reason: those
+        of which the last call did not tell. With `look`, what has changed since the last checkpoint is the
+        app's."""
 
     async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
         """One HTTP request to the running app, from inside the box."""

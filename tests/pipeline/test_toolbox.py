@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 
 from app.runtime.workspace import Workspace
 from tests.helpers.company import SERVER, call
+from tests.helpers.entries import SERVER as ENTRIES
 from tests.helpers.house import House
 from workers.llm.model import Message, ToolCall
 from workers.pipeline.ticket import toolbox
@@ -144,3 +145,21 @@ async def test_what_was_committed_in_a_folder_named_build_is_found(box: Workspac
     assert await use(box, call("search", text="needle")) == "build/make.py:1:def needle(): ...\n"
     assert await toolbox.outline(box) == "build/make.py:1:def needle(): ..."
     assert "build/make.py" in (await use(box, call("list_files"))).splitlines()
+
+
+async def test_the_builder_is_told_once_what_its_app_wrote(box: Workspace) -> None:
+    manifest = orjson.dumps({"start": "exec python3 server.py", "health": "/"}).decode()
+    await use(box, call("write_file", path="server.py", content=ENTRIES.replace("STORED", "notes.txt")))
+    await use(box, call("write_file", path="boardroom.json", content=manifest))
+    await box.commit("Begin", "Builder")
+    assert "note:" not in await use(box, call("start_app"))
+    assert await use(box, call("request", method="POST", path="/", body='"milk"')) == (
+        "201\nnoted\nnote: the app or its install step has written `notes.txt`. That is data of the app, no "
+        "part of the work, and in no commit. What belongs to the work, write yourself with `write_file`."
+    )
+    assert await use(box, call("request", method="POST", path="/", body='"bread"')) == "201\nnoted"
+    assert "note:" not in await use(box, call("run_command", command="cat notes.txt"))
+    wrote = await use(box, call("write_file", path="notes.txt", content='"sample";'))
+    assert "note:" not in wrote
+    await box.commit("Done", "Builder")
+    assert "notes.txt" in await use(box, call("run_command", command="git ls-tree --name-only HEAD"))

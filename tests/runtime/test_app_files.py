@@ -71,6 +71,40 @@ async def test_a_file_that_the_builder_writes_itself_is_committed(built: Workspa
     assert "notes.json" in await recorded(built)
 
 
+async def test_the_builder_is_told_once_of_files_that_are_left_out(built: Workspace) -> None:
+    await built.checkpoint("run", "step")
+    assert (await built.left_out(look=True)).paths == ()
+    await entry(built, "notes.json")
+    await entry(built, "sample.txt")
+    assert (await built.left_out(look=False)).paths == ()
+    found = await built.left_out(look=True)
+    assert (sorted(found.paths), found.more) == (["notes.json", "sample.txt"], 0)
+    await entry(built, "notes.json")
+    assert (await built.left_out(look=True)).paths == ()
+    for number in range(7):
+        await entry(built, f"many-{number}.json")
+    await built.save("/app/more.py", b"work")
+    found = await built.left_out(look=False)
+    assert (len(found.paths), found.more) == (5, 2)
+    await built.checkpoint("run", "later")
+    await entry(built, "mine.json")
+    await built.save("/app/mine.json", b"the Builder's own from now on")
+    assert (await built.left_out(look=False)).paths == ()
+
+
+async def test_the_clients_data_are_no_news_to_the_builder(built: Workspace) -> None:
+    await built.stop_app()
+    head = await built.head()
+    assert head is not None
+    await output_of(built, "echo theirs > clients.json")
+    await built.set_aside(head.sha)
+    await output_of(built, "rm clients.json")
+    await built.commit("Without", "Builder")
+    await built.put_back(head.sha)
+    assert await output_of(built, "cat clients.json") == "theirs"
+    assert (await built.left_out(look=True)).paths == ()
+
+
 async def test_a_clients_save_commits_that_file_alone(runtime: Runtime, job: UUID) -> None:
     worker = await runtime.attach(job, fence=1, create=True)
     await worker.save("/app/server.py", APP)

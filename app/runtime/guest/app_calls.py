@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -35,6 +36,14 @@ async def stop_app(call: Call) -> Json:
         call.box.hold.refuse()
     await call.box.app.stop()
     return {}
+
+
+async def left_out(call: Call) -> Json:
+    if call.args["look"]:
+        await call.disown()
+    paths = call.box.repository.news_of_app()
+    shown = [os.fsencode(path).decode(errors="replace") for path in paths[: call.args["most"]]]
+    return {"paths": shown, "more": len(paths) - len(shown)}
 
 
 async def app_status(call: Call) -> Json:
@@ -123,6 +132,7 @@ async def put_back(call: Call) -> Json:
         raise Refused("busy")
     done = await going_live.put_back(call.box, call.args["commit"])
     await call.box.repository.disown()
+    call.box.repository.news_of_app()  # the app has not written these here
     return done
 
 
@@ -150,6 +160,7 @@ async def drop_aside(call: Call) -> Json:
 APP_CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "start_app": start_app,
     "stop_app": stop_app,
+    "left_out": left_out,
     "app_status": app_status,
     "request": request,
     "dial": dial,

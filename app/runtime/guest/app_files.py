@@ -16,6 +16,8 @@ class AppFiles:
         self._paths: set[str] = set()
         self._written: set[str] = set()
         """Files that somebody else has written since the last record."""
+        self._news: dict[str, None] = {}
+        """The paths of which the Builder has not been told."""
 
     def add(self, paths: Iterable[str], recorded: Iterable[str]) -> None:
         """Add files. `recorded` are all that the last record holds: a folder without any of them is the app's
@@ -26,13 +28,20 @@ class AppFiles:
         for path in set(paths) - self._written:
             parts = path.split("/")
             tops = ("/".join(parts[:n]) for n in range(1, len(parts)))
-            self._paths.add(next((top for top in tops if top not in folders), path))
+            path = next((top for top in tops if top not in folders), path)
+            self._paths.add(path)
+            self._news[path] = None
 
     def give_up(self, path: str) -> None:
         """Somebody else writes this file now."""
         self._written.add(path)
         parts = path.split("/")
         self._paths -= {"/".join(parts[: n + 1]) for n in range(len(parts))}
+
+    def news(self) -> list[str]:
+        """The paths that were added since the last call and are the app's still."""
+        news, self._news = [path for path in self._news if path in self._paths], {}
+        return news
 
     def recorded(self) -> None:
         self._written.clear()

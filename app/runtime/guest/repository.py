@@ -80,6 +80,10 @@ class Repository(Git):
         """This file is written by the Builder or the client: record it."""
         self._app_files.give_up(path)
 
+    def news_of_app(self) -> list[str]:
+        """The files that were left out as the app's since the last call."""
+        return self._app_files.news()
+
     async def tree(self) -> str:
         """The tree of the present files, as git would record it now."""
         async with self._lock:

@@ -86,8 +86,10 @@ async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | No
     runs. Raises only BoxDied and FenceLost."""
     try:
         if isinstance(tool, RunCommand):
-            return clip(await _run(workspace, tool, hear), OUTPUT_CHARS)
-        return clip(await _HANDS[type(tool)](workspace, tool), OUTPUT_CHARS)
+            said = clip(await _run(workspace, tool, hear), OUTPUT_CHARS)
+        else:
+            said = clip(await _HANDS[type(tool)](workspace, tool), OUTPUT_CHARS)
+        return said + await _left_out(workspace, tool)
     except Refusal as refusal:
         return f"error: {refusal.detail}"
 
@@ -155,6 +157,21 @@ async def _unless_kept(workspace: Workspace, path: str) -> str:
     return (
         f"\nnote: git ignores this file ({rule}). It is in no commit, so neither the checks nor the "
         "delivered app have it. If they need it, change that rule or write it elsewhere."
+    )
+
+
+async def _left_out(workspace: Workspace, tool: Tool) -> str:
+    """What to say, once, of files that no commit holds because the app has written them."""
+    asked = isinstance(tool, Request)
+    if not (asked or tool.changes or isinstance(tool, StartApp)):
+        return ""
+    found = await workspace.left_out(look=asked)
+    if not found.paths:
+        return ""
+    names = ", ".join(f"`{path}`" for path in found.paths) + (f" and {found.more} more" if found.more else "")
+    return (
+        f"\nnote: the app or its install step has written {names}. That is data of the app, no part of the "
+        "work, and in no commit. What belongs to the work, write yourself with `write_file`."
     )
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, TypeVar
@@ -21,11 +23,11 @@ from app.demo.play import play
 from app.demo.screen import Screen
 from app.demo.service import service
 from app.domain.account import PASSWORD_CHARS
-from app.domain.errors import Refusal
+from app.domain.errors import Refusal, Unavailable
 from app.domain.job import Status
 from app.embedded.children import KeepsDying
 from app.embedded.datadir import DataDir
-from app.embedded.doctor import Finding, describe_model, examine_machine
+from app.embedded.doctor import Finding, describe_building, describe_model, examine_machine
 from app.embedded.errors import StackProblem
 from app.embedded.lifeline import watch_parent
 from app.embedded.stopping import run_until_stopped, stops_on_signal
@@ -33,7 +35,10 @@ from app.embedded.supervisor import SECRET_FILE, Neighbours, supervise
 from app.resources import Resources
 from app.runtime.forward import AppOfJob, forwarded
 from app.runtime.workspace import RuntimeProblem
+from app.runtime.worlds import AT_ONCE
 from app.settings import BadSettings, Settings, load_settings
+from app.store import boxes
+from app.store.database import look, open_engine
 from app.store.migrate import migrate as migrate_database
 from app.store.usable import UnusableDatabase, require_usable
 
@@ -61,7 +66,7 @@ def up() -> None:
     settings = load_settings()
 
     def describe() -> list[str]:
-        findings = [describe_model(settings), _examine_boxes(settings)]
+        findings = [describe_model(settings), _examine_boxes(settings)[0]]
         return [f"data: {settings.data_dir.absolute()}", *(_in_words(finding) for finding in findings)]
 
     supervise(
@@ -138,7 +143,7 @@ def tape(job: Annotated[UUID, typer.Argument(help="The job's id.")]) -> None:
 def doctor() -> None:
     """Say what works on this machine, what does not, and what to do. Exit code 1 if something is missing."""
     settings = load_settings()
-    findings = [*examine_machine(settings), *_examine_database(settings), _examine_boxes(settings)]
+    findings = [*examine_machine(settings), *_examine_database(settings), *_examine_boxes(settings)]
     for finding in findings:
         typer.echo(_in_words(finding))
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
@@ -193,8 +198,14 @@ def main() -> None:
 
 
 async def _open(settings: Settings, job_id: UUID, port: int) -> None:
-    runtime = await open_runtime(_addressed(settings))
-    app = AppOfJob(runtime, job_id)
+    addressed = _addressed(settings)
+    runtime = await open_runtime(addressed)
+    app = AppOfJob(
+        runtime,
+        job_id,
+        partial(_is_changing, addressed.database_url, job_id),
+        lambda: typer.echo("The app is just being changed. Waiting for it …"),
+    )
     try:
         await app.wake()
         async with forwarded(app.dial, port) as local:
@@ -205,6 +216,21 @@ async def _open(settings: Settings, job_id: UUID, port: int) -> None:
         if not DataDir(settings.data_dir).running():
             await runtime.stop(job_id)
         await runtime.close()
+
+
+async def _is_changing(database_url: str, job_id: UUID) -> bool:
+    """Whether the job's app is just being brought to another commit; False if no database can tell."""
+    if not database_url:
+        return False
+    engine = open_engine(database_url)
+    try:
+        async with look(engine) as session:
+            standing = await boxes.standing(session, None, job_id)
+    except Unavailable:
+        return False
+    finally:
+        await engine.dispose()
+    return standing is not None and standing.changing
 
 
 async def _are_shared(settings: Settings) -> bool:
@@ -225,9 +251,12 @@ async def _stop_boxes(settings: Settings) -> None:
         await runtime.close()
 
 
-def _examine_boxes(settings: Settings) -> Finding:
+def _examine_boxes(settings: Settings) -> list[Finding]:
     diagnosis = run_until_stopped(examine_boxes(settings))
-    return Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)
+    found = [Finding("boxes", diagnosis.ok, diagnosis.detail, diagnosis.remedy)]
+    if diagnosis.most is not None:
+        found.append(describe_building(settings, AT_ONCE, *astuple(diagnosis.most)))
+    return found
 
 
 def _examine_database(settings: Settings) -> list[Finding]:

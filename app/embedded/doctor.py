@@ -69,6 +69,23 @@ def describe_model(settings: Settings) -> Finding:
     )
 
 
+def describe_building(
+    settings: Settings, boxes: int, memory_bytes: int, processes: int, disk_bytes: int
+) -> Finding:
+    """What one job with so many `boxes` may use while it is built, where each may use so much; and how many
+    jobs are built at the same time."""
+    memory, disk = (f"{boxes * size / 1024**3:.1f} GiB" for size in (memory_bytes, disk_bytes))
+    jobs = min(settings.workers * settings.worker_slots, settings.workspaces_max)
+    return Finding(
+        "a building job",
+        True,
+        f"may use {memory} of memory, {boxes * processes} processes and {disk} of disk "
+        f"in up to {boxes} boxes; "
+        f"WORKERS={settings.workers} build {jobs} jobs at a time",
+        "These are limits, most apps use little. docs/deployment.md: How large a machine",
+    )
+
+
 def _proxy(settings: Settings) -> list[Finding]:
     """How the model's server is reached, if a proxy of the environment has a part in it."""
     kind = settings.model.partition(":")[0]

@@ -2,17 +2,30 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from app.domain.errors import Refusal
 from app.domain.workspace import MANIFEST, Manifest
+from app.runtime.live_app import AppHeld
 from app.runtime.runtime import Runtime
-from app.runtime.workspace import BoxDied, RuntimeProblem, Stream, Workspace
+from app.runtime.workspace import AppStatus, BoxDied, RuntimeProblem, Stream, Workspace
 
 READ_BYTES = 64 * 1024
+HELD_S = 90.0
+"""Seconds for which an app that is being changed is waited for: its requests may end, then it starts
+twice."""
+LOOK_S = 0.2
 
+T = TypeVar("T")
 Dial = Callable[[], Awaitable[Stream]]
+
+
+async def _never() -> bool:
+    return False
 
 
 class AppSilent(RuntimeProblem):
@@ -69,24 +82,32 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
 
 
 class AppOfJob:
-    """The app in a job's box. It is started from its manifest, and again if its box has died meanwhile."""
+    """The app in a job's box. It is started from its manifest, and again if its box has died meanwhile. While
+    it is being changed, all wait: `is_changing` knows that, too, if the box was started anew since."""
 
-    def __init__(self, runtime: Runtime, job_id: UUID) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        job_id: UUID,
+        is_changing: Callable[[], Awaitable[bool]] = _never,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_wait` is called when a wait begins."""
         self._runtime, self._job_id = runtime, job_id
+        self._is_changing, self._on_wait = is_changing, on_wait
         self._workspace: Workspace | None = None
         self._port = 0
         self._waking = asyncio.Lock()
 
     async def wake(self) -> None:
         """Attach and start the app, unless that was done. Raises WorkspaceMissing, SandboxUnavailable,
-        NotFound (there is no manifest yet), AppSilent."""
+        NotFound (there is no manifest yet), AppSilent, AppHeld after `HELD_S`."""
         async with self._waking:
             if self._workspace is not None:
                 return
             workspace = await self._runtime.attach(self._job_id)
             try:
-                manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
-                status = await workspace.start_app(manifest)
+                status = await self._patiently(partial(self._start, workspace))
                 if not status.answering or status.port is None:
                     raise AppSilent(f"The app does not answer. Its last words:\n{status.log_tail}")
             except BaseException:
@@ -101,9 +122,30 @@ class AppOfJob:
             await self.wake()
             assert self._workspace is not None
             with contextlib.suppress(BoxDied):
-                return await self._workspace.dial(self._port)
+                return await self._patiently(partial(self._workspace.dial, self._port))
             await self.close()
         raise BoxDied("the box died while the app was dialled")
+
+    async def _start(self, workspace: Workspace) -> AppStatus:
+        if await self._is_changing():
+            raise AppHeld
+        # Read each time: the file is one of those that are changed.
+        manifest = Manifest.model_validate_json((await workspace.read(MANIFEST)).content)
+        return await workspace.start_app(manifest)
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """What `act` returns, as soon as the app is not held any more."""
+        end, waits = time.monotonic() + HELD_S, False
+        while True:
+            try:
+                return await act()
+            except AppHeld:
+                if time.monotonic() > end:
+                    raise
+                if not waits:
+                    self._on_wait()
+                waits = True
+            await asyncio.sleep(LOOK_S)
 
     async def close(self) -> None:
         """Detach; the app goes on."""

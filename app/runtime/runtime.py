@@ -10,13 +10,24 @@ from app.runtime.worlds import BoxId, World
 
 
 @dataclass(frozen=True)
+class Most:
+    """What one box may use. `memory_bytes` includes what lies in temporary folders that are in memory."""
+
+    memory_bytes: int
+    processes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
 class Diagnosis:
-    """Whether boxes can be made here. `detail` is a sentence about that; `remedy` says what to do if not."""
+    """Whether boxes can be made here, and what one may use then. `detail` is a sentence about that; `remedy`
+    says what to do if not."""
 
     kind: str
     ok: bool
     detail: str
     remedy: str = ""
+    most: Most | None = None
 
 
 class Runtime(Protocol):

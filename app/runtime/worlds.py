@@ -9,6 +9,11 @@ MAX_TRIALS = 16
 _TRIAL = re.compile(r"trial-(\d+)")
 
 
+AT_ONCE = 4
+"""How many boxes of a job are awake at the same time, at most: the app, the bench, the trial of checks and,
+before a version goes live, the trial in which that is rehearsed."""
+
+
 class World(StrEnum):
     """`APP` is the app that the client uses, with its data. On the `BENCH` the Builder works. In a `TRIAL` a
     check runs; a job may have several, told apart by their slot."""

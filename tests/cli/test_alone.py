@@ -85,6 +85,14 @@ def test_a_database_that_cannot_be_used_is_one_sentence(boardroom: Boardroom) ->
         assert "secret" not in said.stderr
 
 
+def test_doctor_says_what_a_building_job_may_use(boardroom: Boardroom) -> None:
+    said = boardroom("doctor", WORKERS="3", WORKER_SLOTS="4", WORKSPACES_MAX="10", WORKSPACE_RUNTIME="local")
+    assert (
+        "a building job: may use 13.2 GiB of memory, 2048 processes and 8.0 GiB of disk in up to 4 boxes; "
+        "WORKERS=3 build 10 jobs at a time\n" in said.stdout
+    )
+
+
 def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:
     for model, words in (
         ("openai:x", "openai:x needs OPENAI_API_KEY or OPENAI_BASE_URL"),

@@ -9,7 +9,7 @@ from app.runtime.channel import Patience, attach
 from app.runtime.docker.boxes import MAKE_IMAGE, DockerBox, Fleet, no_image, remove_container
 from app.runtime.docker.engine import Engine
 from app.runtime.docker.hardening import Recipe
-from app.runtime.runtime import Diagnosis
+from app.runtime.runtime import Diagnosis, Most
 from app.runtime.workspace import RuntimeProblem
 from app.runtime.worlds import BoxId
 
@@ -57,7 +57,9 @@ async def examine(engine: Engine, recipe: Recipe, patience: Patience) -> Diagnos
     if said.exit_code != 0:
         return Diagnosis("docker", False, said.output, "The image of WORKSPACE_IMAGE has to hold git.")
     inside = ", ".join(said.output.split("\n")).strip(", ")
-    return Diagnosis("docker", True, f"Docker {version} made a box in {took} ms ({inside})")
+    limits = recipe.limits
+    most = Most(limits.memory_bytes, limits.processes, limits.disk_bytes)
+    return Diagnosis("docker", True, f"Docker {version} made a box in {took} ms ({inside})", most=most)
 
 
 async def remove_old_trials(engine: Engine) -> None:

@@ -21,7 +21,7 @@ from app.runtime.local import diagnosis
 from app.runtime.local.boxes import BoxLimits, LocalBox
 from app.runtime.local.bubblewrap import Tools
 from app.runtime.local.threaded import ThreadedBox
-from app.runtime.runtime import Diagnosis
+from app.runtime.runtime import Diagnosis, Most
 from app.runtime.workspace import RuntimeProblem, SandboxUnavailable
 from app.runtime.worlds import BoxId, World
 
@@ -87,7 +87,10 @@ class LocalRuntime(Boxes):
         if said.exit_code != 0:
             return diagnosis.explain(found, said.output)
         inside = ", ".join(said.output.split("\n")).strip(", ")
-        return Diagnosis(self.kind, True, f"{found.bwrap} made a box in {took} ms ({inside})")
+        limits = self._limits
+        in_memory = limits.memory_bytes + found.scratch_bytes + found.tmp_bytes + found.shm_bytes
+        most = Most(in_memory, limits.processes, limits.disk_bytes)
+        return Diagnosis(self.kind, True, f"{found.bwrap} made a box in {took} ms ({inside})", most=most)
 
     async def stop_all(self) -> None:
         """End every box, even if a worker is attached."""

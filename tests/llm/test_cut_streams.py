@@ -4,10 +4,10 @@ them: half an answer never passes for a whole one, what was said is billed, and 
 import pytest
 
 from tests.helpers.lineup import HASTE
+from tests.helpers.vendors import ASKED, OTHER_WIRES, model_of
 from tests.helpers.wire_forms import Json
 from tests.helpers.wires import CALL, WIRES, open_wire
 from tests.llm.single import Free
-from tests.llm.test_vendors import ASKED, OTHER_WIRES, model_of
 from workers.llm.calling import call, worst_case
 from workers.llm.model import Answer
 

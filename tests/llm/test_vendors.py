@@ -14,35 +14,17 @@ from tests.helpers.company import DONE, company
 from tests.helpers.house import House, play
 from tests.helpers.model_server import Server as ChatServer
 from tests.helpers.model_server import answer_streamed, answer_whole, open_server, says
+from tests.helpers.vendors import ASKED, KEY, NAMES, OTHER_WIRES, model_of
 from tests.helpers.wire_company import question_of
 from tests.helpers.wire_forms import Json
 from tests.helpers.wires import CALL, WireServer, open_wire
 from workers.choose import UnknownModel
-from workers.llm.endpoint import Endpoint
 from workers.llm.lineup import Lineup
-from workers.llm.model import Answer, Message, Model, Question, ToolSpec
-from workers.llm.prices import fixed
+from workers.llm.model import Answer, Message
 from workers.llm.scripted import ScriptedModel
-from workers.llm.vendors import Server, open_model
 from workers.main import choose_models
 
-KEY = "sk-vendors-key-1"
-NAMES = {
-    "anthropic": "claude-opus-5-5",
-    "google": "gemini-2.5-pro",
-    "openrouter": "some/model",
-    "openai": "gpt-5",
-    "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",
-}
-OTHER_WIRES = [
-    ("openai", "responses"),
-    ("anthropic", "anthropic"),
-    ("google", "google"),
-    ("bedrock", "bedrock"),
-]
 CHAT = [kind for kind, vendor in VENDORS.items() if vendor.wire == "chat" and kind != "openai"]
-TOOL = ToolSpec("look", "Look at it.", {"type": "object", "properties": {"path": {"type": "string"}}})
-ASKED = Question("CEO", "discussion", "You are the CEO.", (Message("user", "Hello"),), tools=(TOOL,))
 
 
 @pytest.fixture(autouse=True)
@@ -50,17 +32,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS takes a key (a bearer token) over HTTPS only."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-
-
-def model_of(kind: str, wire: str, url: str, *, stream: bool) -> Model:
-    """As `open_model` opens it; OpenAI's Responses are asked at an address of ours."""
-    endpoint = Endpoint(stream=stream)
-    server = Server(url, "", "eu-west-1") if kind == "bedrock" else Server(url, KEY)
-    if wire == "responses":
-        from workers.llm import responses
-
-        return responses.open_model(kind, NAMES[kind], server, endpoint, fixed(1, 1))
-    return open_model(kind, NAMES.get(kind, "some-model"), server, endpoint, fixed(1, 1))
 
 
 @asynccontextmanager

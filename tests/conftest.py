@@ -1,6 +1,7 @@
 """Fixtures for all tests: a real PostgreSQL and Valkey, one of each per test process."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -33,6 +34,13 @@ MAY_BLOCK = (
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
     return Together(config, log)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure when it happens: a run that is ended by its time limit prints no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(f"\n{report.nodeid} failed ({report.when})\n")
+        sys.stdout.flush()
 
 
 @pytest.fixture(scope="session")

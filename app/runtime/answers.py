@@ -112,6 +112,7 @@ class App(Shape):
 
 class Answered(Shape):
     status: Annotated[int, Field(ge=0, le=999)]
+    headers: Annotated[list[Annotated[str, Field(max_length=8192)]], Field(max_length=100)] = []
 
 
 class LeftOut(Shape):

@@ -35,7 +35,6 @@ from app.runtime.workspace import (
     File,
     Hidden,
     HttpAnswer,
-    LeftOut,
     Listing,
     RuntimeProblem,
     Saved,
@@ -48,7 +47,6 @@ MAX_REFS_BYTES = 4 * 1024 * 1024
 """Room for the list of refs in a bundle, in addition to the pack."""
 MAX_COMMAND_BYTES = 48 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
-SHOWN, SHOWN_CHARS = 5, 200
 GRACE_S = 20.0
 """Seconds that a guest may need after a command's deadline before its box counts as dead."""
 _REF = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
@@ -204,6 +202,11 @@ class Attachment(LiveCalls):
         with self._channel.believing():
             return answers.commit_of(made)
 
+    async def propose(self) -> Commit:
+        made, _ = await self._channel.ask(answers.Committed, "propose", deadline_s=GIT_S)
+        with self._channel.believing():
+            return answers.commit_of(made)
+
     async def head(self) -> Commit | None:
         found, _ = await self._channel.ask(answers.Committed, "head", deadline_s=GIT_S)
         if found.sha is None:
@@ -284,23 +287,25 @@ class Attachment(LiveCalls):
         app, _ = await self._channel.ask(answers.App, "app_status")
         return answers.app_of(app)
 
-    async def left_out(self, *, look: bool) -> LeftOut:
-        found, _ = await self._channel.ask(
-            answers.LeftOut, "left_out", look=look, most=SHOWN, deadline_s=GIT_S
-        )
-        return LeftOut(tuple(clip(clean(path), SHOWN_CHARS) for path in found.paths), found.more)
-
-    async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
         answered, data = await self._channel.ask(
             answers.Answered,
             "request",
             method=method,
             path=path,
             text=body,
+            headers=dict(headers or {}),
             bytes_limit=MAX_ANSWER_BYTES,
             deadline_s=APP_S,
         )
-        return HttpAnswer(answered.status, clean(data.decode(errors="replace")))
+        said = [clean(line) for line in answered.headers]
+        return HttpAnswer(answered.status, clean(data.decode(errors="replace")), said)
 
     async def dial(self, port: int, *, lasting: bool = False) -> Stream:
         call = self._channel.begin("dial", port=port, lasting=lasting)

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from app.domain.values import clean, clip
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange
 from app.runtime.live_app import DataCopy, Switched
+from app.runtime.workspace import LeftOut
 
 APP_S = 60.0
 GIT_S = 180.0
 PIECE_S = 60.0
+SHOWN, SHOWN_CHARS = 5, 200
 
 
 class LiveCalls:
@@ -24,6 +27,12 @@ class LiveCalls:
 
     async def learn(self, pack: AsyncIterator[bytes]) -> None:
         await self._channel.ask(answers.Done, "learn", first=_all_of(pack), deadline_s=GIT_S)
+
+    async def left_out(self, *, look: bool) -> LeftOut:
+        found, _ = await self._channel.ask(
+            answers.LeftOut, "left_out", look=look, most=SHOWN, deadline_s=GIT_S
+        )
+        return LeftOut(tuple(clip(clean(path), SHOWN_CHARS) for path in found.paths), found.more)
 
     async def hold(self) -> None:
         await self._channel.ask(answers.Done, "hold", deadline_s=APP_S)

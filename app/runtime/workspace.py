@@ -159,10 +159,12 @@ class AppStatus:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An answer of the app. `status` is 0 if nothing answered; `body` has at most 64 KiB."""
+    """An answer of the app. `status` is 0 if nothing answered; `body` has at most 64 KiB, `headers`, as
+    `name: value`, 8 KiB."""
 
     status: int
     body: str
+    headers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,9 @@ class Workspace(LiveApp, Protocol):
     async def commit(self, message: str, author: str) -> Commit:
         """Commit all of /app. If nothing has changed, the last commit is returned."""
 
+    async def propose(self) -> Commit:
+        """A commit of all of /app as it is now, which is on no branch: the head stays where it is."""
+
     async def head(self) -> Commit | None:
         """The last commit, or None in an empty repository."""
 
@@ -305,8 +310,15 @@ class Workspace(LiveApp, Protocol):
         of which the last call did not tell. With `look`, what has changed since the last checkpoint is the
         app's."""
 
-    async def request(self, method: str, path: str, body: str | None = None) -> HttpAnswer:
-        """One HTTP request to the running app, from inside the box."""
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """One HTTP request to the running app, from inside the box. A `body` is JSON unless `headers` say
+        otherwise. Cookies of answers are kept for later requests until the app is started again."""
 
     async def dial(self, port: int, *, lasting: bool = False) -> Stream:
         """A connection to `port` on the loopback inside the box. A `hold` does not wait for a `lasting` one.

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from workers.agents.facts import BuildingFacts, TicketingFacts
+from workers.agents.facts import AskedTicket, BuildingFacts, TicketingFacts
 from workers.agents.outputs import (
     Backlog,
+    Checks,
     ClientReply,
     DecisionRecord,
     Option,
@@ -62,6 +63,8 @@ EPIC = TicketDraft.model_validate({"key": "T1", "type": "epic", "title": "The pa
 BACKLOG = Backlog(
     tickets=[EPIC, story("T2", "/", "hello", "R1", []), story("T3", "/about", "us", "R2", ["T2"])]
 )
+OUTLINE = Backlog(tickets=[ticket.model_copy(update={"checks": []}) for ticket in BACKLOG.tickets])
+"""What the Project Manager answers first. A backlog with checks is taken, too."""
 PRD = Prd(
     title="Pages",
     problem="There are no pages.",
@@ -80,6 +83,18 @@ DONE = ClientReply(reply="Thank you.", done=True, summary="Two pages.")
 
 def call(name: str, **arguments: Any) -> ToolCall:
     return ToolCall(f"call-{name}", name, orjson.dumps(arguments).decode())
+
+
+def checks(question: Question) -> Line:
+    """The checks of a ticket of the backlog."""
+    key = asked_ticket(question).ticket
+    return Checks(checks=next(ticket.checks for ticket in BACKLOG.tickets if ticket.key == key))
+
+
+def asked_ticket(question: Question) -> AskedTicket:
+    """What a question for checks asks about. On a wire its two messages are one."""
+    _, _, rest = question.messages[0].text.partition("\n\n")
+    return AskedTicket.model_validate_json(rest or question.messages[1].text)
 
 
 def builder(question: Question) -> Line:
@@ -117,7 +132,8 @@ def company(**changes: Any) -> Script:
         "discussion": lambda _: Turn(message="Fine."),
         "decision": lambda _: DECISION,
         "prd": lambda _: PRD,
-        "ticketing": lambda _: BACKLOG,
+        "ticketing": lambda _: OUTLINE,
+        "checks": checks,
         "building": builder,
         "review": lambda _: Review(message="I read it and have nothing to add."),
     }

@@ -1,14 +1,26 @@
 """A continuation that changes a requirement: its tickets are done again, all others stay."""
 
+from typing import Any
 from uuid import UUID
 
 from app.actions import runs
 from app.store import rows
 from app.store.tables import Job
-from tests.helpers.company import BACKLOG, DONE, REQUIREMENTS, SERVER, builder, call, company, story
+from tests.helpers.company import (
+    DONE,
+    OUTLINE,
+    REQUIREMENTS,
+    SERVER,
+    asked_ticket,
+    builder,
+    call,
+    checks,
+    company,
+    story,
+)
 from tests.helpers.house import House, tickets
 from workers.agents.facts import BuildingFacts, TicketingFacts
-from workers.agents.outputs import Backlog, Requirements
+from workers.agents.outputs import Backlog, Checks, Requirements
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
 from workers.pipeline.spec import Spec
@@ -45,15 +57,25 @@ def ticketing(question: Question) -> Line:
     shown = TicketingFacts.model_validate_json(question.messages[0].text)
     again = [ticket for ticket in shown.known if ticket.changed]
     if not shown.continuation:
-        return BACKLOG
+        return OUTLINE
     (front,) = again
     assert shown.uncovered == ["R1"]
-    assert [check.model_dump()["expect_text"] for check in front.checks] == ["hello"]
-    page = story("T1", "/", "goodbye", "R1", []).model_copy(update={"parent": ""})
+    assert front.acceptance_criteria == ["/ says hello."]
+    page = story("T1", "/", "goodbye", "R1", []).model_copy(update={"parent": "", "checks": []})
     if len(question.messages) == 1:
         return Backlog(tickets=[page])
     assert "those `changed` are not taken up" in question.messages[-1].text
     return Backlog(tickets=[page.model_copy(update={"key": front.id})])
+
+
+def proving(question: Question) -> Line:
+    asked = asked_ticket(question)
+    if asked.before:
+        assert [check.model_dump()["expect_text"] for check in asked.before] == ["hello"]
+        assert asked.criteria_before == ["/ says hello."]
+        new = story("T1", "/", "goodbye", "R1", []).checks[0].model_copy(update={"id": "c2"})
+        return Checks(checks=[new])
+    return checks(question)
 
 
 def building(question: Question) -> Line:
@@ -67,10 +89,16 @@ def building(question: Question) -> Line:
     return Answer("", "x", (call("write_file", path="server.py", content=text),))
 
 
+TOLD: dict[str, Any] = {
+    "intake": lambda _: DONE,
+    "analysis": analysis,
+    "ticketing": ticketing,
+    "checks": proving,
+}
+
+
 async def test_a_changed_requirement_is_built_again(house: House) -> None:
-    model = ScriptedModel(
-        company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, building=building)
-    )
+    model = ScriptedModel(company(**TOLD, building=building))
     first, job = await play(house, model)
     assert (first.verification, job.status, job.verification) == ("verified", "build_done", "verified")
     found = {ticket.title: ticket for ticket in await tickets(house, job.id)}
@@ -91,9 +119,7 @@ async def test_a_changed_requirement_does_not_count_as_done(house: House) -> Non
         again = "goodbye" in facts.acceptance_criteria[0]
         return call("finish", summary="It says goodbye.") if again else builder(question)
 
-    model = ScriptedModel(
-        company(intake=lambda _: DONE, analysis=analysis, ticketing=ticketing, building=lazy)
-    )
+    model = ScriptedModel(company(**TOLD, building=lazy))
     _, job = await play(house, model)
     assert (job.status, job.failure_code) == ("failed", "checks_failed")
 

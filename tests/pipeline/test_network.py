@@ -40,7 +40,7 @@ async def test_each_question_of_a_job_tells_it(
     assert {question.purpose for question in model.asked} == {role.purpose for role in ROLES}
     for question in model.asked:
         assert question.instructions.count(TOLD[mode]) == 1, question.purpose
-        installs = question.purpose in ("ticketing", "building") and mode != "none"
+        installs = question.purpose in ("ticketing", "checks", "building") and mode != "none"
         assert (INSTALLS in question.messages[0].text) is installs, question.purpose
 
 

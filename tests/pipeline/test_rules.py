@@ -183,14 +183,13 @@ def test_a_backlog_includes_the_clients_tickets() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"checks": []},
         {"acceptance_criteria": []},
         {"checks": [{**CHECK, "criterion": 1}]},
         {"type": "epic"},
         {"depends_on": ["T1"]},
     ],
 )
-def test_a_draft_without_checks_or_with_a_cycle_is_refused(changes: dict[str, Any]) -> None:
+def test_a_draft_without_criteria_or_with_a_cycle_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"T1|cycle"):
         Backlog(tickets=[draft("T1", **changes)])
 

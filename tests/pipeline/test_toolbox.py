@@ -89,10 +89,10 @@ async def test_the_app_is_started_asked_and_stopped(box: Workspace) -> None:
     await use(box, call("write_file", path="boardroom.json", content=orjson.dumps(manifest).decode()))
     await use(box, call("write_file", path="server.py", content=SERVER))
     assert (await use(box, call("start_app"))).startswith("answering")
-    assert await use(box, call("request", path="/")) == "200\nhello"
+    assert await use(box, call("request", path="/")) == "200\n\nhello"
     await use(box, call("edit_file", path="server.py", old='"hello"', new='"good day"'))
     assert (await use(box, call("start_app"))).startswith("answering")
-    assert await use(box, call("request", path="/")) == "200\ngood day"
+    assert await use(box, call("request", path="/")) == "200\n\ngood day"
     assert await use(box, call("stop_app")) == "stopped"
     assert (await use(box, call("request", path="/"))).startswith("error:")
     assert not (await use(box, call("app_status"))).startswith("answering")
@@ -154,10 +154,10 @@ async def test_the_builder_is_told_once_what_its_app_wrote(box: Workspace) -> No
     await box.commit("Begin", "Builder")
     assert "note:" not in await use(box, call("start_app"))
     assert await use(box, call("request", method="POST", path="/", body='"milk"')) == (
-        "201\nnoted\nnote: the app or its install step has written `notes.txt`. That is data of the app, no "
-        "part of the work, and in no commit. What belongs to the work, write yourself with `write_file`."
+        "201\n\nnoted\nnote: the app or its install step has written `notes.txt`. That is data of the app, "
+        "no part of the work, and in no commit. What belongs to the work, write yourself with `write_file`."
     )
-    assert await use(box, call("request", method="POST", path="/", body='"bread"')) == "201\nnoted"
+    assert await use(box, call("request", method="POST", path="/", body='"bread"')) == "201\n\nnoted"
     assert "note:" not in await use(box, call("run_command", command="cat notes.txt"))
     wrote = await use(box, call("write_file", path="notes.txt", content='"sample";'))
     assert "note:" not in wrote

@@ -14,17 +14,20 @@ from workers.agents import tools
 from workers.agents.facts import (
     SUM_UP,
     AnalysisFacts,
+    AskedTicket,
     BuildingFacts,
     DiscussionFacts,
     Facts,
     Failure,
     KnownTicket,
     PrdFacts,
+    ProvingFacts,
     Said,
     TicketingFacts,
 )
 from workers.agents.outputs import (
     Backlog,
+    Checks,
     ClientReply,
     DecisionRecord,
     Output,
@@ -55,6 +58,24 @@ def ask(purpose: str, messages: tuple[Message, ...], agent: str = "") -> Answer:
 def told(purpose: str, facts: Facts, shape: type[Output], agent: str = "") -> Output:
     answer = ask(purpose, (Message("user", facts.model_dump_json()),), agent)
     return shape.model_validate_json(answer.text)
+
+
+def _with_checks(facts: TicketingFacts, backlog: Backlog, draft: TicketDraft) -> TicketDraft:
+    if draft.type is TicketType.EPIC or draft.skip_reason:
+        return draft
+    shown = ProvingFacts(
+        prd=facts.prd,
+        requirements=facts.requirements,
+        continuation=facts.continuation,
+        decision=facts.decision.decision,
+        profile=facts.profile,
+        tickets=backlog.tickets,
+    )
+    asked = AskedTicket(ticket=draft.key, answer_tokens=8000)
+    messages = tuple(Message("user", part.model_dump_json()) for part in (shown, asked))
+    return draft.model_copy(
+        update={"checks": Checks.model_validate_json(ask("checks", messages).text).checks}
+    )
 
 
 def replied(*turns: str) -> ClientReply:
@@ -139,33 +160,28 @@ class Company(Ground):
             if ticket.status is not TicketStatus.FAILED
             for number in ticket.draft.requirements
         }
-        backlog = told(
-            "ticketing",
-            TicketingFacts(
-                prd=prd,
-                requirements=analysed.requirements,
-                uncovered=[item.id for item in analysed.requirements if item.id not in covered],
-                continuation=continuation,
-                decision=decision,
-                profile="python-stdlib",
-                known=[
-                    *self.by_hand,
-                    *(
-                        KnownTicket(
-                            id=t.id,
-                            type=t.draft.type,
-                            title=t.draft.title,
-                            status=t.status,
-                            requirements=t.draft.requirements,
-                        )
-                        for t in self.tickets
-                    ),
-                ],
-            ),
-            Backlog,
+        before = [
+            KnownTicket(
+                id=t.id,
+                type=t.draft.type,
+                title=t.draft.title,
+                status=t.status,
+                requirements=t.draft.requirements,
+            )
+            for t in self.tickets
+        ]
+        asked = TicketingFacts(
+            prd=prd,
+            requirements=analysed.requirements,
+            uncovered=[item.id for item in analysed.requirements if item.id not in covered],
+            continuation=continuation,
+            decision=decision,
+            profile="python-stdlib",
+            known=[*self.by_hand, *before],
         )
+        backlog = told("ticketing", asked, Backlog)
         assert isinstance(backlog, Backlog)
-        return backlog
+        return Backlog(tickets=[_with_checks(asked, backlog, draft) for draft in backlog.tickets])
 
     def build(self, backlog: Backlog, *, prove: bool = True) -> list[Ticket]:
         """Build every story of the backlog, and return the tickets. Without `prove` no check is run, and no

@@ -91,7 +91,7 @@ async def test_a_job_sees_nothing_of_ours(
     try:
         assert "canary" not in await output_of(other, "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'")
         names = (await output_of(other, "env | cut -d= -f1 | grep -v LD_LIBRARY_PATH | sort")).split()
-        own = ["HOME", "LANG", "PATH", "PWD", "PYTHONUNBUFFERED", "TERM", "USER"]
+        own = ["HOME", "LANG", "PATH", "PORT", "PWD", "PYTHONUNBUFFERED", "TERM", "USER"]
         assert [name for name in names if name in own] == own
         if runtime.kind == "local":
             assert names == own

@@ -7,7 +7,7 @@ Client Relations is the exception: it reads the conversation itself, as chat tur
 from pydantic import BaseModel, ConfigDict
 
 from app.domain.ticket import Check, TicketStatus, TicketType
-from workers.agents.outputs import DecisionRecord, Prd, PrdRequirement, Requirement
+from workers.agents.outputs import DecisionRecord, Prd, PrdRequirement, Requirement, TicketDraft
 
 SUM_UP = "[The client asks to start now: ask nothing more and sum up with what you know.]"
 """The last user turn when Client Relations has to end the conversation."""
@@ -85,7 +85,7 @@ class KnownTicket(Facts):
 class TicketingFacts(Facts):
     """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay.
     `stack` is what the box holds for this profile, and what is checked with every ticket; with a `browser`
-    there may be `page` checks."""
+    there may be `page` checks. One answer may have `answer_tokens` tokens."""
 
     prd: Prd
     requirements: list[Requirement]
@@ -96,6 +96,32 @@ class TicketingFacts(Facts):
     stack: str = ""
     browser: bool = False
     known: list[KnownTicket]
+    answer_tokens: int = 8000
+
+
+class ProvingFacts(Facts):
+    """For the Project Manager, about the checks of the tickets of a new plan: `tickets` is all of it, without
+    checks. It is the same for each of them; which one is asked about is the message after it, an
+    `AskedTicket`."""
+
+    prd: Prd
+    requirements: list[Requirement]
+    continuation: str
+    decision: str
+    profile: str
+    stack: str = ""
+    browser: bool = False
+    tickets: list[TicketDraft]
+
+
+class AskedTicket(Facts):
+    """The ticket of which the checks are asked for, by its key. `before` are the checks of one that is
+    planned again, for the criteria `criteria_before`. The answer may have `answer_tokens` tokens."""
+
+    ticket: str
+    before: list[Check] = []
+    criteria_before: list[str] = []
+    answer_tokens: int
 
 
 class Reviewed(Facts):

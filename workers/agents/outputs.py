@@ -107,8 +107,8 @@ class Prd(Output):
 class TicketDraft(Output):
     """`key` is T1, T2, … for a new ticket, or the id of a ticket of an earlier run that is open, or of which
     a requirement has changed: it is taken up again and keeps its id. `parent` and `depends_on` name keys of
-    this backlog or ids of kept tickets; no story or task depends on an epic. A story or task needs a check,
-    best one for each criterion; an epic has neither criteria nor checks."""
+    this backlog or ids of kept tickets; no story or task depends on an epic. The checks are asked for
+    afterwards, ticket by ticket, unless they are here already; an epic has neither criteria nor checks."""
 
     key: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     type: TicketType
@@ -134,9 +134,21 @@ class TicketDraft(Output):
             raise ValueError(f"{self.key}: acceptance_criteria must not be empty")
         if any(check.criterion >= len(self.acceptance_criteria) for check in self.checks):
             raise ValueError(f"{self.key}: a check names a criterion that does not exist")
-        if not self.checks:
-            raise ValueError(f"{self.key}: at least one criterion needs an executable check")
         return self
+
+
+class Kept(Output):
+    """A check that a ticket had before and keeps, with the `criterion` that it proves from now on."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    criterion: Annotated[int, Field(ge=0)]
+
+
+class Checks(Output):
+    """Project Manager, purpose `checks`: how one ticket is proven."""
+
+    checks: Annotated[list[Check], Field(max_length=24)] = []
+    keep: Annotated[list[Kept], Field(max_length=24)] = []
 
 
 def refuse_epics(draft: TicketDraft, epics: Set[str]) -> None:
@@ -150,9 +162,11 @@ def refuse_epics(draft: TicketDraft, epics: Set[str]) -> None:
 
 
 class Backlog(Output):
-    """Project Manager, purpose `ticketing`: the new tickets, in the order they are best done."""
+    """Project Manager, purpose `ticketing`: the new tickets, in the order they are best done. With `more`
+    there are others, which are asked for next."""
 
     tickets: Annotated[list[TicketDraft], Field(min_length=1, max_length=80)]
+    more: bool = False
 
     @model_validator(mode="after")
     def _acyclic(self) -> "Backlog":

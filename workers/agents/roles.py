@@ -28,7 +28,8 @@ CEO = Role(Agent.CEO, "discussion", 1500)
 CTO = Role(Agent.CTO, "discussion", 1500)
 SECRETARY = Role(Agent.SECRETARY, "decision", 3000)
 PRD_WRITER = Role(Agent.PROJECT_MANAGER, "prd", 8000)
-PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 16000)
+PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 12000)
+PROVER = Role(Agent.PROJECT_MANAGER, "checks", 8000)
 BUILDER = Role(Agent.BUILDER, "building", 16000)
 REVIEWER = Role(Agent.CTO, "review", 6000)
 
@@ -40,6 +41,7 @@ ROLES = (
     SECRETARY,
     PRD_WRITER,
     PROJECT_MANAGER,
+    PROVER,
     BUILDER,
     REVIEWER,
 )

@@ -5,13 +5,16 @@ with `error:`; nothing a tool says ends the loop but `finish`.
 """
 
 from functools import cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from workers.llm.model import ToolSpec
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Line = Annotated[str, StringConstraints(max_length=10_000)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,4000}$")]
 
 
 class Tool(BaseModel):
@@ -47,14 +50,37 @@ class WriteFile(Tool):
     content: Annotated[str, StringConstraints(max_length=200_000)]
 
 
+Old = Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class Edit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    old: Annotated[Old, Field(min_length=1)]
+    new: Old
+
+
 class EditFile(Tool):
-    """Replace `old`, which must stand exactly once in the file, by `new`."""
+    """Replace `old`, which must stand exactly once in the file, by `new`. Several changes of one file go into
+    `edits`, in their order; if one cannot be made, none is."""
 
     name = "edit_file"
     changes = True
     path: Path
-    old: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
-    new: Annotated[str, StringConstraints(max_length=100_000)]
+    old: Old = ""
+    new: Old = ""
+    edits: Annotated[list[Edit], Field(max_length=50)] = []
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not self.old and not self.edits:
+            raise ValueError("`old` is empty, and there are no `edits`")
+        return self
+
+    @property
+    def all(self) -> list[Edit]:
+        """The changes, in their order."""
+        return [*([Edit(old=self.old, new=self.new)] if self.old else []), *self.edits]
 
 
 class DeleteFile(Tool):
@@ -92,21 +118,34 @@ class AppStatus(Tool):
 
 
 class Request(Tool):
-    """Send one HTTP request to the app that `start_app` started; `body` is sent as it is, as JSON."""
+    """Send one HTTP request to the app that `start_app` started, as a browser would: cookies are kept until
+    the next `start_app`, redirects are shown and not followed. `form` is sent as the fields of a form, `body`
+    as it is, as JSON unless `headers` say otherwise."""
 
     name = "request"
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
     path: Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=2000)]
     body: Annotated[str, StringConstraints(max_length=50_000)] | None = None
+    form: Annotated[dict[str, Line], Field(max_length=100)] | None = None
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=30)] = {}
 
 
 class RunCommand(Tool):
-    """Run a shell line in /app. It has no terminal and ends after `timeout_s` seconds."""
+    """Run a shell line in /app. It has no terminal and ends after `timeout_s` seconds. `$PORT` is a port that
+    is free then."""
 
     name = "run_command"
     changes = True
     command: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
     timeout_s: int = Field(default=60, ge=1, le=300)
+
+
+class RunCheck(Tool):
+    """Run one of the ticket's checks, by its `id`, on the files as they are now, exactly as the service will
+    run it: in a clean checkout, in an empty box."""
+
+    name = "run_check"
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Finish(Tool):
@@ -130,6 +169,7 @@ TOOLS: dict[str, type[Tool]] = {
         StopApp,
         AppStatus,
         Request,
+        RunCheck,
         Finish,
     )
 }

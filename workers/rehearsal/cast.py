@@ -6,9 +6,11 @@ from typing import TypeVar
 
 from workers.agents.facts import (
     AnalysisFacts,
+    AskedTicket,
     DiscussionFacts,
     Facts,
     PrdFacts,
+    ProvingFacts,
     ReviewFacts,
     TicketingFacts,
 )
@@ -29,7 +31,8 @@ THINKING_S = {
     "discussion": 2.0,
     "decision": 2.0,
     "prd": 2.5,
-    "ticketing": 2.5,
+    "ticketing": 2.0,
+    "checks": 0.3,
     "building": 0.6,
     "review": 2.0,
 }
@@ -80,6 +83,13 @@ def _facts(question: Question, shape: type[F]) -> F:
     return shape.model_validate_json(question.messages[0].text)
 
 
+def _asked(question: Question) -> AskedTicket:
+    """Raises ValueError when the second message does not say which ticket is asked about."""
+    if len(question.messages) < 2:
+        raise ValueError("there is no second message")
+    return AskedTicket.model_validate_json(question.messages[1].text)
+
+
 _PARTS: dict[str, Callable[[Question], Output]] = {
     "intake": lambda question: conversation.reply(question.messages),
     "analysis": lambda question: analysis.requirements(_facts(question, AnalysisFacts)),
@@ -87,6 +97,7 @@ _PARTS: dict[str, Callable[[Question], Output]] = {
     "decision": lambda question: discussion.decision(_facts(question, DiscussionFacts)),
     "prd": lambda question: planning.prd(_facts(question, PrdFacts)),
     "ticketing": lambda question: planning.backlog(_facts(question, TicketingFacts)),
+    "checks": lambda question: planning.checks(_facts(question, ProvingFacts), _asked(question)),
     "review": lambda question: discussion.review(_facts(question, ReviewFacts)),
 }
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.domain.ticket import TicketStatus, TicketType
-from workers.agents.facts import KnownTicket, PrdFacts, TicketingFacts
-from workers.agents.outputs import Backlog, Prd, PrdRequirement, Requirement, TicketDraft
+from workers.agents.facts import AskedTicket, KnownTicket, PrdFacts, ProvingFacts, TicketingFacts
+from workers.agents.outputs import Backlog, Checks, Prd, PrdRequirement, Requirement, TicketDraft
 from workers.rehearsal.blueprint import (
     CANNOT_TITLE,
     EXPORT_TITLE,
@@ -93,10 +93,6 @@ def backlog(facts: TicketingFacts) -> Backlog:
                 depends_on=[key for key in needed if key],
                 requirements=list(story.requirements),
                 acceptance_criteria=[criterion.text for criterion in story.criteria],
-                checks=[
-                    check.model_copy(update={"id": f"c{index}", "criterion": index - 1})
-                    for index, check in enumerate((criterion.check for criterion in story.criteria), start=1)
-                ],
             )
         )
     for index, item in enumerate(skipped, start=len(stories) + 1):
@@ -106,6 +102,21 @@ def backlog(facts: TicketingFacts) -> Backlog:
         epic = ticket.parent or _epic(WISHES, facts.known, epics, drafts, plan)
         drafts.append(_skip_by_hand(ticket, epic))
     return Backlog(tickets=drafts)
+
+
+def checks(facts: ProvingFacts, asked: AskedTicket) -> Checks:
+    """The checks of one story of the backlog. Raises ValueError if it is none of the cast's."""
+    plan = understood(facts.requirements, facts.prd.problem)
+    title = next((ticket.title for ticket in facts.tickets if ticket.key == asked.ticket), "")
+    story = next((story for story in _stories(facts.requirements, plan) if story.title == title), None)
+    if story is None:
+        raise ValueError(f"no story of the cast's is called {title!r}")
+    return Checks(
+        checks=[
+            criterion.check.model_copy(update={"id": f"c{index}", "criterion": index - 1})
+            for index, criterion in enumerate(story.criteria, start=1)
+        ]
+    )
 
 
 def _written_by_hand(known: Sequence[KnownTicket], taken_up: set[str]) -> list[KnownTicket]:
@@ -129,18 +140,13 @@ def _needed(facts: TicketingFacts, plan: Blueprint) -> tuple[list[Story], list[R
         if ticket.status in (TicketStatus.TODO, TicketStatus.IN_PROGRESS, TicketStatus.FAILED)
     }
     done_titles = {ticket.title for ticket in facts.known if ticket.status is TicketStatus.DONE}
-    stories: list[Story] = []
-    skipped: list[Requirement] = []
-    basics = [item for item in facts.requirements if _is_basic(item)][:4]
-    if len(basics) == 4:
-        at_first = tuple(field for field in plan.fields if field.name not in plan.added)
-        stories += base_stories(replace(plan, fields=at_first, added=()), [item.id for item in basics])
-    for item in facts.requirements:
-        story = _extra(item, plan)
-        if story:
-            stories.append(story)
-        elif item.id in uncovered and item not in basics:
-            skipped.append(item)
+    stories = _stories(facts.requirements, plan)
+    basics = _basics(facts.requirements)
+    skipped = [
+        item
+        for item in facts.requirements
+        if item.id in uncovered and item not in basics and not _extra(item, plan)
+    ]
     wanted = [
         story
         for story in stories
@@ -148,6 +154,22 @@ def _needed(facts: TicketingFacts, plan: Blueprint) -> tuple[list[Story], list[R
         or (story.title not in done_titles and uncovered.intersection(story.requirements))
     ]
     return wanted, skipped
+
+
+def _stories(requirements: Sequence[Requirement], plan: Blueprint) -> list[Story]:
+    """All stories that these requirements ask for."""
+    stories: list[Story] = []
+    if basics := _basics(requirements):
+        at_first = tuple(field for field in plan.fields if field.name not in plan.added)
+        stories += base_stories(replace(plan, fields=at_first, added=()), [item.id for item in basics])
+    extras = (_extra(item, plan) for item in requirements)
+    return stories + [story for story in extras if story]
+
+
+def _basics(requirements: Sequence[Requirement]) -> list[Requirement]:
+    """The four that every app of the cast's begins with; none if they are not all there."""
+    found = [item for item in requirements if _is_basic(item)][:4]
+    return found if len(found) == 4 else []
 
 
 def _is_basic(item: Requirement) -> bool:

@@ -21,9 +21,9 @@ def running(*parts: str) -> CommandCheck:
 
 
 _RUNNING = """
-import atexit, json, os, subprocess, time, urllib.error, urllib.parse, urllib.request
-app = subprocess.Popen("exec " + json.load(open("boardroom.json"))["start"], shell=True)
-atexit.register(app.kill)
+import atexit, json, os, signal, subprocess, time, urllib.error, urllib.parse, urllib.request
+app = subprocess.Popen(json.load(open("boardroom.json"))["start"], shell=True, start_new_session=True)
+atexit.register(os.killpg, app.pid, signal.SIGKILL)
 def ask(method, path, body=None, form=False):
     data = None if body is None else (urllib.parse.urlencode(body) if form else json.dumps(body)).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{os.environ['PORT']}{path}", data, method=method)

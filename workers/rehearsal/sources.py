@@ -62,7 +62,7 @@ def manifest() -> str:
         "profile": "python-stdlib",
         "install": "",
         "test": "python3 -m unittest discover",
-        "start": "python3 server.py",
+        "start": "exec python3 server.py",
         "port": 8000,
         "health": "/health",
     }

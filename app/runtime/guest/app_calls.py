@@ -20,6 +20,7 @@ async def start_app(call: Call) -> Json:
         call.box.hold.refuse()
     args = call.args
     call.box.app_ran = True
+    call.box.cookies = web.Jar()
     gate = installing.gate_of(call.stream, args)
     recipe = application.Recipe(args["install"], args["start"], args["port"], args["health"])
     try:
@@ -60,9 +61,13 @@ async def request(call: Call) -> Json:
         return {"status": 0}
     args = call.args
     body = None if args["text"] is None else args["text"].encode()
-    status, answer = await web.request(port, args["method"], args["path"], body, APP_ANSWER_S)
-    await call.stream.send(answer)
-    return {"status": status}
+    headers = args["headers"]
+    if cookies := call.box.cookies.header:
+        headers = {"Cookie": cookies, **headers}
+    answer = await web.request(port, args["method"], args["path"], body, APP_ANSWER_S, headers)
+    call.box.cookies.take(answer)
+    await call.stream.send(answer.body)
+    return {"status": answer.status, "headers": answer.head}
 
 
 async def dial(call: Call) -> Json:

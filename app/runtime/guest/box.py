@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import application, caches, hiding, holding, installing, process
+from . import application, caches, hiding, holding, installing, process, web
 from . import repository as git
 from .link import LinkLost
 from .output import Output
@@ -63,6 +63,8 @@ class Box:
         """What install steps have made, by commit and install line. It is small: a few names each."""
         self.app_ran = False
         """Whether the app may have written files since they were last looked at."""
+        self.cookies = web.Jar()
+        """The app's, for requests to it from here."""
         self.hold = holding.Hold()
         self.still = asyncio.Lock()
         """Held while the app's data are copied: no file is saved meanwhile."""

@@ -4,7 +4,7 @@ names."""
 from collections.abc import Awaitable, Callable
 
 from . import bundle as bundles
-from . import checking, file_calls
+from . import checking, file_calls, web
 from .app_calls import APP_CALLS
 from .call import Call
 from .frames import Json
@@ -16,8 +16,9 @@ async def run(call: Call) -> Json:
     args = call.args
     output = Output(args["output_limit"])
     await call.disown()
+    env = {"PORT": str(web.free_port()), **args["env"]}
     command = call.box.start(
-        ["/bin/sh", "-c", args["command"]], output.add, env=args["env"], deadline_s=args["timeout_s"]
+        ["/bin/sh", "-c", args["command"]], output.add, env=env, deadline_s=args["timeout_s"]
     )
     try:
         ended = await pass_on(command, output, call.stream)
@@ -44,6 +45,13 @@ async def restore(call: Call) -> Json:
 async def commit(call: Call) -> Json:
     await call.disown()
     sha, tree = await call.box.repository.commit(call.args["message"], call.args["author"])
+    return {"sha": sha, "tree": tree}
+
+
+async def propose(call: Call) -> Json:
+    call.only_for_workers()
+    await call.disown()
+    sha, tree = await call.box.repository.propose()
     return {"sha": sha, "tree": tree}
 
 
@@ -126,6 +134,7 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "checkpoint": checkpoint,
     "restore": restore,
     "commit": commit,
+    "propose": propose,
     "head": head,
     "bundle": bundle,
     "unbundle": unbundle,

@@ -18,7 +18,7 @@ from .link import Stream
 from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
-from .web import answers, free_port, request
+from .web import Answer, answers, free_port, request
 
 START_S = 20.0
 ANSWER_S = 20.0
@@ -116,18 +116,19 @@ async def check_http(box: Box, stream: Stream, args: Json) -> Json:
             return {"stage": "install", "status": 0, "body": 0}
         log = Output(LOG_BYTES)
         command = box.start(["/bin/sh", "-c", args["start"]], log.add, cwd=checkout.folder, env=checkout.env)
-        status, body = 0, b""
+        answer = Answer()
         try:
             up = await answers(command, checkout.port, args["health"], START_S)
             if up:
                 sent = None if args["text"] is None else args["text"].encode()
-                status, body = await request(checkout.port, args["method"], args["path"], sent, ANSWER_S)
+                answer = await request(checkout.port, args["method"], args["path"], sent, ANSWER_S)
             exit_code = command.over.result().exit_code if command.over.done() else None
         finally:
             await ending(command)
-        await stream.send(body)
+        await stream.send(answer.body)
         await stream.send(log.text)
-        return {"stage": "answer" if up else "start", "status": status, "body": len(body), "exit": exit_code}
+        stage = "answer" if up else "start"
+        return {"stage": stage, "status": answer.status, "body": len(answer.body), "exit": exit_code}
 
 
 async def check_file(box: Box, stream: Stream, args: Json) -> Json:

@@ -109,13 +109,27 @@ class Repository(Git):
             head = await self._head()
             if head is not None and head[1] == tree:
                 return head
-            email = "".join(char for char in author.lower() if char.isalnum() and char.isascii()) or "author"
-            who = {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{email}@{DOMAIN}"}
-            parent = ["-p", head[0]] if head else []
-            sha = await self._git("commit-tree", tree, *parent, "-m", message, env=who)
+            sha = await self._commit(tree, head, message, author)
             await self._git("update-ref", "HEAD", sha)
             self._share_index()
             return sha, tree
+
+    async def propose(self) -> tuple[str, str]:
+        """A commit of the present files on no branch, to be looked at: (commit, tree)."""
+        async with self._lock:
+            tree = self._note(await self._record())
+            head = await self._head()
+            if head is not None and head[1] == tree:
+                return head
+            sha = await self._commit(tree, head, "Work in progress", "Builder")
+            await self._git("update-ref", "refs/boardroom/proposed", sha)
+            return sha, tree
+
+    async def _commit(self, tree: str, head: tuple[str, str] | None, message: str, author: str) -> str:
+        email = "".join(char for char in author.lower() if char.isalnum() and char.isascii()) or "author"
+        who = {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{email}@{DOMAIN}"}
+        parent = ["-p", head[0]] if head else []
+        return await self._git("commit-tree", tree, *parent, "-m", message, env=who)
 
     async def head(self) -> tuple[str, str] | None:
         """The last commit and its tree, or None."""

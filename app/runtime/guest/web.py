@@ -3,11 +3,14 @@
 import asyncio
 import socket
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from .process import Command
 
 MAX_ANSWER = 4 * 1024 * 1024
 MAX_BODY = 65_536
+MAX_HEADERS, MAX_HEAD = 100, 8192
 POLL_S = 0.05
 
 
@@ -44,35 +47,94 @@ def free_port(wanted: int = 0) -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Status 0 means that there was no valid answer. `headers` are (lower-case name, value) in their order;
+    `body` is its first 64 KiB."""
+
+    status: int = 0
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+    @property
+    def head(self) -> list[str]:
+        """The headers as lines, as far as they have room."""
+        lines, room = [], MAX_HEAD
+        for name, value in self.headers[:MAX_HEADERS]:
+            line = f"{name}: {value}"
+            room -= len(line)
+            if room < 0:
+                break
+            lines.append(line)
+        return lines
+
+
+class Jar:
+    """The cookies of one client and one server. Their paths, domains and times are not looked at, but for
+    cookies that are taken back."""
+
+    def __init__(self) -> None:
+        self._cookies: dict[str, str] = {}
+
+    @property
+    def header(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
+    def take(self, answer: Answer) -> None:
+        for name, value in answer.headers:
+            if name == "set-cookie":
+                self._take(value)
+
+    def _take(self, line: str) -> None:
+        pair, *attributes = line.split(";")
+        name, _, value = pair.strip().partition("=")
+        said = {
+            key.strip().lower(): text.strip() for key, _, text in (each.partition("=") for each in attributes)
+        }
+        gone = said.get("max-age", "1").startswith(("0", "-")) or "1970" in said.get("expires", "")
+        self._cookies.pop(name, None)
+        if name and value and not gone and len(self._cookies) < MAX_HEADERS:
+            self._cookies[name] = value
+
+
 async def request(
-    port: int, method: str, path: str, body: bytes | None, timeout_s: float
-) -> tuple[int, bytes]:
-    """Make one HTTP request: (status, the first 64 KiB of the body). Status 0 if there is no valid answer
-    within `timeout_s`."""
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Make one HTTP request. A body is JSON unless `headers` say otherwise."""
     try:
         async with asyncio.timeout(timeout_s):
-            return await _request(port, method, path, body)
+            return await _request(port, method, path, body, headers or {})
     except (TimeoutError, OSError, ValueError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
-        return 0, b""
+        return Answer()
 
 
-async def _request(port: int, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+async def _request(port: int, method: str, path: str, body: bytes | None, more: Mapping[str, str]) -> Answer:
     connection = await connect(port)
     if connection is None:
-        return 0, b""
+        return Answer()
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", "Accept: */*"]
+        sent = {"Host": f"127.0.0.1:{port}", "Connection": "close", "Accept": "*/*"}
         if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+            sent |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        theirs = {name.lower() for name in more}
+        sent = {name: value for name, value in sent.items() if name.lower() not in theirs} | dict(more)
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(head[0].split()[1])
-        headers = {
-            name.strip().lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in head[1:])
-        }
-        return status, (await _body(reader, headers))[:MAX_BODY]
+        headers = [
+            (name.strip().lower(), value.strip())
+            for name, colon, value in (line.partition(":") for line in head[1:])
+            if colon
+        ]
+        answer = b"" if method == "HEAD" else await _body(reader, dict(headers))
+        return Answer(status, headers, answer[:MAX_BODY])
     finally:
         writer.close()
 
@@ -97,8 +159,7 @@ async def answers(command: Command, port: int, health: str, timeout_s: float) ->
     ends, or after `timeout_s`."""
     end = time.monotonic() + timeout_s
     while not command.over.done() and (left := end - time.monotonic()) > 0:
-        status, _ = await request(port, "GET", health, None, min(5.0, left))
-        if 0 < status < 500:
+        if 0 < (await request(port, "GET", health, None, min(5.0, left))).status < 500:
             return True
         await asyncio.wait([command.over], timeout=POLL_S)
     return False

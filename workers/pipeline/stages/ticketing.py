@@ -7,6 +7,7 @@ new backlog is written in one unit, with `ticketReset` as its first event.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -22,25 +23,50 @@ from workers.agents.facts import KnownTicket, TicketingFacts
 from workers.agents.outputs import Backlog, TicketDraft, refuse_epics
 from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
+from workers.llm.model import Message
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.proof.evidence import checks_of
+from workers.pipeline.proof.planned import with_checks
 from workers.pipeline.spec import Spec
 from workers.profiles.catalogue import find
+
+MAX_PARTS = 12
+GO_ON = "Go on with the tickets that follow, in the same form."
 
 
 async def ticketing(context: Context) -> Outcome:
     shown = await _facts(context)
-
-    def fits(backlog: Backlog) -> None:
-        check_backlog(shown, backlog)
-
-    spoken = await ask(context, "ticketing", PROJECT_MANAGER, facts(shown), Backlog, fits)
+    backlog = await with_checks(context, shown, await _outline(context, shown))
     async with context.change() as change:
-        await _replace(change, spoken.value)
+        await _replace(change, backlog)
         end_stage(change)
     return Outcome.NEXT
+
+
+async def _outline(context: Context, shown: TicketingFacts) -> Backlog:
+    """The tickets, in as many answers as the Project Manager needs, each of which is stored."""
+    tickets: list[TicketDraft] = []
+    without = [ticket.model_copy(update={"checks": []}) for ticket in shown.known]  # asked for afterwards
+    messages = facts(shown.model_copy(update={"known": without}))
+    for number in range(MAX_PARTS):
+        fits = partial(_fits, shown, tuple(tickets), is_last=number == MAX_PARTS - 1)
+        key = f"ticketing.part{number}" if number else "ticketing"
+        part = (await ask(context, key, PROJECT_MANAGER, messages, Backlog, fits)).value
+        tickets += part.tickets
+        if not part.more:
+            break
+        said = Message("assistant", part.model_dump_json(exclude_defaults=True))
+        messages = (*messages, said, Message("user", GO_ON))
+    return Backlog(tickets=tickets)
+
+
+def _fits(shown: TicketingFacts, before: Sequence[TicketDraft], part: Backlog, *, is_last: bool) -> None:
+    """Raises ValueError if a part does not fit those before it."""
+    whole = Backlog(tickets=[*before, *part.tickets])
+    if is_last or not part.more:
+        check_backlog(shown, whole)
 
 
 async def _facts(context: Context) -> TicketingFacts:
@@ -64,6 +90,7 @@ async def _facts(context: Context) -> TicketingFacts:
         stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),
         browser=browser,
         known=[_known(ticket, changed=_is_changed(ticket, spec)) for ticket in tickets],
+        answer_tokens=context.models.answer_tokens(PROJECT_MANAGER.max_tokens),
     )
 
 

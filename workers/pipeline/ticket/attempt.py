@@ -7,11 +7,12 @@ no result. So a change of files takes effect exactly once, and a command runs at
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from uuid import UUID
 
+from app.domain.ticket import AnyCheck
 from app.domain.values import clip
 from app.runtime.workspace import Workspace
 from app.store import run_steps
@@ -23,13 +24,15 @@ from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ModelMisbehaved, ToolCall
 from workers.pipeline.aloud import aloud
+from workers.pipeline.proof.runners import judged
+from workers.pipeline.proof.trials import check_apart
 from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.ladder import plain
 from workers.pipeline.ticket.memory import bounded
 from workers.steps import Done, Result, done
 
 MAX_TURNS = 40
-MAX_CALLS_A_TURN = 12
+MAX_CALLS_A_TURN = 32
 MAX_SAME = 4
 MAX_SILENT = 3
 MAX_ENDLESS = 3
@@ -39,6 +42,9 @@ CUT_OFF = " (the answer was cut off at its greatest length: write less in one)"
 CALLS_IN_WORDS = (
     "{model} writes its tool calls as text, since its server makes no calls of them. Start the server with "
     "the model's tool parser (vLLM: --enable-auto-tool-choice --tool-call-parser, llama.cpp: --jinja)."
+)
+TOO_MANY = (
+    f"error: not done: of one turn only the first {MAX_CALLS_A_TURN} calls are carried out. Call again."
 )
 NUDGE = "Use a tool; call `finish` when the ticket is done."
 
@@ -81,9 +87,12 @@ async def attempt(
             strong=strong,
         )
         began = monotonic()
+        at = _At(context, workspace, ticket_id, shown.checks)
         results = [
-            await _carry_out(context, workspace, ticket_id, f"{key}.{place}", call, answer.finish_reason)
-            for place, call in enumerate(answer.calls[:MAX_CALLS_A_TURN])
+            await _carry_out(at, f"{key}.{place}", call, answer.finish_reason)
+            if place < MAX_CALLS_A_TURN
+            else Done(TOO_MANY, None)
+            for place, call in enumerate(answer.calls)
         ]
         finished = _finished(answer)
         if finished is not None:
@@ -126,9 +135,17 @@ class Limits:
             raise GaveUp(f"Its commands took more than {MAX_COMMANDS_S / 60:.0f} minutes.")
 
 
-async def _carry_out(
-    context: Context, workspace: Workspace, ticket_id: UUID, key: str, call: ToolCall, finish_reason: str
-) -> Done:
+@dataclass(frozen=True)
+class _At:
+    """Where a tool is used: on the bench, for a ticket with these checks."""
+
+    context: Context
+    workspace: Workspace
+    ticket_id: UUID
+    checks: Sequence[AnyCheck]
+
+
+async def _carry_out(at: _At, key: str, call: ToolCall, finish_reason: str) -> Done:
     tool = toolbox.parse(call)
     if isinstance(tool, str):
         return Done(f"{tool}{CUT_OFF if finish_reason == 'length' else ''}", None)
@@ -136,14 +153,28 @@ async def _carry_out(
         return Done("noted", None)
 
     async def make() -> Result:
-        async with aloud(context, ticket_id) as hear:
-            said = await context.unless_paused(toolbox.use(workspace, tool, hear)) + toolbox.remark(call)
+        async with aloud(at.context, at.ticket_id) as hear:
+            said = await at.context.unless_paused(_use(at, tool, hear)) + toolbox.remark(call)
         tree = (
-            await workspace.checkpoint(str(context.run_id), key.replace(".", "-")) if tool.changes else None
+            await at.workspace.checkpoint(str(at.context.run_id), key.replace(".", "-"))
+            if tool.changes
+            else None
         )
         return Result(payload=said, agent=BUILDER.agent, tree=tree)
 
-    return await done(context, key, "tool", f"{call.name} {call.arguments}", make)
+    return await done(at.context, key, "tool", f"{call.name} {call.arguments}", make)
+
+
+async def _use(at: _At, tool: tools.Tool, hear: Callable[[str], None]) -> str:
+    if not isinstance(tool, tools.RunCheck):
+        return await toolbox.use(at.workspace, tool, hear)
+    check = next((check for check in at.checks if check.id == tool.id), None)
+    if check is None:
+        ids = ", ".join(check.id for check in at.checks)
+        return f"error: this ticket has no check {tool.id!r}; there are {ids}"
+    commit = await at.workspace.propose()
+    result = await check_apart(at.context, at.workspace, commit, check, hear)
+    return toolbox.told_check(judged(check, result))
 
 
 def _finished(answer: Answer) -> str | None:
@@ -156,9 +187,8 @@ def _finished(answer: Answer) -> str | None:
 
 def _turn(answer: Answer, results: list[str]) -> tuple[Message, ...]:
     """The turn as it is sent to the model again: its answer, then the results in the order of the calls."""
-    calls = answer.calls[:MAX_CALLS_A_TURN]
-    said = Message("assistant", answer.text, calls, thoughts=answer.thoughts)
-    if not calls:
+    said = Message("assistant", answer.text, answer.calls, thoughts=answer.thoughts)
+    if not answer.calls:
         return (said, Message("user", NUDGE))
-    pairs = zip(calls, results, strict=True)
+    pairs = zip(answer.calls, results, strict=True)
     return (said, *(Message("tool", text, call_id=call.id) for call, text in pairs))

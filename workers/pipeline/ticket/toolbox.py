@@ -1,11 +1,11 @@
 """Carries out the Builder's tool calls in the box. A refused call is answered with `error:` and a
 sentence."""
 
-import re
 import shlex
 from collections.abc import Awaitable, Callable
 from itertools import accumulate
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ from app.domain.workspace import (
     resolve_path,
 )
 from app.runtime.guest.hiding import hiding_own
-from app.runtime.workspace import AppStatus, Node, Workspace
+from app.runtime.workspace import AppStatus, CheckResult, Node, Workspace
 from workers.agents.reading import read_arguments
 from workers.agents.tools import (
     TOOLS,
@@ -38,13 +38,10 @@ from workers.agents.tools import (
 )
 from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
+from workers.pipeline.ticket import output
 
 ENDLESS = "ended by its time limit"
 """The beginning of the result of a command that was ended by its time limit."""
-
-LONGEST_SLEEP_S = 30
-_SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d*)?(?:e\d+)?)([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 OUTPUT_CHARS = 16_000
 """The most characters that a tool may return to the model."""
@@ -56,6 +53,9 @@ _GREP = "git -c safe.directory='*' -C /app grep --untracked -nI"
 """Searches what git does not ignore."""
 
 _DEFINES = r"^(export .|(async )?(def|function) |class |@[a-z]+\.(get|post|put|patch|delete)\()"
+
+_DULL = {"date", "server", "connection", "content-length", "transfer-encoding", "keep-alive"}
+"""Headers of answers that the model is not shown."""
 
 HEARD_BYTES = 128 * 1024
 """How much of a command's output is read, of which the model is shown a part. The first half is also sent
@@ -196,9 +196,15 @@ async def _edit(workspace: Workspace, tool: EditFile) -> str:
         text = (await workspace.read(path)).content.decode()
     except UnicodeDecodeError:
         return f"error: {path} is not UTF-8 text"
-    if (found := text.count(tool.old)) != 1:
-        return f"error: `old` stands {found} times in {path}; it must stand exactly once"
-    saved = await workspace.save(path, text.replace(tool.old, tool.new).encode())
+    for place, edit in enumerate(tool.all, start=1):
+        if (found := text.count(edit.old)) != 1:
+            which = f" of edit {place} of {len(tool.all)}" if len(tool.all) > 1 else ""
+            return (
+                f"error: `old`{which} stands {found} times in {path}; it must stand exactly once. "
+                "Nothing was changed."
+            )
+        text = text.replace(edit.old, edit.new)
+    saved = await workspace.save(path, text.encode())
     return f"edited {saved.path} ({saved.size} bytes){await _unless_kept(workspace, saved.path)}"
 
 
@@ -240,30 +246,35 @@ def _told(app: AppStatus) -> str:
 
 
 async def _request(workspace: Workspace, tool: Request) -> str:
-    answer = await workspace.request(tool.method, tool.path, tool.body)
+    body, headers = tool.body, dict(tool.headers)
+    if tool.form is not None:
+        if body is not None:
+            return "error: a request has a `form` or a `body`, not both"
+        body = urlencode(tool.form)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} | headers
+    answer = await workspace.request(tool.method, tool.path, body, headers)
     if not answer.status:
         return "error: nothing answered; is the app started?"
-    return f"{answer.status}\n{answer.body}"
+    said = [line for line in answer.headers if line.partition(":")[0] not in _DULL]
+    return "\n".join([str(answer.status), *said, "", answer.body])
 
 
 async def _run(workspace: Workspace, tool: RunCommand, hear: Callable[[str], None] | None) -> str:
-    if _sleeps(tool.command) > LONGEST_SLEEP_S:
-        return f"error: nothing here takes so long that it helps to sleep more than {LONGEST_SLEEP_S} seconds"
     result = await workspace.run(
         tool.command, timeout_s=tool.timeout_s, output_limit=HEARD_BYTES, on_output=hear
     )
     end = ENDLESS if result.timed_out else f"exit code {result.exit_code}"
-    return f"{end}\n{_without_middle(result.output, OUTPUT_CHARS // 2)}"
+    failed = result.exit_code != 0
+    return f"{end}\n{output.shown(result.output, OUTPUT_CHARS // 2, failed=failed)}"
 
 
-def _without_middle(text: str, chars: int) -> str:
-    half = chars // 2
-    return text if len(text) <= chars else f"{text[:half]}\n[… the middle is left out …]\n{text[-half:]}"
-
-
-def _sleeps(command: str) -> float:
-    """How many seconds a shell command says that it will sleep."""
-    return sum(float(number) * _SECONDS[unit] for number, unit in _SLEEP.findall(command))
+def told_check(result: CheckResult) -> str:
+    """A check's result for the model."""
+    if not result.checked:
+        return f"It could not be run here.\n{result.output_tail}"
+    exit_code = "" if result.exit_code is None else f", exit code {result.exit_code}"
+    end = "passed" if result.passed else f"failed{exit_code}"
+    return f"{end}\n{output.shown(result.output_tail, OUTPUT_CHARS // 2, failed=not result.passed)}".strip()
 
 
 _HANDS = cast(

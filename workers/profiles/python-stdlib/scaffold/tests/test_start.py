@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -19,11 +20,12 @@ class Start(unittest.TestCase):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        app = subprocess.Popen(f"exec {manifest['start']}", shell=True, env={**os.environ, "PORT": str(port)})
+        env = {**os.environ, "PORT": str(port)}
+        app = subprocess.Popen(manifest["start"], shell=True, env=env, start_new_session=True)
         try:
             self.assertLess(self.status(f"http://127.0.0.1:{port}{manifest['health']}"), 500)
         finally:
-            app.kill()
+            os.killpg(app.pid, signal.SIGKILL)
             app.wait()
 
     def status(self, address: str) -> int:

@@ -1,0 +1,88 @@
+"""The checks of a new plan: the Project Manager is asked ticket by ticket, several at a time.
+
+Checks are most of what a plan is made of. In one answer six tickets with theirs were as long as an answer may
+be, and one that was cut off was lost as a whole.
+"""
+
+import asyncio
+
+from app.domain.ticket import AnyCheck, TicketType
+from workers.agents.ask import ask, facts
+from workers.agents.facts import AskedTicket, KnownTicket, ProvingFacts, TicketingFacts
+from workers.agents.outputs import Backlog, Checks, TicketDraft
+from workers.agents.roles import PROVER
+from workers.context import Context
+from workers.llm.model import Message
+
+
+async def with_checks(context: Context, shown: TicketingFacts, backlog: Backlog) -> Backlog:
+    """The backlog, in which each story and task that is to be built has checks. Those that came with checks
+    keep them. Each answer is stored, so that nothing is asked twice. Raises what `ask` raises."""
+    before = {ticket.id: ticket for ticket in shown.known}
+    (first,) = facts(_told(shown, backlog))
+    room = asyncio.Semaphore(context.models.at_once)
+    errors: list[Exception] = []
+
+    async def proven(place: int, draft: TicketDraft) -> TicketDraft:
+        if draft.type is TicketType.EPIC or draft.skip_reason or draft.checks:
+            return draft
+        async with room:
+            if not errors:
+                try:
+                    return await _ask(context, f"checks.{place}", first, draft, before.get(draft.key))
+                except Exception as error:  # noqa: BLE001 - raised below, when no answer is under way
+                    # Those that are under way are paid for, so they are waited for and stored.
+                    errors.append(error)
+        return draft
+
+    drafts = await asyncio.gather(*(proven(place, draft) for place, draft in enumerate(backlog.tickets)))
+    if errors:
+        raise errors[0]
+    return Backlog(tickets=drafts)
+
+
+def _told(shown: TicketingFacts, backlog: Backlog) -> ProvingFacts:
+    return ProvingFacts(
+        prd=shown.prd,
+        requirements=shown.requirements,
+        continuation=shown.continuation,
+        decision=shown.decision.decision,
+        profile=shown.profile,
+        stack=shown.stack,
+        browser=shown.browser,
+        tickets=[draft.model_copy(update={"checks": []}) for draft in backlog.tickets],
+    )
+
+
+async def _ask(
+    context: Context, key: str, first: Message, draft: TicketDraft, known: KnownTicket | None
+) -> TicketDraft:
+    asked = AskedTicket(
+        ticket=draft.key,
+        before=known.checks if known else [],
+        criteria_before=known.acceptance_criteria if known and known.checks else [],
+        answer_tokens=context.models.answer_tokens(PROVER.max_tokens),
+    )
+
+    def fits(answer: Checks) -> None:
+        merged(draft, asked, answer)
+
+    spoken = await ask(context, key, PROVER, (first, *facts(asked)), Checks, fits)
+    return draft.model_copy(update={"checks": merged(draft, asked, spoken.value)})
+
+
+def merged(draft: TicketDraft, asked: AskedTicket, answer: Checks) -> list[AnyCheck]:
+    """The kept and the new checks of a ticket. Raises ValueError if they do not fit it."""
+    before = {check.id: check for check in asked.before}
+    if unknown := [kept.id for kept in answer.keep if kept.id not in before]:
+        raise ValueError(f"keep: `before` has no checks {', '.join(unknown)}")
+    checks = [before[kept.id].model_copy(update={"criterion": kept.criterion}) for kept in answer.keep]
+    checks += answer.checks
+    if not checks:
+        raise ValueError(f"{draft.key}: at least one criterion needs an executable check")
+    if any(check.criterion >= len(draft.acceptance_criteria) for check in checks):
+        raise ValueError(f"{draft.key}: a check names a criterion that does not exist")
+    ids = [check.id for check in checks]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise ValueError(f"{draft.key}: more than one check has the id {', '.join(twice)}")
+    return checks

@@ -100,12 +100,7 @@ def choose_models(settings: Settings) -> Lineup:
             settings.model_reasoning,
             settings.model_max_tokens,
         ),
-        reached={
-            kind: Server(settings.of(vendor.address), settings.of(vendor.key), settings.aws_region)
-            if kind == "bedrock"
-            else Server(settings.of(vendor.address), settings.of(vendor.key))
-            for kind, vendor in VENDORS.items()
-        },
+        reached={kind: server_of(settings, kind) for kind in VENDORS},
         input_price=settings.model_input_price_usd,
         output_price=settings.model_output_price_usd,
     )
@@ -122,6 +117,13 @@ def _at_once(settings: Settings) -> int:
     return 1 if is_ones_own else Lineup.at_once
 
 
+def server_of(settings: Settings, kind: str) -> Server:
+    """Where the models of a vendor are asked, as set."""
+    vendor = VENDORS[kind]
+    region = settings.aws_region if kind == "bedrock" else ""
+    return Server(settings.of(vendor.address), settings.of(vendor.key), region)
+
+
 def main() -> int:
     """`python -m workers.main`. Returns exit code 2 if the settings do not allow a start."""
     watch_parent()
@@ -133,7 +135,10 @@ def main() -> int:
         asyncio.run(require_usable_if_there(settings.database_url))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(settings, models))
-    except (NotConfigured, UnknownModel, BadSettings, UnusableDatabase) as error:
+    except UnknownModel as error:
+        sys.stderr.write(f"The worker cannot start: {error} `boardroom model check` says what works.\n")
+        return 2
+    except (NotConfigured, BadSettings, UnusableDatabase) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
         return 2
     return 0

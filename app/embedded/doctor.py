@@ -22,6 +22,7 @@ ROOM_BYTES = 2 * 1024**3
 """For a new database, its log and the files of a few apps."""
 
 CONNECT_S = 3.0
+THEN_CHECK = "then boardroom model check says whether it works"
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def describe_model(settings: Settings) -> Finding:
         remedy = (
             f"MODEL is rehearsal, tape:<file>, or a vendor and a name, as openai:<name>: {', '.join(VENDORS)}"
         )
-        return Finding("model", False, f"{settings.model} is not known", remedy)
+        return Finding("model", False, f"{settings.model} is not known", f"{remedy}; {THEN_CHECK}")
     needs = VENDORS[kind].needs
     if needs and not any(settings.of(each) for each in needs):
         wanted = " or ".join(needs)
-        return Finding("model", False, f"{settings.model} needs {wanted}", f"set {wanted}")
+        return Finding("model", False, f"{settings.model} needs {wanted}", f"set {wanted}; {THEN_CHECK}")
     return Finding(
         "model", True, settings.model, "boardroom model check says whether it works, and what it lacks"
     )

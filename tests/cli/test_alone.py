@@ -101,7 +101,24 @@ def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:
     ):
         said = boardroom("doctor", MODEL=model)
         assert (said.returncode, f"model: NOT WORKING, {words}\n" in said.stdout) == (1, True)
+        assert "then boardroom model check says whether it works" in said.stdout
     assert "model: openai:x\n" in boardroom("doctor", MODEL="openai:x", OPENAI_API_KEY="k").stdout
+
+
+def test_a_worker_without_a_model_names_the_check(boardroom: Boardroom) -> None:
+    there = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
+    said = boardroom("worker", MODEL="openai:x", **there)
+    assert said.returncode == 2
+    assert said.stderr.startswith("The worker cannot start: openai:x needs OPENAI_API_KEY")
+    assert said.stderr.endswith("`boardroom model check` says what works.\n")
+
+
+def test_there_is_nothing_to_check_of_a_rehearsal(boardroom: Boardroom) -> None:
+    said = boardroom("model", "check", "rehearsal", "--yes")
+    assert (said.returncode, said.stderr) == (
+        2,
+        "MODEL=rehearsal is no language model, so there is nothing to ask.\n",
+    )
 
 
 def test_doctor_says_which_proxy_leads_to_the_model(boardroom: Boardroom) -> None:

@@ -44,6 +44,7 @@ def holds(case: Case, ending: Ending) -> None:
     if case.ends == "model_unavailable":
         assert job.error_message.startswith("The language model does not answer")
         assert "For the operator: openai:tiny " in job.error_message
+        assert job.error_message.endswith(" `boardroom model check` says what works.")
         assert len(made) == case.requests, "as often as it should, and no more"
         analysed = [attempt.outcome for attempt in made if attempt.agent == "Business Analyst"]
         assert ("answered" in analysed) is (

@@ -4,17 +4,14 @@ answer and every tool.
 Versions beside the newest lie in folders of $LLAMAS, as .ci/run puts them there.
 """
 
-import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.llm.tiny_server import weights
+from tests.llm.tiny_server import NEWEST, OLDER, llama, weights
 from workers.agents import tools
 from workers.agents.outputs import Output
 from workers.llm.endpoint import Endpoint, TimeLimits
@@ -22,8 +19,6 @@ from workers.llm.model import Message, Question
 from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
-NEWEST = "newest"
-OLDER = sorted(path.name for path in Path(os.environ.get("LLAMAS", "/nowhere")).glob("*"))
 SHAPES = sorted(Output.__subclasses__(), key=lambda shape: shape.__name__)
 TIMES = TimeLimits(connect_s=10, first_token_s=60, gap_s=60, call_s=60)
 
@@ -36,20 +31,8 @@ pytestmark = [
 @pytest.fixture(scope="module", params=[*OLDER, NEWEST])
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """The address of a server of that version."""
-    own = {} if request.param == NEWEST else {"PYTHONPATH": str(Path(os.environ["LLAMAS"]) / request.param)}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.llm.tiny_server", str(Path(__file__).parent / "calls.jinja")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **own},
-    )
-    assert process.stdout
-    assert process.stdin
-    async with asyncio.timeout(60):
-        yield (await process.stdout.readline()).decode().strip()
-    process.stdin.close()
-    await process.wait()
+    async with llama(request.param) as url:
+        yield url
 
 
 def model(url: str) -> Provider:

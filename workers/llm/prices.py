@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from genai_prices import Usage, calc_price
+from genai_prices.types import PriceCalculation
 
 from workers.llm.model import Tokens
 
@@ -21,6 +22,12 @@ def fixed(input_usd: float, output_usd: float) -> Price:
     return price
 
 
+def listed_window(model: str, *, provider: str = "", address: str = "") -> int | None:
+    """The context window of a model, in tokens, from the same lists. None if they do not know it."""
+    found = _found(Usage(), model, provider, address)
+    return found.model.context_window if found is not None else None
+
+
 def listed(model: str, *, provider: str = "", address: str = "") -> Price:
     """A price from the list of `provider`, or of the provider at `address`. A model at an unknown address has
     no price, even if another provider has a model of the same name."""
@@ -32,11 +39,16 @@ def listed(model: str, *, provider: str = "", address: str = "") -> Price:
             cache_read_tokens=tokens.cached,
             cache_write_tokens=tokens.written,
         )
-        try:
-            if provider:
-                return float(calc_price(usage, model, provider_id=provider).total_price)
-            return float(calc_price(usage, model, provider_api_url=address).total_price)
-        except LookupError:
-            return None
+        found = _found(usage, model, provider, address)
+        return float(found.total_price) if found is not None else None
 
     return price
+
+
+def _found(usage: Usage, model: str, provider: str, address: str) -> PriceCalculation | None:
+    try:
+        if provider:
+            return calc_price(usage, model, provider_id=provider)
+        return calc_price(usage, model, provider_api_url=address)
+    except LookupError:
+        return None

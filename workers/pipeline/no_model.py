@@ -43,5 +43,5 @@ def away(problem: ModelUnavailable) -> str:
     """Why the job has ended: for the client, then for who runs the service."""
     return (
         "The language model does not answer, so work has stopped here. Everything so far is kept: retry "
-        f"later. For the operator: {problem}"
+        f"later. For the operator: {problem} `boardroom model check` says what works."
     )

@@ -8,7 +8,7 @@ import orjson
 from app.domain.budget import Use
 from tests.helpers.model_server import Exchange, Move, Server, delta
 from workers.llm.endpoint import Endpoint, TimeLimits
-from workers.llm.model import Message, Model, Question, ToolSpec
+from workers.llm.model import Message, Model, Question, Tokens, ToolSpec
 from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
@@ -110,3 +110,12 @@ def openai_error(message: str, param: str | None = None, code: str | None = None
     return error(
         status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
     )
+
+
+def bill(tokens: Tokens) -> dict[str, Any]:
+    return {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "total_tokens": tokens.input + tokens.output,
+        "completion_tokens_details": {"reasoning_tokens": tokens.output},
+    }

@@ -10,8 +10,7 @@ import pytest
 from app.settings import Settings
 from tests.helpers.able import FOUND, answers
 from tests.helpers.model_server import Exchange, Move, Server, refuses, resets_mid_stream, says
-from tests.llm.single import gives
-from tests.llm.test_room import bill
+from tests.llm.single import bill, gives
 from workers.llm.model import Tokens, ToolCall
 from workers.model_check import Line, check
 

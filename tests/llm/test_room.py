@@ -1,7 +1,5 @@
 """Room for thoughts beside an answer, and how much a model is asked to think."""
 
-from typing import Any
-
 import pytest
 
 from tests.helpers.lineup import HASTE
@@ -9,6 +7,7 @@ from tests.helpers.model_server import Exchange, Move, Server, says
 from tests.llm.single import (
     SCHEMA,
     Free,
+    bill,
     gives,
     last_body,
     opened,
@@ -31,15 +30,6 @@ def thinker(needs: int) -> Move:
             await gives(thoughts, {"content": '{"a": 1}'}, usage=bill(Tokens(20, needs + 9)))(exchange)
 
     return move
-
-
-def bill(tokens: Tokens) -> dict[str, Any]:
-    return {
-        "prompt_tokens": tokens.input,
-        "completion_tokens": tokens.output,
-        "total_tokens": tokens.input + tokens.output,
-        "completion_tokens_details": {"reasoning_tokens": tokens.output},
-    }
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])

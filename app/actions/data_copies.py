@@ -94,16 +94,20 @@ async def keep_aside(
 
 
 async def bring_newest(resources: Resources, job_id: UUID, app: Workspace, commit: str) -> None:
-    """Put the newest stored copy into an app whose box was lost with its data, if there is one."""
+    """Make the data of an app whose box was lost or is half-made those of the newest stored copy; without
+    one, there are none."""
     async with resources.look() as session:
         there = await data_copies.copies(session, job_id)
-    if not there:
-        return
-    newest = there[0]
-    log.warning("data.from_database", job=str(job_id), copy=str(newest.id))
-    await app.take_in(read(resources, None, job_id, newest.id))
+    if there:
+        log.warning("data.from_database", job=str(job_id), copy=str(there[0].id))
+    await app.take_in(read(resources, None, job_id, there[0].id) if there else _nothing())
     await app.put_back(commit)
     await app.drop_aside()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The archive of no data."""
+    yield bytes(1024)
 
 
 async def read(resources: Resources, owner: UUID | None, job_id: UUID, copy_id: UUID) -> AsyncIterator[bytes]:

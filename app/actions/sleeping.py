@@ -72,7 +72,9 @@ async def _copy(resources: Resources, job_id: UUID, most: int) -> bool:
         await app.close()
     async with resources.unit() as unit:
         await unit.take_any(job_id)
-        if await boxes.going_live(unit.session, job_id) is not None:
+        if await boxes.going_live(unit.session, job_id) is not None or await boxes.is_half_made(
+            unit.session, job_id
+        ):
             raise WorkspaceBusy("the app is just being changed")
         return await _note(unit, job_id, archive, counted[0].entries, commit)
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from app.actions import data_copies
+from app.actions.making import make_app
 from app.domain.errors import NOT_FOUND, Conflict, NotFound, Refusal, Unavailable
 from app.domain.workspace import MANIFEST, Manifest
 from app.resources import Resources
@@ -156,22 +156,23 @@ async def _attached(
 
 
 async def _attach(resources: Resources, job_id: UUID, world: World, standing: boxes.Standing) -> Workspace:
-    """Attach. A box that was lost, or not made yet, is made from the stored repository. The app's shows the
-    commit that is live."""
+    """Attach. A box that was lost, or not made yet, is made from what is stored."""
+    if world is World.APP and standing.half_made:
+        await make_app(resources, job_id)
     try:
         return await resources.runtime.attach(job_id, world=world)
     except WorkspaceMissing:
+        if world is World.APP:
+            await make_app(resources, job_id)
+            return await resources.runtime.attach(job_id)
         async with resources.glance() as session:
             bundle = await boxes.find_bundle(session, job_id)
-        if bundle is None or (world is World.APP and standing.head is not None and standing.live is None):
+        if bundle is None:
             raise
     log.warning("box.restored", job=str(job_id), world=world, bytes=len(bundle))
     workspace = await resources.runtime.attach(job_id, world=world, create=True)
     try:
         await workspace.unbundle(bundle)
-        if world is World.APP and standing.live is not None:
-            await workspace.restore(standing.live)
-            await data_copies.bring_newest(resources, job_id, workspace, standing.live)
     except BaseException:
         await workspace.close()
         raise

@@ -14,7 +14,7 @@ from app.domain.job import FINISHED, Status
 from app.domain.stages import RunState
 from app.domain.workspace import Manifest
 from app.store.statements import Statement, Statements
-from app.store.tables import FENCES, Bundle, GoingLive, Instance, Job, Run
+from app.store.tables import FENCES, AppMaking, Bundle, GoingLive, Instance, Job, Run
 
 _NAME_IT = Statement(
     insert(Instance).values(single=True, name=bindparam("fresh", type_=Text)).on_conflict_do_nothing()
@@ -50,6 +50,7 @@ class Standing:
     head: str | None
     manifest: Manifest | None
     changing: bool
+    half_made: bool
 
     @property
     def is_running(self) -> bool:
@@ -66,16 +67,34 @@ async def standing(session: AsyncSession, owner: UUID | None, job_id: UUID) -> S
     """None if there is no such job, or it is not that user's."""
     # A change that is recorded is over but for the release, which the guest knows of.
     changing = and_(GoingLive.job_id.is_not(None), GoingLive.recorded_at.is_(None))
-    query = select(Job.status, Job.box_stopped, Job.live, Job.head, Job.manifest, changing).outerjoin(
-        GoingLive
+    half_made = AppMaking.job_id.is_not(None)
+    columns = (Job.status, Job.box_stopped, Job.live, Job.head, Job.manifest, changing, half_made)
+    query = (
+        select(*columns)
+        .outerjoin(GoingLive, GoingLive.job_id == Job.id)
+        .outerjoin(AppMaking, AppMaking.job_id == Job.id)
     )
     mine = [] if owner is None else [Job.user_id == owner]
     row = (await session.execute(query.where(Job.id == job_id, *mine))).one_or_none()
     if row is None:
         return None
-    status, stopped, live, head, kept, changing = row
+    status, stopped, live, head, kept, changing, half_made = row
     manifest = None if kept is None else Manifest.model_validate(kept)
-    return Standing(status, stopped, live, head, manifest, changing)
+    return Standing(status, stopped, live, head, manifest, changing, half_made)
+
+
+async def is_half_made(session: AsyncSession, job_id: UUID) -> bool:
+    """Whether the app's box is being made, or was left half-made."""
+    return await session.get(AppMaking, job_id) is not None
+
+
+async def begin_making(session: AsyncSession, job_id: UUID) -> None:
+    """The app's box is not whole from now on."""
+    await session.execute(insert(AppMaking).values(job_id=job_id).on_conflict_do_nothing())
+
+
+async def end_making(session: AsyncSession, job_id: UUID) -> None:
+    await session.execute(delete(AppMaking).where(AppMaking.job_id == job_id))
 
 
 async def at_rest(session: AsyncSession, job_ids: Collection[UUID]) -> dict[UUID, bool]:

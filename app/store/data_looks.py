@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.store.tables import DataLook, GoingLive, Job
+from app.store.tables import AppMaking, DataLook, GoingLive, Job
 
 EVERY = timedelta(hours=1)
 """How often the data of a job are looked at, at most."""
@@ -35,10 +35,14 @@ async def seen_awake(session: AsyncSession, job_ids: Collection[UUID]) -> None:
 
 async def due(session: AsyncSession) -> Sequence[UUID]:
     """Some jobs whose data have to be looked at, those that wait longest first. An app that is just being
-    changed is not among them."""
+    changed, or whose box is half-made, is not among them."""
     found = await session.scalars(
         select(DataLook.job_id)
-        .where(_DUE, DataLook.job_id.not_in(select(GoingLive.job_id)))
+        .where(
+            _DUE,
+            DataLook.job_id.not_in(select(GoingLive.job_id)),
+            DataLook.job_id.not_in(select(AppMaking.job_id)),
+        )
         .order_by(DataLook.seen_at)
         .limit(AT_A_TIME)
     )

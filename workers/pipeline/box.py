@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import structlog
 
 from app.actions import data_copies
+from app.actions.making import make_app
 from app.domain.conversation import Agent
 from app.domain.copies import Cause
 from app.domain.errors import Refusal, TooLarge, Unavailable
@@ -19,6 +20,7 @@ from app.runtime.workspace import (
     RuntimeProblem,
     SandboxUnavailable,
     Workspace,
+    WorkspaceMissing,
 )
 from app.runtime.worlds import World
 from app.store import boxes
@@ -116,6 +118,7 @@ async def _fill_from_app(context: Context, bench: Workspace) -> None:
     if (await context.resources.runtime.status(context.job_id)).state == "none":
         await _refill(context, bench)
         return
+    await make_whole(context)
     async with attached_to(context, World.APP) as app:
         if await app.head() is None:
             await _refill(context, app)
@@ -143,6 +146,12 @@ async def _fill_from_app(context: Context, bench: Workspace) -> None:
                 commit=head.sha,
                 entries=copied.entries,
             )
+
+
+async def make_whole(context: Context) -> None:
+    """If the app's box is half-made, make it whole."""
+    with suppress(WorkspaceMissing):  # its repository is too large to be stored
+        await make_app(context.resources, context.job_id, unless_none=True)
 
 
 async def begun(workspace: Workspace) -> Commit:

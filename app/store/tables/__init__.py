@@ -7,6 +7,7 @@ index, because without one PostgreSQL reads the whole table for each deleted row
 from app.store.tables.backlog import App, Evidence, Ticket
 from app.store.tables.base import Base
 from app.store.tables.boxes import (
+    AppMaking,
     Bundle,
     DataCopy,
     DataLook,
@@ -27,6 +28,7 @@ __all__ = [
     "LOST",
     "OPEN",
     "App",
+    "AppMaking",
     "Attempts",
     "Base",
     "Bundle",

@@ -76,6 +76,15 @@ class DataPiece(Base):
     used_at: Mapped[datetime] = now_column()
 
 
+class AppMaking(Base):
+    """The app's box is being made from what is stored, or whoever made it has died: what is in it is not
+    whole."""
+
+    __tablename__ = "app_makings"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+
+
 class DataLook(Base):
     """Whether the data of a job's app have to be looked at when its box sleeps. `seen_at`: the box was awake
     then, and its data have not been copied since; null if nothing may have changed. `looked_at`: when a copy

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from app.actions import data_copies
 from app.actions.going_live import bring_files_back, undo
+from app.actions.making import make_app
 from app.domain.copies import Cause
 from app.domain.errors import Refusal
 from app.domain.workspace import Manifest
@@ -19,9 +20,10 @@ from app.runtime.live_app import Switched
 from app.runtime.workspace import Commit, Workspace
 from app.runtime.worlds import World
 from app.store import boxes, runs
+from app.store import data_copies as copy_rows
 from app.store.tables import GoingLive
 from workers.context import Change, Context
-from workers.pipeline.box import attached_to
+from workers.pipeline.box import attached_to, make_whole
 from workers.pipeline.live.starting import answers_twice
 
 Record = Callable[[Change, Switched], Awaitable[None]]
@@ -58,6 +60,9 @@ async def bring(
         earlier = await boxes.going_live(session, context.job_id)
     if earlier is not None and not _is_ours(context, earlier, new):
         await bring_back(context)
+        earlier = None
+    if earlier is None:
+        await _prepare(context)
     async with attached_to(context, World.APP) as app:
         old = await _old(context, app)
         try:
@@ -74,6 +79,7 @@ async def bring(
         async with context.change() as change:
             change.job.live, change.job.manifest = new.sha, manifest.model_dump()
             (await _row(change)).recorded_at = change.unit.moment()
+            await boxes.end_making(change.session, context.job_id)
             await record(change, done)
         await app.release()
         # Before the box is let go of, which takes its time: the client may start the app from here on.
@@ -142,6 +148,24 @@ async def _copy(context: Context, app: Workspace, commit: str) -> UUID | None:
 def _is_ours(context: Context, going: GoingLive, new: Commit) -> bool:
     """Whether this run goes on with the change. One that is recorded was over before its worker died."""
     return going.recorded_at is None and going.new == new.sha and going.run_id == context.run_id
+
+
+async def _prepare(context: Context) -> None:
+    """See to it that the app's box can be brought back. One that was lost gets its data again. One at which
+    nobody has looked yet counts as half-made until the change is recorded: if it is undone, whoever looks
+    then gets the commit before it."""
+    async with context.glance() as session:
+        job, _ = await context.mine(session)
+        is_half_made = await boxes.is_half_made(session, context.job_id)
+        has_copies = bool(await copy_rows.copies(session, context.job_id))
+    is_there = (await context.resources.runtime.status(context.job_id)).state != "none"
+    if is_half_made:
+        await make_whole(context)
+    elif not is_there and has_copies and job.live is not None:
+        await make_app(context.resources, context.job_id)
+    elif not is_there:
+        async with context.change() as change:
+            await boxes.begin_making(change.session, context.job_id)
 
 
 async def _old(context: Context, app: Workspace) -> str | None:

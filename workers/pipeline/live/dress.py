@@ -6,7 +6,7 @@ from app.domain.workspace import Manifest
 from app.runtime.workspace import Commit, RuntimeProblem, Workspace
 from app.runtime.worlds import World
 from workers.context import Context
-from workers.pipeline.box import attached_to, no_room
+from workers.pipeline.box import attached_to, make_whole, no_room
 from workers.pipeline.live.bringing import bring_back
 from workers.pipeline.live.starting import answers_twice
 
@@ -41,6 +41,7 @@ async def _bring_data(context: Context, trial: Workspace, commit: Commit) -> Non
     is_there = (await context.resources.runtime.status(context.job_id)).state != "none"
     if job.live is None or not is_there:
         return
+    await make_whole(context)
     async with attached_to(context, World.APP) as app:
         await app.set_aside(job.live)
         await trial.take_in(app.aside())

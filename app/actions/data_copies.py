@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -60,9 +61,15 @@ async def note(
     commit: str | None,
     entries: int,
     spared: UUID | None = None,
+    run_began: datetime | None = None,
 ) -> UUID:
     """Make a copy of an archive with so many `entries`, while the job is locked, and delete the copies that
-    it makes superfluous, except `spared`. Returns its id."""
+    it makes superfluous, except `spared`. `run_began` is given for copies before versions of a run go live:
+    if the data are those of the last one of this run, that is the copy. Returns its id."""
+    if run_began is not None:
+        same = await data_copies.same_of_run(unit.session, job_id, archive.pieces, run_began)
+        if same is not None:
+            return same
     copy = DataCopy(
         id=uuid7(),
         job_id=job_id,
@@ -75,7 +82,8 @@ async def note(
     unit.session.add(copy)
     await unit.session.flush()
     there = await data_copies.copies(unit.session, job_id)
-    gone = [found for found in superfluous(there, await rows.now(unit.session)) if found != spared]
+    now = await rows.now(unit.session)
+    gone = [found for found in superfluous(there, now, run_began) if found != spared]
     await data_copies.drop(unit.session, job_id, gone)
     return copy.id
 

@@ -11,6 +11,10 @@ K = TypeVar("K")
 LAST = 5
 """How many copies are kept, beside those of sleeping boxes."""
 
+OF_A_RUN = 2
+"""How many of these may be made before versions of one run go live. A first build that somebody looks at
+brings a version live with each ticket."""
+
 DAYS = 3
 """For how many days, today included, one copy a day of a sleeping box is kept."""
 
@@ -41,11 +45,18 @@ class Copy(Generic[K]):
     created_at: datetime
 
 
-def superfluous(copies: Sequence[Copy[K]], now: datetime) -> list[K]:
-    """The copies that need not be kept. Kept are the last `LAST`; of those made when a box went to sleep the
-    newest, and the newest of each of the last `DAYS` days (UTC)."""
+def superfluous(copies: Sequence[Copy[K]], now: datetime, run_began: datetime | None = None) -> list[K]:
+    """The copies that need not be kept. Kept are the last `LAST`, among which are at most `OF_A_RUN` of the
+    run that `run_began`; of those made when a box went to sleep the newest, and the newest of each of the
+    last `DAYS` days (UTC)."""
     newest = sorted(copies, key=lambda copy: copy.created_at, reverse=True)
-    kept = [copy.id for copy in newest if copy.cause is not Cause.SLEEP][:LAST]
+    of_run = [
+        copy.id
+        for copy in newest
+        if run_began is not None and copy.cause is Cause.GOING_LIVE and copy.created_at >= run_began
+    ]
+    others = [copy.id for copy in newest if copy.cause is not Cause.SLEEP]
+    kept = [copy_id for copy_id in others if copy_id not in of_run[OF_A_RUN:]][:LAST]
     sleeping = [copy for copy in newest if copy.cause is Cause.SLEEP]
     kept += [copy.id for copy in sleeping[:1]]
     for day in range(DAYS):

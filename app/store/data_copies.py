@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, Uuid, bindparam, cast, delete, func, literal, select
@@ -114,6 +114,25 @@ async def newest_pieces(session: AsyncSession, job_id: UUID) -> list[bytes] | No
         .limit(1)
     )
     return pieces
+
+
+async def same_of_run(
+    session: AsyncSession, job_id: UUID, pieces: Sequence[bytes], run_began: datetime
+) -> UUID | None:
+    """The last copy before a version of the run that `run_began` went live, if it has these pieces."""
+    newest = (
+        await session.execute(
+            select(DataCopy.id, DataCopy.pieces)
+            .where(
+                DataCopy.job_id == job_id,
+                DataCopy.cause == Cause.GOING_LIVE,
+                DataCopy.created_at >= run_began,
+            )
+            .order_by(DataCopy.created_at.desc(), DataCopy.id)
+            .limit(1)
+        )
+    ).one_or_none()
+    return newest.id if newest is not None and newest.pieces == list(pieces) else None
 
 
 async def drop(session: AsyncSession, job_id: UUID, ids: Sequence[UUID]) -> None:

@@ -36,6 +36,14 @@ def test_which_copies_are_kept(there: list[Copy[str]], gone: list[str]) -> None:
         assert set(superfluous(order, NOW)) == set(gone)
 
 
+def test_a_run_keeps_two_of_its_own_beside_those_of_others() -> None:
+    """A first build that somebody looks at makes one with each ticket."""
+    there = copies(Cause.GOING_LIVE, *range(1, 8), 20) + copies(Cause.ASKED, 15, 16)
+    gone = superfluous(there, NOW, NOW - timedelta(hours=10))
+    assert set(gone) == {f"going_live-{ago}" for ago in range(3, 8)}
+    assert not superfluous(copies(Cause.GOING_LIVE, 1, 2, 11, 12), NOW, NOW - timedelta(hours=10))
+
+
 def tar(**files: bytes) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:

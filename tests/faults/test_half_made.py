@@ -1,8 +1,7 @@
 """Boxes of apps that are not whole: their maker died, or the first version did not go live."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -18,41 +17,16 @@ from app.runtime.attachment import Attachment
 from app.runtime.live_app import AppHeld
 from app.runtime.live_calls import LiveCalls
 from app.runtime.workspace import Commit, Workspace
-from app.runtime.worlds import World
 from app.store import boxes, data_looks
-from app.store import runs as run_rows
 from app.store.tables import GoingLive
 from tests.helpers.boxes import output_of
 from tests.helpers.copies import copies_of
 from tests.helpers.house import House
+from tests.helpers.on_bench import built, nothing_more
 from workers.context import Context
-from workers.llm.lineup import Lineup
-from workers.llm.scripted import ScriptedModel
 from workers.pipeline.live.bringing import NotLive, bring
 
 SEEDING = Manifest(start="echo seeded > seeded; exec sleep 9")
-
-
-@asynccontextmanager
-async def built(house: House) -> AsyncIterator[tuple[Context, Workspace, Commit, Commit]]:
-    """A run with two commits on its bench, both stored, of which the first is live."""
-    job_id = await house.create()
-    async with house.resources.statements() as statements:
-        [claim] = await run_rows.claim(statements, "w1", 60)
-    context = Context(house.resources, Lineup(ScriptedModel({})), claim.job_id, claim.run_id, claim.fence)
-    bench = await house.resources.runtime.attach(job_id, world=World.BENCH, fence=claim.fence, create=True)
-    try:
-        await bench.save("/app/main.py", b"one")
-        old = await bench.commit("Begin", "Builder")
-        await bench.save("/app/main.py", b"two")
-        await bench.save("/app/added.py", b"")
-        new = await bench.commit("More", "Builder")
-        async with context.change() as change:
-            change.job.live, change.job.head = old.sha, new.sha
-            await boxes.keep_bundle(change.session, job_id, await bench.bundle())
-        yield context, bench, old, new
-    finally:
-        await bench.close()
 
 
 async def store_copy(context: Context, bench: Workspace, commit: Commit) -> None:
@@ -75,10 +49,6 @@ async def store_copy(context: Context, bench: Workspace, commit: Commit) -> None
 async def shown(house: House, job_id: UUID) -> str:
     async with app_box(house.resources, house.user_id, job_id) as app:
         return await output_of(app, "cat main.py; echo; find . -path ./.git -prune -o -type f -print | sort")
-
-
-async def nothing_more(*_: object) -> None:
-    """What `bring` records beside the commit."""
 
 
 async def test_a_first_version_that_does_not_go_live_leaves_the_app_as_it_was(house: House) -> None:

@@ -141,6 +141,7 @@ async def _copy(context: Context, app: Workspace, commit: str) -> UUID | None:
                 cause=Cause.GOING_LIVE,
                 commit=commit,
                 entries=copied.entries,
+                run_began=change.run.created_at,
             )
     return row.copy_id
 

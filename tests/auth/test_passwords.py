@@ -1,5 +1,8 @@
 """Passwords: argon2id with our parameters; a login of an unknown user takes as long."""
 
+import asyncio
+import subprocess
+import sys
 import time
 
 from app.auth.passwords import NOBODY, hash_password, verify_password
@@ -13,6 +16,19 @@ async def test_hash_and_verify() -> None:
     assert first.startswith(PARAMETERS)
     assert await verify_password("pässword 📚", first)
     assert not await verify_password("password 📚", first)
+
+
+async def test_several_passwords_at_once_in_a_new_process() -> None:
+    """That is when passlib loads its back end."""
+    code = (
+        "import asyncio; from app.auth.passwords import hash_password\n"
+        "async def some(): await asyncio.gather(*(hash_password('a password') for _ in range(4)))\n"
+        "asyncio.run(some())"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def test_an_unknown_user_has_no_password() -> None:

@@ -9,7 +9,7 @@ export PYTHON
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv venv-dev demo picture up workspace-image test campaigns tapes bench check format lock clean
+.PHONY: help venv venv-dev demo picture picture-check up workspace-image test campaigns tapes bench check format lock clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: override export IDEA := $(value IDEA)
 
 picture: venv  ## the README's picture of the demo anew, from a real run
 	@WORKSPACE_RUNTIME=local $(BIN)/python scripts/demo_picture.py
+
+picture-check: venv-dev  ## the picture of model check anew (LLAMAS: a folder of versions of xllamacpp)
+	@$(BIN)/python -m scripts.model_check_picture
 
 up: venv  ## run the service in the foreground (PORT, DATA_DIR)
 	@exec $(BIN)/boardroom up

@@ -13,7 +13,8 @@ from app.store.tables import AppMaking, DataLook, GoingLive, Job
 EVERY = timedelta(hours=1)
 """How often the data of a job are looked at, at most."""
 
-AT_A_TIME = 20
+AT_A_TIME = 5
+"""How many are looked at before the worker does other things. The others wait a minute."""
 
 _DUE = and_(
     DataLook.seen_at.is_not(None),

@@ -50,10 +50,16 @@ async def program(
     says: str,
     environment: Mapping[str, str] | None = None,
     stderr: int = DEVNULL,
+    tree: Path | None = None,
 ) -> AsyncIterator[tuple[Process, str]]:
-    """`python ARGUMENTS`, and what it prints of itself: the group of `says`."""
+    """`python ARGUMENTS`, and what it prints of itself: the group of `says`. With `tree` it is the Python of
+    that checkout, in its folder."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *arguments), env={**os.environ, **(environment or {})}, stdout=PIPE, stderr=stderr
+        *(str(tree / ".venv/bin/python") if tree else sys.executable, *arguments),
+        cwd=tree,
+        env={**os.environ, **(environment or {})},
+        stdout=PIPE,
+        stderr=stderr,
     )
     assert process.stdout
     try:
@@ -79,11 +85,19 @@ def run_on_parts(main: Callable[[str, str, Path], Coroutine[Any, Any, None]]) ->
 @asynccontextmanager
 async def service(data_dir: Path, **settings: str) -> AsyncIterator[Service]:
     """One API process and one worker, ready, on a stack of their own."""
+    async with service_of(None, data_dir, **settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def service_of(tree: Path | None, data_dir: Path, **settings: str) -> AsyncIterator[Service]:
+    """As `service`; `tree` is another checkout than this."""
     beside = {"DATABASE_URL": "", "REDIS_URL": "", "DATA_DIR": str(data_dir), "PORT": "0"}
     async with program(
         *("-m", "app.cli", "up"),
         says=r"Boardroom: (http://\S+?)/?\s",
         environment={**beside, "WORKSPACE_RUNTIME": "local", **settings},
+        tree=tree,
     ) as (process, url):
         assert process.stdout
         while not (line := await process.stdout.readline()).strip().startswith(b"Ready"):

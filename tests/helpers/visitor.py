@@ -15,13 +15,14 @@ EVERY_S = 0.2
 class Visitor:
     """`api` is a client of the service with the owner's session. `addresses` are all that the preview has
     had, `acknowledged` the entries that the app has answered with 201, in order; `waited` counts the times
-    that it was told to come back in a moment."""
+    that it was told to come back in a moment, `tried` the entries of `entering`."""
 
     api: httpx.AsyncClient
     job_id: str
     addresses: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     waited: int = 0
+    tried: int = 0
 
     async def open(self) -> httpx.Response:
         """Ask for the preview's address, which starts the app if it does not run."""
@@ -61,10 +62,9 @@ class Visitor:
         over = asyncio.Event()
 
         async def enter() -> None:
-            number = 0
             while not over.is_set():
-                number += 1
-                await self.enter(f"entry-{number}")
+                self.tried += 1
+                await self.enter(f"entry-{self.tried}")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(over.wait(), EVERY_S)
 

@@ -1,5 +1,5 @@
 """Records docs/pictures/model-check.svg: `boardroom model check` in eight vendors' wires, at servers of ours,
-and against the real llama.cpp, the versions in folders of $LLAMAS and the installed one: `make picture-check`.
+and against the real llama.cpp, the versions in folders of $LLAMAS and the newest: `make picture-check`.
 """
 
 import asyncio

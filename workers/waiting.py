@@ -1,6 +1,6 @@
-"""A run that cannot go on waits: for the client, for a free box, for a model that answers. `runs.waiting_for`
-says for what. Meanwhile no worker holds the run, and clients are told once that it waits, and once that it
-goes on.
+"""A run that cannot go on waits: for the client, for a free box, for a model that answers. `waiting_for` of
+the run and of its job says for what. Meanwhile no worker holds the run, and clients are told once that it
+waits, and once that it goes on.
 """
 
 from app.domain.stages import RunState, WaitingFor
@@ -31,7 +31,7 @@ def wait(change: Change, reason: WaitingFor, sentence: str = "", again_s: float 
         raise ValueError(f"{run.stage} may not wait for {reason!r}")
     if sentence and run.waiting_for != reason:
         change.describe(sentence)
-    run.waiting_for = reason
+    runs.wait_for(change.job, run, reason)
     if again_s is None:
         run.state, run.lease_until = RunState.WAITING, None
     else:
@@ -43,5 +43,5 @@ async def go_on(context: Context, reason: WaitingFor, sentence: str) -> None:
     it."""
     if (await context.run()).waiting_for == reason:
         async with context.change() as change:
-            change.run.waiting_for = WaitingFor.NOTHING
+            runs.wait_for(change.job, change.run, WaitingFor.NOTHING)
             change.describe(sentence)

@@ -35,7 +35,8 @@ async def wake_run(unit: Unit, job: Job) -> None:
     run = await runs.active(unit.session, job.id)
     if run is not None:
         if run.state == RunState.WAITING:
-            run.state, run.waiting_for = RunState.READY, WaitingFor.NOTHING
+            run.state = RunState.READY
+            runs.wait_for(job, run, WaitingFor.NOTHING)
         unit.ring(run.id)
 
 

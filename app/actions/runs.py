@@ -101,7 +101,7 @@ async def cancel_job(resources: Resources, user_id: UUID, job_id: UUID) -> bytes
         job = await _take_unfinished(unit, job_id, user_id)
         run = await runs.active(unit.session, job.id)
         if run is not None:
-            runs.end(run, RunState.CANCELLED)
+            runs.end(job, run, RunState.CANCELLED)
         changes.interrupt_tickets(unit, job, await rows.tickets(unit.session, job.id))
         changes.fail(unit, job, FailureCode.CANCELLED, "Cancelled by the client. Retry to go on from here.")
         answer = await unit.answer()

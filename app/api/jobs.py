@@ -27,6 +27,7 @@ from app.api.messages import MESSAGE, Message
 from app.api.shapes import CHECK, COMMIT, JOB_ID, MESSAGE_ID, OTHER_ID, TICKET_ID, WHEN, Shape, example
 from app.domain.errors import NOT_FOUND, Forbidden, NotFound
 from app.domain.job import FailureCode, Status, Verification
+from app.domain.stages import WaitingFor
 from app.domain.ticket import Check, Phase
 from app.domain.values import Prompt, Stamp
 from app.store import jobs, tickets
@@ -47,6 +48,7 @@ JOB = {
     "failure_code": None,
     "verification": None,
     "is_paused": False,
+    "waiting_for": "",
     "created_at": WHEN,
     "updated_at": WHEN,
     "last_seq": 1,
@@ -77,8 +79,9 @@ class Usage(Shape):
 
 class Job(Shape):
     """`prompt` is `initial_prompt` until Client Relations has summed up the conversation, then the summary.
-    `error_message` is empty unless the status is `failed`. `last_seq` is the number of the job's last event:
-    use it as `?since=` of the socket."""
+    `error_message` is empty unless the status is `failed`. `waiting_for` says what work waits for: the
+    client's `answer`, a free `place` for its box, or a `model` that answers; empty if for nothing. `last_seq`
+    is the number of the job's last event: use it as `?since=` of the socket."""
 
     model_config = example(**JOB)
 
@@ -91,6 +94,7 @@ class Job(Shape):
     failure_code: FailureCode | None
     verification: Verification | None
     is_paused: bool
+    waiting_for: WaitingFor
     created_at: Stamp
     updated_at: Stamp
     last_seq: int

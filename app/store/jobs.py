@@ -20,6 +20,7 @@ _JOB = {
     "failure_code": Job.failure_code,
     "verification": Job.verification,
     "is_paused": Job.is_paused,
+    "waiting_for": Job.waiting_for,
     "created_at": stamp(Job.created_at),
     "updated_at": stamp(Job.updated_at),
     "last_seq": Job.last_seq,

@@ -160,9 +160,15 @@ def rest(run: Run, for_s: float) -> None:
     run.lease_until = func.clock_timestamp() + timedelta(seconds=for_s)
 
 
-def end(run: Run, state: RunState) -> None:
-    """The run, locked in a unit, is over: nobody holds it, and it waits for nothing."""
-    run.state, run.lease_until, run.waiting_for = state, None, WaitingFor.NOTHING
+def wait_for(job: Job, run: Run, reason: WaitingFor) -> None:
+    """What the run, locked in a unit with its job, waits for from now on."""
+    run.waiting_for = job.waiting_for = reason
+
+
+def end(job: Job, run: Run, state: RunState) -> None:
+    """The run, locked in a unit with its job, is over: nobody holds it, and it waits for nothing."""
+    run.state, run.lease_until = state, None
+    wait_for(job, run, WaitingFor.NOTHING)
 
 
 async def active(session: AsyncSession, job_id: UUID) -> Run | None:

@@ -131,14 +131,15 @@ async def test_a_run_waits_without_a_worker_and_goes_on(house: House, server: Se
         await until(asked_again)
         run = await _run(house, first)
         assert (run.state, run.waiting_for) == ("ready", "model")
-        assert (await house.job(first)).error_message == ""
+        waits = await house.job(first)
+        assert (waits.error_message, waits.waiting_for) == ("", "model")
         gate.shut = False
         job = await house.until_finished(first)
         assert (await house.until_finished(second)).status == "build_done"
     assert (job.status, job.verification) == ("build_done", "verified")
     assert await _told(house, first, "Waiting for it") == 1, "it is said once"
     assert await _told(house, first, "The model answers again") == 1
-    assert (await _run(house, first)).waiting_for == ""
+    assert (await _run(house, first)).waiting_for == job.waiting_for == ""
 
 
 async def test_patience_ends(house: House, server: Server) -> None:

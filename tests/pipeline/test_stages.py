@@ -18,6 +18,7 @@ from app.domain.conversation import Agent
 from app.domain.errors import Unavailable
 from app.domain.job import ORDER, FailureCode, Status, Verification
 from app.domain.stages import STAGES, RunState, Stage, WaitingFor, stage_named
+from app.store import jobs
 from app.store import runs as run_rows
 from app.store.runs import Claim
 from tests.helpers.company import DONE, company
@@ -75,7 +76,7 @@ async def pass_on(context: Context) -> Outcome:
             end_stage(change)
             return Outcome.NEXT
         changes.finish(change.unit, change.job, Verification.UNVERIFIED, stage.ends_with)
-        run_rows.end(change.run, RunState.DONE)
+        run_rows.end(change.job, change.run, RunState.DONE)
     return Outcome.OVER
 
 
@@ -215,8 +216,9 @@ async def test_a_run_that_waits_for_something_and_is_cancelled_waits_for_nothing
     context, _ = await claimed(house)
     async with context.change() as change:
         wait(change, WaitingFor.MODEL, "The model is away. It goes on by itself.", 60)
+    assert (await house.job(job_id)).waiting_for == "model"
     await runs.cancel_job(house.resources, house.user_id, job_id)
-    assert (await row(house, job_id)).waiting_for == ""
+    assert (await row(house, job_id)).waiting_for == (await house.job(job_id)).waiting_for == ""
 
 
 async def test_a_stage_waits_for_nothing_that_its_record_does_not_name(house: House) -> None:
@@ -238,8 +240,11 @@ async def test_a_run_waits_for_the_clients_answer_until_it_comes(house: House) -
 
         await until(waits)
         assert (await row(house, job_id)).waiting_for == "answer"
+        async with house.resources.statements() as statements:
+            told = await jobs.job(statements, house.user_id, job_id)
+        assert b'"waiting_for" : "answer"' in (told or b""), "as clients see it"
         await runs.start_now(house.resources, house.user_id, job_id)
-        assert (await row(house, job_id)).waiting_for == ""
+        assert (await row(house, job_id)).waiting_for == (await house.job(job_id)).waiting_for == ""
 
 
 async def test_a_whole_job_with_one_stage_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

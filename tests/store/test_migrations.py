@@ -75,9 +75,14 @@ async def test_a_run_that_waits_still_does_so_after_the_upgrade(house: House) ->
             )
             await connection.execute(text(old), {"state": state, "described": described})
         await connection.run_sync(lambda inner: command.upgrade(_config(inner), "head"))
-        found = await connection.execute(text("select state, described, waiting_for from runs order by id"))
+        found = await connection.execute(
+            text(
+                "select state, described, runs.waiting_for, jobs.waiting_for"
+                " from runs join jobs on jobs.id = job_id order by runs.id"
+            )
+        )
     assert [tuple(row) for row in found] == [
-        ("waiting", "", "answer"),
-        ("ready", "building:0", "place"),
-        ("failed", "building:1", ""),
+        ("waiting", "", "answer", "answer"),
+        ("ready", "building:0", "place", "place"),
+        ("failed", "building:1", "", ""),
     ]

@@ -110,7 +110,7 @@ async def _fail(context: Context, code: FailureCode, detail: str, unusable: str 
             await run_steps.set_aside(change.session, context.run_id, unusable)
         changes.interrupt_tickets(change.unit, change.job, await rows.tickets(change.session, change.job.id))
         changes.fail(change.unit, change.job, code, detail)
-        runs.end(change.run, RunState.FAILED)
+        runs.end(change.job, change.run, RunState.FAILED)
     metrics.runs_ended.labels(code).inc()
 
 

@@ -21,6 +21,8 @@ class Job(Base):
     boardroom.json at its commit, or the client's last save. The app is started by this copy, because code in
     the box can change the file.
 
+    `waiting_for` is that of the active run, written together with it, so that a job is read without its runs.
+
     `live` is the commit that the client's app was last brought to, null before that. `head` is the newest
     commit of the work on the bench that is not live; null if there is none: then the app's folder is the
     newest."""
@@ -38,6 +40,7 @@ class Job(Base):
     failure_code: Mapped[str | None]
     verification: Mapped[str | None]
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    waiting_for: Mapped[str] = mapped_column(server_default="")
     start_asked: Mapped[bool] = mapped_column(server_default=text("false"))
     box_stopped: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime]

@@ -47,7 +47,7 @@ async def going_live(context: Context) -> Outcome:
         )
         changes.finish(change.unit, change.job, verdict.verification, stage.ends_with)
         change.job.head = None
-        runs.end(change.run, RunState.DONE)
+        runs.end(change.job, change.run, RunState.DONE)
 
     async with attached(context) as bench:
         head = await begun(bench)

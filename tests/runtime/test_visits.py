@@ -6,12 +6,16 @@ import tarfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 
 from app.domain.errors import TooLarge
 from app.domain.workspace import Manifest
+from app.runtime.docker.deaths import Deathwatch
 from app.runtime.docker.runtime import DockerRuntime
 from app.runtime.live_app import DataCopy
 from app.runtime.local.runtime import LocalRuntime
@@ -58,7 +62,6 @@ async def test_a_visit_reads_what_set_aside_gives_and_leaves_the_box_asleep(
         await anext(visitor.read_unused(head, 4, counted.append))
     assert await state(runtime, job) == "running"
     assert job in await runtime.awake()
-    await visitor.close()
     assert read == aside
     with tarfile.open(fileobj=io.BytesIO(read)) as archive:
         names = {member.name for member in archive}
@@ -68,6 +71,7 @@ async def test_a_visit_reads_what_set_aside_gives_and_leaves_the_box_asleep(
     async def asleep() -> bool:
         return await state(runtime, job) == "asleep" and job not in await runtime.awake()
 
+    await visitor.close()
     await until(asleep)
 
 
@@ -178,3 +182,26 @@ async def _frozen(docker: DockerRuntime, job: UUID) -> None:
     assert (await app.request("GET", "/boardroom.json")).status == 200
     assert (await app.app_status()).began == started.began
     await app.close()
+
+
+async def test_the_end_of_a_box_that_nobody_is_attached_to_is_no_death() -> None:
+    """A box that was woken for a visit ends with it."""
+    asked, told = list[str](), list[str]()
+
+    async def cause() -> str:
+        asked.append("why")
+        return "its container ended"
+
+    box: Any = SimpleNamespace(name="box", cause_of_end=cause)
+    gone: Any = SimpleNamespace(open=False, end=told.append)
+    here: Any = SimpleNamespace(open=True, end=told.append)
+    deaths = Deathwatch(SimpleNamespace())  # type: ignore[arg-type]
+    deaths._listening = asyncio.create_task(asyncio.sleep(0))
+    deaths._watched = {"box": [(box, gone)]}
+    with structlog.testing.capture_logs() as logs:
+        await deaths._tell("box")
+    assert (asked, told, logs) == ([], [], [])
+    deaths._watched = {"box": [(box, gone), (box, here)]}
+    await deaths._tell("box")
+    assert told == ["its container ended"]
+    await deaths.close()

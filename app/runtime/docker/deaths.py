@@ -53,7 +53,7 @@ class Deathwatch:
             await asyncio.sleep(AGAIN_S)
 
     async def _tell(self, name: str) -> None:
-        watched = self._watched.get(name)
+        watched = [each for each in self._watched.get(name, []) if each[1].open]
         if not watched:
             return
         cause = await watched[0][0].cause_of_end()

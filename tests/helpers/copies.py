@@ -1,13 +1,15 @@
-"""The stored copies of an app's data, and what is in them."""
+"""The stored copies of an app's data, what is in them, and when data are looked at again."""
 
 import io
 import tarfile
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from app.actions import data_copies
-from app.store.tables import DataCopy
+from app.resources import Resources
+from app.store.data_looks import EVERY
+from app.store.tables import DataCopy, DataLook
 from tests.helpers.house import House
 
 
@@ -25,3 +27,10 @@ async def content(house: House, copy: DataCopy, path: str) -> str:
         member = archive.extractfile(path)
         assert member is not None
         return member.read().decode()
+
+
+async def an_hour_passes(resources: Resources) -> None:
+    """Data that were looked at may be looked at again."""
+    async with resources.unit() as unit:
+        past = func.clock_timestamp() - EVERY
+        await unit.session.execute(update(DataLook).values(looked_at=past))

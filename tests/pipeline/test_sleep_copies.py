@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, update
 
 from app.actions import data_copies, runs
 from app.actions.sleeping import copy_sleeping
@@ -17,10 +16,9 @@ from app.resources import Resources
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import Workspace
-from app.store.data_looks import EVERY
-from app.store.tables import DataLook, GoingLive
+from app.store.tables import GoingLive
 from tests.helpers.boxes import output_of
-from tests.helpers.copies import content, copies_of
+from tests.helpers.copies import an_hour_passes, content, copies_of
 from tests.helpers.house import House
 from tests.helpers.waiting import until
 from workers import leases
@@ -62,9 +60,7 @@ class App:
         return True
 
     async def an_hour_passes(self) -> None:
-        async with self.house.resources.unit() as unit:
-            past = func.clock_timestamp() - EVERY
-            await unit.session.execute(update(DataLook).values(looked_at=past))
+        await an_hour_passes(self.house.resources)
 
     async def kept(self) -> list[str]:
         copies = await copies_of(self.house, self.job_id)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.conversation import Agent
+from app.domain.ticket import CommandCheck
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import NotClean, Workspace
 from app.runtime.worlds import World
@@ -67,6 +69,25 @@ async def test_nothing_of_a_check_is_met_by_the_next(trial: Workspace) -> None:
         assert await trial.head() is None
         await trial.save("a", b"1")
         await trial.commit("a new beginning", "Builder")
+
+
+async def test_a_commit_is_learned_again_whatever_a_check_has_done_to_it(
+    runtime: Runtime, trial: Workspace, job: UUID
+) -> None:
+    """Git reads it only once: what the guest has kept of that is not within the reach of a check."""
+    bench = await runtime.attach(job, world=World.BENCH, fence=1, create=True)
+    for content in (b"one", b"two"):
+        await bench.save("a", content)
+        commit = await bench.commit("of the Builder", Agent.BUILDER)
+        for _ in range(2):
+            await trial.wipe()
+            await trial.learn(bench.pack(commit.sha, None))
+            check = CommandCheck(id="c1", criterion=0, kind="command", run=f"grep -qx {content.decode()} a")
+            assert (await trial.check(commit.sha, check)).passed
+            await output_of(
+                trial, "for f in .git/objects/pack/* .git/HEAD; do chmod u+w $f; echo x > $f; done"
+            )
+    await bench.close()
 
 
 async def test_a_box_that_is_not_empty_in_time_says_so_and_is_discarded(

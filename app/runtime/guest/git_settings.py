@@ -42,6 +42,7 @@ SETTINGS = {
     "init.defaultBranch": "main",
 }
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
+HEAD = f"ref: refs/heads/{SETTINGS['init.defaultBranch']}\n"
 COMMITTER = "Boardroom"
 DOMAIN = "boardroom.invalid"
 TIMELESS = {

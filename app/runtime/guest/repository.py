@@ -5,6 +5,7 @@ settings are switched off, and what is recorded is what the files contain.
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -31,6 +32,8 @@ PACK = 'printf "%s\\n" "$@" | git pack-objects --revs --quiet "$0"'
 """A script that packs what its arguments reach; git reads them from its input, which commands do not have."""
 
 RESTORE_ROUNDS = 3
+MOST_INDEX_BYTES = 1024 * 1024
+"""A larger index is not kept in the guest's memory: that of about 35,000 objects."""
 UNREADABLE = re.compile(rb"error: (open\(.*\): Permission denied|unable to index file )|warning:|hint:")
 """Git's lines about files that the job has made unreadable: they are left out, and the others recorded."""
 
@@ -46,6 +49,8 @@ class Repository(Git):
         self._app_files = AppFiles()
         self._recorded = ""
         """The tree that was recorded or laid out last; empty for that of the head."""
+        self._learned = ("", b"")
+        """The digest of the pack that was learned last, and git's index of it."""
 
     async def checkpoint(self, run: str, step: str) -> str:
         """Record the present files under `refs/boardroom/<run>/<step>`, and return the tree."""
@@ -267,17 +272,30 @@ class Repository(Git):
             self._share_index()
 
     async def learn(self, pack: str) -> None:
-        """Add the objects of a pack. Each is named by its hash, so none can take the place of another."""
+        """Add the objects of a pack. Each is named by its hash, so none can take the place of another. A
+        trial learns the same commit for each of its checks: git reads it once."""
+        with open(pack, "rb") as file:  # noqa: ASYNC230 - the guest has one thread
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         async with self._lock:
             await self._ensure()
-            await self._add(pack)
+            known, index = self._learned
+            self._learned = digest, await self._add(pack, index if digest == known else b"")
 
-    async def _add(self, pack: str) -> None:
+    async def _add(self, pack: str, index: bytes = b"") -> bytes:
+        """Add a pack; returns its index, which may be given instead of having git make it. Nobody of the
+        job's is there when a trial learns, so an index that it keeps is git's."""
         with open(pack, "rb") as file:  # noqa: ASYNC230 - the guest has one thread
             file.seek(-20, os.SEEK_END)
             name = f"{self._root}/.git/objects/pack/pack-{file.read().hex()}"
-        await self._git("index-pack", "--strict", "-o", f"{name}.idx", pack)
+        if index:
+            with open(f"{name}.idx", "xb") as file:  # noqa: ASYNC230
+                file.write(index)
+        else:
+            await self._git("index-pack", "--strict", "-o", f"{name}.idx", pack)
+            with open(f"{name}.idx", "rb") as file:  # noqa: ASYNC230
+                index = file.read(MOST_INDEX_BYTES + 1)
         shutil.copyfile(pack, f"{name}.pack")
+        return index if len(index) <= MOST_INDEX_BYTES else b""
 
     async def _record(self) -> str:
         """Record all files that git does not ignore, and return the tree."""

@@ -19,6 +19,7 @@ from app.runtime.live_calls import LiveCalls
 from app.runtime.local.boxes import LocalBox
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.worlds import BoxId, World
+from app.store import boxes
 from app.store.tables import GoingLive
 from tests.helpers.entering import built, company, more
 from tests.helpers.entries import app_of, enter, entries
@@ -67,6 +68,12 @@ async def is_settled(house: House, job_id: UUID) -> bool:
         return await session.get(GoingLive, job_id) is None
 
 
+async def is_recorded(house: House, job_id: UUID) -> bool:
+    async with house.resources.look() as session:
+        row = await session.get(GoingLive, job_id)
+        return row is not None and row.recorded_at is not None
+
+
 async def finished(house: House, job_id: UUID) -> None:
     job = await house.until_finished(job_id, 110)
     assert (job.status, job.verification) == ("build_done", "verified"), job.error_message
@@ -91,6 +98,30 @@ async def test_a_run_that_is_cancelled_while_it_goes_live(
         await runs.retry_job(house.resources, house.user_id, job_id)
         await finished(house, job_id)
         assert await entries(house, job_id) == f'{MILK}"bread";'
+        assert await contact(house, job_id) == 200
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_that_ends_by_going_live_and_is_taken_for_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease cannot be renewed any more, so its worker cancels it. No sweep releases the app here."""
+    monkeypatch.setattr(boxes, "RELEASE_S", 3600.0)
+    job_id = await built(house)
+    release = LiveCalls.release
+    async with house.worker(company()) as desk:
+
+        async def cancelled(app: LiveCalls) -> None:
+            if await is_recorded(house, job_id):
+                for held in desk._held.values():
+                    held.task.cancel()
+                await asyncio.sleep(0)
+            await release(app)
+
+        monkeypatch.setattr(LiveCalls, "release", cancelled)
+        await more(house, job_id)
+        await finished(house, job_id)
+        await until(lambda: is_settled(house, job_id), 20)
         assert await contact(house, job_id) == 200
 
 

@@ -7,7 +7,8 @@ its release no client can make an entry, so no entry is lost when the change is 
 after it was recorded.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from uuid import UUID
 
 from app.actions import data_copies
@@ -29,6 +30,9 @@ from workers.pipeline.live.starting import answers_twice
 Record = Callable[[Change, Switched], Awaitable[None]]
 """Writes that the commit is live, in the unit that makes it so."""
 
+
+END_S = 5.0
+"""Seconds that a cancelled run gets to record its change and release the app."""
 
 ADVICE = "Continue the job and say so."
 NO_ROOM = (
@@ -76,16 +80,34 @@ async def bring(
         except (NotLive, Refusal) as problem:
             await _back(context, app, going)
             raise _not_live(problem) from problem
-        async with context.change() as change:
-            change.job.live, change.job.manifest = new.sha, manifest.model_dump()
-            (await _row(change)).recorded_at = change.unit.moment()
-            await boxes.end_making(change.session, context.job_id)
-            await record(change, done)
-        await app.release()
-        # Before the box is let go of, which takes its time: the client may start the app from here on.
-        await _forget(context)
+        await _to_its_end(_record(context, app, going, manifest, done, record))
         if going.copy_id is not None or not done.replaced:
             await app.drop_aside()
+
+
+async def _record(
+    context: Context, app: Workspace, going: GoingLive, manifest: Manifest, done: Switched, record: Record
+) -> None:
+    async with context.change() as change:
+        change.job.live, change.job.manifest = going.new, manifest.model_dump()
+        (await _row(change)).recorded_at = change.unit.moment()
+        await boxes.end_making(change.session, context.job_id)
+        await record(change, done)
+    await app.release()
+    # Before the box is let go of, which takes its time: the client may start the app from here on.
+    await _forget(context)
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await `work`, also while this run is cancelled. Recording a change ends its run, whose lease can then
+    not be renewed: the worker cancels what it takes for another's, and the app would be held for seconds."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=END_S)
+        task.cancel()
+        raise
 
 
 def _not_live(problem: NotLive | Refusal) -> NotLive:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings
 from xdist.remote import Producer
 
 from tests.helpers.house import House, open_house
@@ -15,6 +16,10 @@ from tests.together import Together
 
 # Services under test use local boxes even if there is a container engine: containers have tests of their own.
 os.environ.setdefault("WORKSPACE_RUNTIME", "local")
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("boardroom", deadline=None)
+settings.load_profile("boardroom")
 
 MAY_BLOCK = (
     ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args"),  # looks for files in the home folder

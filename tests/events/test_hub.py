@@ -224,7 +224,7 @@ async def play(moves: list[tuple[str, int]], turns: int) -> None:
 
 
 @given(moves=Moves, turns=st.integers(0, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_socket_hears_everything_once_and_in_order(moves: list[tuple[str, int]], turns: int) -> None:
     asyncio.run(play(moves, turns))
 

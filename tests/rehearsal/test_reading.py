@@ -201,7 +201,7 @@ WORDS = st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(WORDS)
 def test_what_was_understood_can_be_read_again_out_of_the_requirements(idea: str) -> None:
     facts = AnalysisFacts(idea=idea, summary=idea or "-", conversation=[], continuation="", known=[])

@@ -18,6 +18,8 @@ INTERRUPTED = """
 import os, signal, sys
 import app.entry
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
+
 class Finder:
     def find_spec(self, name, *_):
         if name == "app.cli":

@@ -90,6 +90,21 @@ async def test_a_commit_is_learned_again_whatever_a_check_has_done_to_it(
     await bench.close()
 
 
+async def test_a_commit_is_learned_twice_by_a_box_that_is_not_wiped(runtime: Runtime, job: UUID) -> None:
+    """As by the client's app, when the next worker takes up a change of it."""
+    bench = await runtime.attach(job, world=World.BENCH, fence=1, create=True)
+    await bench.save("a", b"one")
+    commit = await bench.commit("of the Builder", Agent.BUILDER)
+    app = await runtime.attach(job, fence=1, create=True)
+    for _ in range(3):
+        await app.learn(bench.pack(commit.sha, None))
+    await app.hold()
+    await app.switch(None, commit.sha)
+    assert await output_of(app, "cat a") == "one"
+    await bench.close()
+    await app.close()
+
+
 async def test_a_box_that_is_not_empty_in_time_says_so_and_is_discarded(
     runtime: Runtime, job: UUID, trial: Workspace
 ) -> None:

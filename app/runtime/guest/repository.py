@@ -288,6 +288,8 @@ class Repository(Git):
             file.seek(-20, os.SEEK_END)
             name = f"{self._root}/.git/objects/pack/pack-{file.read().hex()}"
         if index:
+            with contextlib.suppress(FileNotFoundError):  # it is there if nothing was wiped since
+                os.unlink(f"{name}.idx")
             with open(f"{name}.idx", "xb") as file:  # noqa: ASYNC230
                 file.write(index)
         else:

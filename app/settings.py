@@ -73,9 +73,6 @@ class Settings(BaseSettings):
     model_max_tokens: int | None = Field(default=None, ge=64)
     """The most tokens that an answer may have, with its thoughts; without it each role has its own limit, up
     to 16,000, and there is room for thoughts beside it."""
-    model_at_once: int | None = Field(default=None, ge=1, le=64)
-    """How many questions of a run are asked at the same time. Without it: 4, but 1 of a server of one's own,
-    which often answers one after the other."""
     model_input_price_usd: float | None = Field(default=None, ge=0)
     model_output_price_usd: float | None = Field(default=None, ge=0)
     """Both prices are for a million tokens of the model at OPENAI_BASE_URL."""

@@ -107,14 +107,7 @@ def choose_models(settings: Settings) -> Lineup:
     limits = settings.limits
     usd_limited = limits.job_usd is not None or limits.day_usd is not None
     lineup = choose(names, servers, settings.rehearsal_pace, usd_limited=usd_limited)
-    patience = Patience(wait_s=settings.model_patience_s)
-    return replace(lineup, patience=patience, at_once=settings.model_at_once or _at_once(settings))
-
-
-def _at_once(settings: Settings) -> int:
-    kind = (settings.model_project_manager or settings.model).partition(":")[0]
-    is_ones_own = kind == "ollama" or (kind == "openai" and settings.openai_base_url)
-    return 1 if is_ones_own else Lineup.at_once
+    return replace(lineup, patience=Patience(wait_s=settings.model_patience_s))
 
 
 def server_of(settings: Settings, kind: str) -> Server:

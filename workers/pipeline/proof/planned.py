@@ -1,10 +1,8 @@
-"""The checks of a new plan: the Project Manager is asked ticket by ticket, several at a time.
+"""The checks of a new plan: the Project Manager is asked ticket by ticket.
 
 Checks are most of what a plan is made of. In one answer six tickets with theirs were as long as an answer may
 be, and one that was cut off was lost as a whole.
 """
-
-import asyncio
 
 from app.domain.ticket import AnyCheck, TicketType
 from workers.agents.ask import ask, facts
@@ -20,24 +18,12 @@ async def with_checks(context: Context, shown: TicketingFacts, backlog: Backlog)
     keep them. Each answer is stored, so that nothing is asked twice. Raises what `ask` raises."""
     before = {ticket.id: ticket for ticket in shown.known}
     (first,) = facts(_told(shown, backlog))
-    room = asyncio.Semaphore(context.models.at_once)
-    errors: list[Exception] = []
-
-    async def proven(place: int, draft: TicketDraft) -> TicketDraft:
-        if draft.type is TicketType.EPIC or draft.skip_reason or draft.checks:
-            return draft
-        async with room:
-            if not errors:
-                try:
-                    return await _ask(context, f"checks.{place}", first, draft, before.get(draft.key))
-                except Exception as error:  # noqa: BLE001 - raised below, when no answer is under way
-                    # Those that are under way are paid for, so they are waited for and stored.
-                    errors.append(error)
-        return draft
-
-    drafts = await asyncio.gather(*(proven(place, draft) for place, draft in enumerate(backlog.tickets)))
-    if errors:
-        raise errors[0]
+    drafts = []
+    # One after the other: of two open requests of a run the earlier one counts as lost with its worker.
+    for place, draft in enumerate(backlog.tickets):
+        if draft.type is not TicketType.EPIC and not draft.skip_reason and not draft.checks:
+            draft = await _ask(context, f"checks.{place}", first, draft, before.get(draft.key))
+        drafts.append(draft)
     return Backlog(tickets=drafts)
 
 

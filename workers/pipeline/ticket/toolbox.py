@@ -246,7 +246,8 @@ def _told(app: AppStatus) -> str:
 
 
 async def _request(workspace: Workspace, tool: Request) -> str:
-    body, headers = tool.body, dict(tool.headers)
+    pairs = (line.partition(":") for line in tool.headers)
+    body, headers = tool.body, {name: value.strip() for name, _, value in pairs}
     if tool.form is not None:
         if body is not None:
             return "error: a request has a `form` or a `body`, not both"

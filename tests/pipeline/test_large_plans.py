@@ -93,7 +93,7 @@ async def test_a_plan_of_25_tickets_and_150_checks_from_answers_of_4000_tokens(h
     purposes = [question.purpose for question in model.asked]
     assert purposes.count("ticketing") == 2, "the outline came in parts"
     assert purposes.count("checks") == TICKETS, "no answer was cut off"
-    assert {attempt.outcome for attempt in await house.attempts(job.id)} <= {"answered", "failed"}
+    assert "lost" not in {attempt.outcome for attempt in await house.attempts(job.id)}
     firsts = {question.messages[0].text for question in model.asked if question.purpose == "checks"}
     assert len(firsts) == 1, "a provider can cache what is the same"
 

@@ -7,7 +7,11 @@ import pytest
 from sqlalchemy import select
 from uuid_utils.compat import uuid7
 
-from app.runtime.workspace import Workspace
+from app.domain.errors import Conflict
+from app.runtime.attachments import WorkerAttachment
+from app.runtime.guest.web import Answer as Answered
+from app.runtime.guest.web import Jar
+from app.runtime.workspace import Commit, Workspace
 from app.store.tables import Evidence
 from tests.helpers.company import SERVER, builder, call, company
 from tests.helpers.house import House
@@ -74,6 +78,22 @@ async def test_requests_are_made_as_a_browser_makes_them(box: Workspace) -> None
     assert await use(box, "request", path="/") == "200\n\nnobody", "a new start is a new visitor"
 
 
+def test_cookies_are_kept_until_they_are_taken_back() -> None:
+    jar = Jar()
+
+    def take(*lines: str) -> str:
+        jar.take(Answered(200, [("set-cookie", line) for line in lines]))
+        return jar.header
+
+    assert (
+        take("a=1; Path=/", "b=2; Expires=Fri, 31 Dec 2100 23:59:59 GMT", "c=3; Max-Age=60")
+        == "a=1; b=2; c=3"
+    )
+    assert take("a=x; Expires=Thu, 01-Jan-1970 00:00:01 GMT") == "b=2; c=3"
+    assert take("b=x; Expires=Sat, 01 Feb 2020 00:00:00 GMT", "c=3; Expires=never") == "c=3"
+    assert take("c=; Path=/") == ""
+
+
 async def test_several_edits_of_a_file_are_made_or_none(box: Workspace) -> None:
     await use(box, "write_file", path="a.txt", content="one two three")
     edits = [{"old": "one", "new": "1"}, {"old": "1 two", "new": "1 2"}]
@@ -82,7 +102,9 @@ async def test_several_edits_of_a_file_are_made_or_none(box: Workspace) -> None:
     said = await use(box, "edit_file", path="a.txt", edits=edits)
     assert said.startswith("error: `old` of edit 2 of 2 stands 0 times in /app/a.txt")
     assert (await box.read("/app/a.txt")).content == b"1 2 three"
-    assert (await use(box, "edit_file", path="a.txt", old="")).startswith("error:")
+    for odd in ({"old": ""}, {"old": "three"}, {"new": "3"}, {"new": "3", "edits": edits}):
+        assert (await use(box, "edit_file", path="a.txt", **odd)).startswith("error:"), odd
+    assert (await box.read("/app/a.txt")).content == b"1 2 three"
 
 
 async def test_a_command_has_a_port_and_may_sleep(box: Workspace) -> None:
@@ -105,9 +127,20 @@ def test_a_long_output_says_what_failed_first() -> None:
     assert shown("a\na\n\n\n\n\nb", 100, failed=False) == "a\na\n\n\n\n\nb"
 
 
-async def test_the_builder_runs_a_check_of_its_ticket_before_it_finishes(house: House) -> None:
+async def test_the_builder_runs_a_check_of_its_ticket_before_it_finishes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = {"profile": "python-stdlib", "start": "exec python3 server.py", "health": "/"}
+    propose, full = WorkerAttachment.propose, [Conflict("There is no room left.", code="workspace_full")]
+
+    async def once_refused(bench: WorkerAttachment) -> Commit:
+        if full:
+            raise full.pop()
+        return await propose(bench)
+
+    monkeypatch.setattr(WorkerAttachment, "propose", once_refused)
     turns = [
+        call("run_check", id="c1"),
         call("write_file", path="server.py", content=SERVER.replace("hello", "helo")),
         call("write_file", path="boardroom.json", content=orjson.dumps(manifest).decode()),
         call("run_check", id="c1"),
@@ -127,10 +160,11 @@ async def test_the_builder_runs_a_check_of_its_ticket_before_it_finishes(house: 
     async with house.worker(ScriptedModel(company(building=first))):
         job = await house.until_finished(await house.begin(), 110)
     assert (job.status, job.verification) == ("build_done", "verified"), (job.error_message, said)
-    assert said[2].startswith("failed\n")
-    assert "helo" in said[2]
-    assert said[3] == "error: this ticket has no check 'c9'; there are c1"
-    assert said[5].startswith("passed")
+    assert said[0] == "error: There is no room left."
+    assert said[3].startswith("failed\n")
+    assert "helo" in said[3]
+    assert said[4] == "error: this ticket has no check 'c9'; there are c1"
+    assert said[6].startswith("passed")
     async with house.resources.look() as session:
         phases = await session.scalars(
             select(Evidence.phase).where(Evidence.job_id == job.id, ~Evidence.passed)

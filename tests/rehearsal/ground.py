@@ -45,9 +45,10 @@ class Ground:
         text = path.read_text("utf-8")
         if isinstance(tool, tools.ReadFile):
             return text
-        if text.count(tool.old) != 1:
+        (edit,) = tool.all
+        if text.count(edit.old) != 1:
             return "error: the old text must stand exactly once in the file"
-        path.write_text(text.replace(tool.old, tool.new), "utf-8")
+        path.write_text(text.replace(edit.old, edit.new), "utf-8")
         return "edited"
 
     def run(self, check: Check) -> tuple[bool, str]:

@@ -67,19 +67,22 @@ class EditFile(Tool):
     changes = True
     path: Path
     old: Old = ""
-    new: Old = ""
+    new: Old | None = None
     edits: Annotated[list[Edit], Field(max_length=50)] = []
 
     @model_validator(mode="after")
-    def _has_one(self) -> Self:
+    def _says_what(self) -> Self:
         if not self.old and not self.edits:
             raise ValueError("`old` is empty, and there are no `edits`")
+        if bool(self.old) != (self.new is not None):
+            raise ValueError("`old` and `new` belong together")
         return self
 
     @property
     def all(self) -> list[Edit]:
         """The changes, in their order."""
-        return [*([Edit(old=self.old, new=self.new)] if self.old else []), *self.edits]
+        first = [Edit(old=self.old, new=self.new)] if self.new is not None else []
+        return [*first, *self.edits]
 
 
 class DeleteFile(Tool):

@@ -91,10 +91,18 @@ class Jar:
         said = {
             key.strip().lower(): text.strip() for key, _, text in (each.partition("=") for each in attributes)
         }
-        gone = said.get("max-age", "1").startswith(("0", "-")) or "1970" in said.get("expires", "")
+        gone = said.get("max-age", "1").startswith(("0", "-")) or _is_past(said.get("expires", ""))
         self._cookies.pop(name, None)
         if name and value and not gone and len(self._cookies) < MAX_HEADERS:
             self._cookies[name] = value
+
+
+def _is_past(date: str) -> bool:
+    """Whether a date as HTTP writes it has passed; False if it is none."""
+    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 - see `file_calls.zip_all`
+
+    parsed = parsedate_tz(date)
+    return parsed is not None and mktime_tz(parsed) < time.time()
 
 
 async def request(

@@ -107,6 +107,7 @@ async def _to_its_end(work: Coroutine[None, None, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=END_S)
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         raise
 
 

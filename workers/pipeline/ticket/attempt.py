@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from uuid import UUID
 
+from app.domain.errors import Refusal
 from app.domain.ticket import AnyCheck
 from app.domain.values import clip
 from app.runtime.workspace import Workspace
@@ -172,8 +173,11 @@ async def _use(at: _At, tool: tools.Tool, hear: Callable[[str], None]) -> str:
     if check is None:
         ids = ", ".join(check.id for check in at.checks)
         return f"error: this ticket has no check {tool.id!r}; there are {ids}"
-    commit = await at.workspace.propose()
-    result = await check_apart(at.context, at.workspace, commit, check, hear)
+    try:
+        commit = await at.workspace.propose()
+        result = await check_apart(at.context, at.workspace, commit, check, hear)
+    except Refusal as refusal:
+        return f"error: {refusal.detail}"
     return toolbox.told_check(judged(check, result))
 
 

@@ -5,16 +5,16 @@ A container is made without a network. It is connected to this one for the time 
 its start if the network mode is `open`. A container that starts again unconnected has no network.
 """
 
-import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
 from app.domain.workspace import NetworkMode
 from app.runtime.docker.engine import Container, Engine
 from app.runtime.leave import INSTALL_S
+from app.runtime.to_its_end import to_its_end
 from app.runtime.workspace import SandboxUnavailable
 
 NO_NETWORK = "none"
@@ -54,7 +54,7 @@ class Network:
             await self._connect(box)
             yield
         finally:
-            await _to_its_end(self._disconnect(box))
+            await to_its_end(self._disconnect(box))
 
     async def cut_off(self) -> None:
         """Disconnect boxes that have been connected for longer than any install step lasts: the process that
@@ -87,13 +87,3 @@ class Network:
         container = await self._engine.inspect(box)
         if container is not None and self.name in container.networks:
             await self._engine.disconnect(self.name, box)
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await `work` to its end, even if this task is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -7,8 +7,7 @@ its release no client can make an entry, so no entry is lost when the change is 
 after it was recorded.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.actions import data_copies
@@ -18,6 +17,7 @@ from app.domain.copies import Cause
 from app.domain.errors import Refusal
 from app.domain.workspace import Manifest
 from app.runtime.live_app import Switched
+from app.runtime.to_its_end import to_its_end
 from app.runtime.workspace import Commit, Workspace
 from app.runtime.worlds import World
 from app.store import boxes, runs
@@ -80,7 +80,9 @@ async def bring(
         except (NotLive, Refusal) as problem:
             await _back(context, app, going)
             raise _not_live(problem) from problem
-        await _to_its_end(_record(context, app, going, manifest, done, record))
+        # Recording ends this run. Its lease can then not be renewed, and at each renewal the worker cancels
+        # what it takes for another's: the app would be held for seconds.
+        await to_its_end(_record(context, app, going, manifest, done, record), END_S)
         if going.copy_id is not None or not done.replaced:
             await app.drop_aside()
 
@@ -96,19 +98,6 @@ async def _record(
     await app.release()
     # Before the box is let go of, which takes its time: the client may start the app from here on.
     await _forget(context)
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await `work`, also while this run is cancelled. Recording a change ends its run, whose lease can then
-    not be renewed: the worker cancels what it takes for another's, and the app would be held for seconds."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=END_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
 
 
 def _not_live(problem: NotLive | Refusal) -> NotLive:

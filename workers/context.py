@@ -28,6 +28,7 @@ from app.store.tables import App, Job, Run, RunStep
 from app.unit import LeaseLost, Unit
 from workers.llm.lineup import Lineup
 from workers.profiles.served import Served
+from workers.progress import Progress
 from workers.turns import Turn, new_turns
 
 T = TypeVar("T")
@@ -76,10 +77,10 @@ class Change:
     def stage(self) -> Stage:
         return stage_named(self.run.stage)
 
-    def describe(self, sentence: str, stage: Stage | None = None) -> None:
+    def describe(self, sentence: str, stage: Stage | None = None, **metadata: Any) -> None:
         """Tell clients what is going on, as the agent of `stage`, by default the run's."""
         stage = stage or self.stage
-        changes.describe(self.unit, self.job, stage.agent, sentence, stage.shown_as)
+        changes.describe(self.unit, self.job, stage.agent, sentence, stage.shown_as, **metadata)
 
 
 @dataclass
@@ -102,6 +103,7 @@ class Context:
     served: Served = field(default_factory=Served)
     turn: Turn = field(default_factory=lambda: Turn(new_turns()))
     pause: asyncio.Event = field(default_factory=asyncio.Event)
+    progress: Progress = field(default_factory=Progress, init=False)
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
     apps: list[App] | None = field(default=None, init=False)

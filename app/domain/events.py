@@ -94,9 +94,9 @@ TOLD_AS: dict[str, type[Event]] = {
 }
 """Which change is told by which event; `app.actions.changes` has the functions."""
 
-WHISPERED = {"messageDelta": "deltas", "ticketLog": "logs"}
-"""The kinds of messages that are neither stored nor numbered, each with the query parameter by which a socket
-asks for it. Their JSON begins with `kind`."""
+WHISPERED = {"messageDelta": ("deltas",), "ticketLog": ("logs",), "progress": ("logs", "since")}
+"""The kinds of messages that are neither stored nor numbered, each with the query parameters by which a
+socket asks for it: `since` with any number, the others with 1. Their JSON begins with `kind`."""
 
 LOG_TAIL_BYTES = 4096
 """How much of a command's output a `ticketUpdate` has in `metadata.log`."""

@@ -124,6 +124,17 @@ async def evidence_of(session: AsyncSession, job_id: UUID, check_digest: str, tr
     return await _seen(session, and_(Evidence.job_id == job_id, same))
 
 
+async def newest_failure(session: AsyncSession, job_id: UUID, check_digest: str) -> UUID | None:
+    """The id of the newest evidence that this check failed."""
+    found: UUID | None = await session.scalar(
+        select(Evidence.id)
+        .where(Evidence.job_id == job_id, Evidence.check_digest == check_digest, Evidence.passed.is_(False))
+        .order_by(Evidence.created_at.desc(), Evidence.id.desc())
+        .limit(1)
+    )
+    return found
+
+
 async def _seen(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[Seen]:
     rows = await session.execute(
         select(

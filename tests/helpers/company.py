@@ -11,6 +11,7 @@ from workers.agents.outputs import (
     Backlog,
     Checks,
     ClientReply,
+    Comparison,
     DecisionRecord,
     Option,
     Prd,
@@ -134,6 +135,7 @@ def company(**changes: Any) -> Script:
         "prd": lambda _: PRD,
         "ticketing": lambda _: OUTLINE,
         "checks": checks,
+        "comparison": lambda _: Comparison(message="The plan has all of it."),
         "building": builder,
         "review": lambda _: Review(message="I read it and have nothing to add."),
     }

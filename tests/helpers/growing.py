@@ -25,7 +25,7 @@ def one_page_a_run() -> Script:
         added = Requirement(
             id=f"R{number}", title=f"Page {number}", description=page(number)[1], priority="must"
         )
-        return Requirements(summary=known.idea, requirements=[*known.known, added])
+        return Requirements(summary=known.conversation[0].text, requirements=[*known.known, added])
 
     def prd(question: Question) -> Line:
         asked = PrdFacts.model_validate_json(question.messages[0].text).requirements

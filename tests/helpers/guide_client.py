@@ -59,14 +59,18 @@ class GuideClient:
 
 
 class GuideSocket:
-    """The socket of a job; `seen` has all events that came."""
+    """The socket of a job; `seen` has all events that came, `progress` what was said in between."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.seen: list[dict[str, Any]] = []
+        self.progress: list[dict[str, Any]] = []
 
     async def next(self) -> dict[str, Any]:
         event: dict[str, Any] = json.loads(await self.connection.recv())
+        while event["kind"] == "progress":
+            self.progress.append(event)
+            event = json.loads(await self.connection.recv())
         self.seen.append(event)
         return event
 

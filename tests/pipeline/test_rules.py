@@ -11,11 +11,9 @@ from app.domain.job import Verification
 from app.domain.ticket import CommandCheck, TicketStatus, TicketType
 from app.store.rows import Seen
 from app.store.tables import Message, Ticket
-from workers.agents.facts import SUM_UP, KnownTicket, TicketingFacts
+from workers.agents.facts import SUM_UP, Decided, KnownTicket, TicketingFacts
 from workers.agents.outputs import (
     Backlog,
-    DecisionRecord,
-    Option,
     Prd,
     PrdRequirement,
     Requirement,
@@ -121,9 +119,7 @@ def shown() -> TicketingFacts:
         requirements=[requirement, requirement.model_copy(update={"id": "R2"})],
         uncovered=["R1"],
         continuation="",
-        decision=DecisionRecord(
-            message="m", options=[Option(name="o", in_favour="f", against="a")], decision="d"
-        ),
+        decision=Decided(decision="d"),
         profile="python-stdlib",
         known=[
             KnownTicket(

@@ -11,7 +11,7 @@ from tests.helpers.company import SERVER, call
 from tests.helpers.entries import SERVER as ENTRIES
 from tests.helpers.house import House
 from workers.llm.model import Message, ToolCall
-from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket import overview, toolbox
 from workers.pipeline.ticket.memory import MAX_CHARS, STEP, WHOLE_TURNS, bounded
 
 
@@ -76,8 +76,8 @@ async def test_the_definitions_in_a_repository(box: Workspace) -> None:
     )
     await use(box, call("write_file", path="a.ts", content="export const a = 1\nfunction f() {}\n"))
     await use(box, call("write_file", path="node_modules/c.js", content="function hidden() {}\n"))
-    assert await toolbox.outline(box) == (
-        "a.ts:1:export const a = 1\na.ts:2:function f() {}\napp/b.py:3:class B:"
+    assert await overview.outline(box) == (
+        "a.ts\n1:export const a = 1\n2:function f() {}\napp/b.py\n3:class B:"
     )
 
 
@@ -143,8 +143,11 @@ async def test_what_was_committed_in_a_folder_named_build_is_found(box: Workspac
     await use(box, call("write_file", path="out/made.py", content="def needle(): ...\n"))
     await use(box, call("write_file", path=".gitignore", content="out/\n"))
     assert await use(box, call("search", text="needle")) == "build/make.py:1:def needle(): ...\n"
-    assert await toolbox.outline(box) == "build/make.py:1:def needle(): ..."
+    assert await overview.outline(box) == "build/make.py\n1:def needle(): ..."
+    assert await overview.files(box) == [".gitignore", "build/make.py"], "what git ignores is no file"
     assert "build/make.py" in (await use(box, call("list_files"))).splitlines()
+    await use(box, call("delete_file", path="build/make.py"))
+    assert await overview.files(box) == [".gitignore"]
 
 
 async def test_the_builder_is_told_once_what_its_app_wrote(box: Workspace) -> None:

@@ -16,6 +16,8 @@ from workers.agents.facts import (
     AnalysisFacts,
     AskedTicket,
     BuildingFacts,
+    Chat,
+    Decided,
     DiscussionFacts,
     Facts,
     Failure,
@@ -126,9 +128,10 @@ class Company(Ground):
     def plan(self, continuation: str = "") -> Backlog:
         known = list(self.requirements.requirements) if self.requirements else []
         facts = AnalysisFacts(
-            idea=self.idea,
             summary=self.summary or self.idea,
-            conversation=self.talk,
+            conversation=[
+                Chat(number=number, who=said.who, text=said.text) for number, said in enumerate(self.talk, 1)
+            ],
             continuation=continuation,
             known=known,
         )
@@ -151,7 +154,8 @@ class Company(Ground):
             "decision", DiscussionFacts(round=3, said=said, **shared), DecisionRecord, "Secretary"
         )
         assert isinstance(decision, DecisionRecord)
-        prd = told("prd", PrdFacts(decision=decision, profile="python-stdlib", **shared), Prd)
+        decided = Decided(decision=decision.decision, objections=decision.objections)
+        prd = told("prd", PrdFacts(decision=decided, profile="python-stdlib", **shared), Prd)
         assert isinstance(prd, Prd)
         self.prd = prd
         covered = {
@@ -175,7 +179,7 @@ class Company(Ground):
             requirements=analysed.requirements,
             uncovered=[item.id for item in analysed.requirements if item.id not in covered],
             continuation=continuation,
-            decision=decision,
+            decision=decided,
             profile="python-stdlib",
             known=[*self.by_hand, *before],
         )
@@ -237,8 +241,8 @@ class Company(Ground):
         facts = BuildingFacts(
             title=self.prd.title if self.prd else "",
             summary=self.summary,
-            requirements=[item for item in self.requirements.requirements if item.id in draft.requirements],
-            all_requirements=self.requirements.requirements,
+            requirements=self.requirements.requirements,
+            serves=draft.requirements,
             decision="",
             profile="python-stdlib",
             ticket=draft.title,

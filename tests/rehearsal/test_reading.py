@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.agents.facts import AnalysisFacts
+from workers.agents.facts import AnalysisFacts, Chat
 from workers.rehearsal.analysis import requirements
 from workers.rehearsal.blueprint import read_blueprint, read_fields, write_field
 from workers.rehearsal.domains import DOMAINS
@@ -174,8 +174,7 @@ def test_every_known_domain_is_complete_and_found_by_its_own_words() -> None:
 def test_fields_beyond_the_limit_are_named() -> None:
     labels = [f"Mark {letter * 2}" for letter in "abcdefghijklmnopqrstuvwxyz"]
     facts = AnalysisFacts(
-        idea=f"a list of vases. Each vase has a name, {', '.join(labels)}",
-        summary="Vases",
+        summary=f"a list of vases. Each vase has a name, {', '.join(labels)}",
         conversation=[],
         continuation="",
         known=[],
@@ -204,7 +203,12 @@ WORDS = st.lists(
 @settings(max_examples=150)
 @given(WORDS)
 def test_what_was_understood_can_be_read_again_out_of_the_requirements(idea: str) -> None:
-    facts = AnalysisFacts(idea=idea, summary=idea or "-", conversation=[], continuation="", known=[])
+    facts = AnalysisFacts(
+        summary=idea or "-",
+        conversation=[Chat(number=1, who="Client", text=idea)],
+        continuation="",
+        known=[],
+    )
     written = requirements(facts)
     plan = read_blueprint(written.requirements)
     assert plan is not None

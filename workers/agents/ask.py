@@ -78,7 +78,8 @@ async def speak(
     async def make() -> Result:
         ledger = RunLedger(context, key, role.agent, ticket_id)
         models = context.models.speakers(role.agent, strong=strong)
-        called = await call(models, question, ledger, await _patience(context), hear)
+        with context.progress.doing(f"{role.agent} {role.does}", ticket_id):
+            called = await call(models, question, ledger, await _patience(context), hear)
         await go_on(context, WaitingFor.MODEL, ANSWERS_AGAIN)
         return Result(
             payload=_ANSWER.dump_json(called.answer).decode(),

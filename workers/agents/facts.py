@@ -7,7 +7,7 @@ Client Relations is the exception: it reads the conversation itself, as chat tur
 from pydantic import BaseModel, ConfigDict
 
 from app.domain.ticket import Check, TicketStatus, TicketType
-from workers.agents.outputs import DecisionRecord, Prd, PrdRequirement, Requirement, TicketDraft
+from workers.agents.outputs import OpenQuestion, Prd, Requirement, TicketDraft
 
 SUM_UP = "[The client asks to start now: ask nothing more and sum up with what you know.]"
 """The last user turn when Client Relations has to end the conversation."""
@@ -17,22 +17,41 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Chat(Facts):
+    """One message of the conversation with the client, which has a `number`. With `contract` the names in it
+    hold to the letter."""
+
+    number: int
+    who: str
+    text: str
+    contract: bool = False
+
+
 class Said(Facts):
-    """One line of the conversation or the discussion."""
+    """One turn of the discussion, with what its speaker objected to."""
 
     who: str
     text: str
+    objections: list[str] = []
+
+
+class Before(Facts):
+    """What was decided and left open in the run before a continuation."""
+
+    decision: str
+    questions: list[OpenQuestion]
+    out_of_scope: list[str] = []
 
 
 class AnalysisFacts(Facts):
     """For the Business Analyst. `continuation` is the client's new wish, empty in a first run; then
-    `known` holds the requirements of the run before."""
+    `known` holds the requirements of the run before, and `before` what was decided in it."""
 
-    idea: str
     summary: str
-    conversation: list[Said]
+    conversation: list[Chat]
     continuation: str
     known: list[Requirement]
+    before: Before | None = None
 
 
 class Kind(Facts):
@@ -44,23 +63,41 @@ class Kind(Facts):
 
 
 class DiscussionFacts(Facts):
-    """For CEO, CTO and Secretary. `round` counts from 1; `profiles` are the kinds of apps to choose from."""
+    """For CEO, CTO and Secretary. `profiles` are the kinds of apps to choose from, `new` the ids of the
+    requirements that a continuation adds or changes. What differs between two turns stands at the end, so
+    that a provider can read the rest from its cache: `round` counts from 1, `speaker` is who is asked."""
 
     summary: str
     requirements: list[Requirement]
     assumptions: list[str]
-    continuation: str
-    round: int
-    said: list[Said]
     profiles: list[Kind] = []
+    continuation: str
+    new: list[str] = []
+    before: Before | None = None
+    said: list[Said]
+    round: int
+    speaker: str = ""
+
+
+class Decided(Facts):
+    """What of the Secretary's record binds those who come after."""
+
+    decision: str
+    objections: list[str] = []
 
 
 class PrdFacts(Facts):
+    """For the Project Manager. `new` are the ids of the requirements to write: in a first run all. `before`
+    is the PRD of the run before; its promises stand in `requirements`."""
+
     summary: str
+    conversation: list[Chat] = []
     requirements: list[Requirement]
+    new: list[str] = []
     assumptions: list[str]
     continuation: str
-    decision: DecisionRecord
+    before: Prd | None = None
+    decision: Decided
     profile: str
 
 
@@ -83,15 +120,17 @@ class KnownTicket(Facts):
 
 
 class TicketingFacts(Facts):
-    """For the Project Manager. Requirements of `uncovered` need a ticket; finished `known` tickets stay.
-    `stack` is what the box holds for this profile, and what is checked with every ticket; with a `browser`
-    there may be `page` checks. One answer may have `answer_tokens` tokens."""
+    """For the Project Manager. `requirements` are as the PRD promises them, so `prd` comes without them;
+    those of `uncovered` need a ticket. Finished `known` tickets stay. `stack` is what the box holds for this
+    profile, and what is checked with every ticket; with a `browser` there may be `page` checks. One answer
+    may have `answer_tokens` tokens."""
 
     prd: Prd
     requirements: list[Requirement]
+    conversation: list[Chat] = []
     uncovered: list[str]
     continuation: str
-    decision: DecisionRecord
+    decision: Decided
     profile: str
     stack: str = ""
     browser: bool = False
@@ -106,6 +145,7 @@ class ProvingFacts(Facts):
 
     prd: Prd
     requirements: list[Requirement]
+    conversation: list[Chat] = []
     continuation: str
     decision: str
     profile: str
@@ -116,12 +156,40 @@ class ProvingFacts(Facts):
 
 class AskedTicket(Facts):
     """The ticket of which the checks are asked for, by its key. `before` are the checks of one that is
-    planned again, for the criteria `criteria_before`. The answer may have `answer_tokens` tokens."""
+    planned again, for the criteria `criteria_before`. With `missing` it has its checks already, those of
+    `before`, and is asked for more: the reviewer has missed something in it. The answer may have
+    `answer_tokens` tokens."""
 
     ticket: str
     before: list[Check] = []
     criteria_before: list[str] = []
+    missing: list[str] = []
     answer_tokens: int
+
+
+class ComparedTicket(Facts):
+    """A ticket of the new plan as the reviewer sees it. Its `checks` are shown where the client's text has
+    names that hold to the letter."""
+
+    key: str
+    title: str
+    description: str
+    requirements: list[str]
+    acceptance_criteria: list[str]
+    checks: list[Check] = []
+    skip_reason: str = ""
+
+
+class ComparisonFacts(Facts):
+    """For the CTO as the reviewer, before the build: what the client wrote, what became of it, and the plan.
+    `new` are the ids of the requirements that a continuation adds or changes."""
+
+    conversation: list[Chat]
+    continuation: str
+    requirements: list[Requirement]
+    new: list[str] = []
+    out_of_scope: list[str]
+    tickets: list[ComparedTicket]
 
 
 class Reviewed(Facts):
@@ -134,11 +202,14 @@ class Reviewed(Facts):
 
 
 class ReviewFacts(Facts):
-    """For the CTO as the reviewer: what was promised, and what the run made of it. `diff` is cut (`cut`)
-    where it is long; with a `browser` there may be `page` checks."""
+    """For the CTO as the reviewer: what was promised, and what the run made of it. `requirements` are as the
+    PRD promises them, so `prd` comes without them; `new` are those that a continuation adds or changes.
+    `diff` is cut (`cut`) where it is long; with a `browser` there may be `page` checks."""
 
     prd: Prd
     requirements: list[Requirement]
+    new: list[str] = []
+    conversation: list[Chat] = []
     continuation: str
     tickets: list[Reviewed]
     files: list[str]
@@ -157,39 +228,41 @@ class Failure(Facts):
 
 
 class Closed(Facts):
-    """A ticket that is done: what the Builder said it did, in the commit that closed it."""
+    """A ticket that is done, and what the Builder said it did."""
 
     title: str
     summary: str
-    commit: str
 
 
 class BuildingFacts(Facts):
-    """For the Builder: one ticket, and what it needs to know. `attempt` counts from 1; `failures` are those
-    of the attempt before; `tried` is a diff of all that was tried, where that alone was not enough, and
-    `fresh` says that it has been taken back. `prd` is what the PRD promises of `requirements`, and
-    `out_of_scope` what it does not. `files` is the map of the repository (paths relative to /app), `outline`
-    where in it what is defined, as far as that goes without reading it all; `finished` are the titles of
-    closed tickets, `lately` the last of them, oldest first."""
+    """For the Builder: one ticket, and what it needs to know. What is the same for all tickets of a run
+    stands first, so that a provider can read it from its cache.
+
+    `requirements` are as the PRD promises them, `serves` the ids of those that the ticket is for; `contract`
+    are texts of the client whose names hold to the letter. `files` is the map of the repository (paths
+    relative to /app), `outline` where in it what is defined, as far as that goes without reading it all;
+    `finished` are the titles of closed tickets, `lately` the last of them, oldest first. `attempt` counts
+    from 1; `failures` are those of the attempt before; `tried` is a diff of all that was tried, where that
+    alone was not enough, and `fresh` says that it has been taken back."""
 
     title: str
     summary: str
-    requirements: list[Requirement]
-    all_requirements: list[Requirement]
-    prd: list[PrdRequirement] = []
-    out_of_scope: list[str] = []
-    decision: str
     profile: str
     stack: str = ""
+    decision: str
+    out_of_scope: list[str] = []
+    contract: list[str] = []
+    requirements: list[Requirement]
+    finished: list[str]
+    lately: list[Closed]
     ticket: str
+    serves: list[str] = []
     description: str
     acceptance_criteria: list[str]
     checks: list[Check]
-    attempt: int
-    failures: list[Failure]
-    tried: str
-    fresh: bool
     files: list[str]
     outline: str = ""
-    finished: list[str]
-    lately: list[Closed]
+    attempt: int
+    fresh: bool
+    failures: list[Failure]
+    tried: str

@@ -45,13 +45,14 @@ class Requirement(Output):
 
 
 class Requirements(Output):
-    """Business Analyst, purpose `analysis`: everything that is wanted, on a continuation the old together
-    with the new; `changed` are the ids of the old whose meaning the new wish changes. `summary` replaces the
-    job's prompt."""
+    """Business Analyst, purpose `analysis`: everything that is wanted; on a continuation only what is new,
+    and what is `changed`: the ids of the old whose meaning the new wish changes. `contract` are the numbers
+    of the client's messages whose names hold to the letter. `summary` replaces the job's prompt."""
 
     summary: Paragraph
-    requirements: Annotated[list[Requirement], Field(min_length=1, max_length=60)]
+    requirements: Annotated[list[Requirement], Field(max_length=60)] = []
     changed: Annotated[list[str], Field(max_length=60)] = []
+    contract: Annotated[list[int], Field(max_length=60)] = []
     assumptions: Annotated[list[Line], Field(max_length=20)] = []
 
     @model_validator(mode="after")
@@ -75,14 +76,25 @@ class Option(Output):
     against: Line
 
 
+class Amendment(Output):
+    """What a requirement asks for from now on, as the discussion has decided. An empty `priority` keeps it as
+    it was."""
+
+    id: str
+    description: Paragraph
+    priority: Literal["must", "should", "could", ""] = ""
+
+
 class DecisionRecord(Output):
-    """Secretary, purpose `decision`: what was weighed, what was objected, what was decided. `profile` is the
-    kind of app it will be, one of those that were offered."""
+    """Secretary, purpose `decision`: what was weighed, what was objected, what was decided. `amendments` are
+    the requirements that the decision changes. `profile` is the kind of app it will be, one of those that
+    were offered."""
 
     message: Paragraph
     options: Annotated[list[Option], Field(min_length=1, max_length=6)]
     objections: Annotated[list[Line], Field(max_length=10)] = []
     decision: Paragraph
+    amendments: Annotated[list[Amendment], Field(max_length=20)] = []
     profile: Annotated[str, StringConstraints(min_length=1, max_length=64)] = HOUSE_STYLE
 
 
@@ -92,15 +104,26 @@ class PrdRequirement(Output):
     priority: Literal["must", "should", "could"]
 
 
+class OpenQuestion(Output):
+    """A question that nobody has answered, and what is assumed until somebody does."""
+
+    question: Line
+    assumed: Line
+
+
 class Prd(Output):
-    """Project Manager, purpose `prd`."""
+    """Project Manager, purpose `prd`. On a continuation `requirements` need only have what is new or changed;
+    of the others `left_out` names those of priority `could` that it leaves out. `open_questions` repeats the
+    `questions` without their answers, for clients."""
 
     title: Line
     problem: Paragraph
     goals: Annotated[list[Line], Field(min_length=1, max_length=12)]
     users: Annotated[list[Line], Field(min_length=1, max_length=12)]
-    requirements: Annotated[list[PrdRequirement], Field(min_length=1, max_length=60)]
+    requirements: Annotated[list[PrdRequirement], Field(max_length=60)] = []
+    left_out: Annotated[list[str], Field(max_length=60)] = []
     out_of_scope: Annotated[list[Line], Field(max_length=20)] = []
+    questions: Annotated[list[OpenQuestion], Field(max_length=20)] = []
     open_questions: Annotated[list[Line], Field(max_length=20)] = []
 
 
@@ -145,8 +168,10 @@ class Kept(Output):
 
 
 class Checks(Output):
-    """Project Manager, purpose `checks`: how one ticket is proven."""
+    """Project Manager, purpose `checks`: how one ticket is proven. `criteria` are further sentences of its
+    acceptance criteria, where the reviewer has missed something in the plan."""
 
+    criteria: Annotated[list[Line], Field(max_length=8)] = []
     checks: Annotated[list[Check], Field(max_length=24)] = []
     keep: Annotated[list[Kept], Field(max_length=24)] = []
 
@@ -186,6 +211,21 @@ class Backlog(Output):
         return self
 
 
+class Gap(Output):
+    """Something that the client has asked for and the plan does not: the `ticket`, by its key, that should
+    prove it."""
+
+    ticket: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    missing: Line
+
+
+class Comparison(Output):
+    """CTO, purpose `comparison`: the plan read against the client's words. Without `gaps` it is passed."""
+
+    message: Paragraph
+    gaps: Annotated[list[Gap], Field(max_length=8)] = []
+
+
 class FixDraft(Output):
     """What the reviewer found broken, and checks that fail as long as it is."""
 
@@ -203,7 +243,9 @@ class FixDraft(Output):
 
 
 class Review(Output):
-    """CTO, purpose `review`: the finished build read against the PRD. Without `fixes` it is passed."""
+    """CTO, purpose `review`: the finished build read against the PRD. Without `fixes` it is passed. `next`
+    are wishes that the client may want to have next."""
 
     message: Paragraph
     fixes: Annotated[list[FixDraft], Field(max_length=3)] = []
+    next: Annotated[list[Line], Field(max_length=3)] = []

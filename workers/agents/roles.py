@@ -12,26 +12,29 @@ PROMPTS = Path(__file__).parent / "prompts"
 
 @dataclass(frozen=True)
 class Role:
-    """`purpose` names the prompt in `prompts/` and, for a scripted model, what is wanted."""
+    """`purpose` names the prompt in `prompts/` and, for a scripted model, what is wanted; `does` says to a
+    client what the agent does while it thinks."""
 
     agent: Agent
     purpose: str
-    max_tokens: int = 4096
+    max_tokens: int
+    does: str
 
     def instructions(self, network: NetworkMode) -> str:
         return _PROMPT[self.purpose].replace("{agent}", self.agent).replace("{network}", TOLD[network])
 
 
-CLIENT_RELATIONS = Role(Agent.CLIENT_RELATIONS, "intake", 1500)
-BUSINESS_ANALYST = Role(Agent.BUSINESS_ANALYST, "analysis", 6000)
-CEO = Role(Agent.CEO, "discussion", 1500)
-CTO = Role(Agent.CTO, "discussion", 1500)
-SECRETARY = Role(Agent.SECRETARY, "decision", 3000)
-PRD_WRITER = Role(Agent.PROJECT_MANAGER, "prd", 8000)
-PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 12000)
-PROVER = Role(Agent.PROJECT_MANAGER, "checks", 8000)
-BUILDER = Role(Agent.BUILDER, "building", 16000)
-REVIEWER = Role(Agent.CTO, "review", 6000)
+CLIENT_RELATIONS = Role(Agent.CLIENT_RELATIONS, "intake", 1500, "reads what you said")
+BUSINESS_ANALYST = Role(Agent.BUSINESS_ANALYST, "analysis", 6000, "writes down the requirements")
+CEO = Role(Agent.CEO, "discussion", 1500, "thinks about the requirements")
+CTO = Role(Agent.CTO, "discussion", 1500, "thinks about the requirements")
+SECRETARY = Role(Agent.SECRETARY, "decision", 3000, "records the decision")
+PRD_WRITER = Role(Agent.PROJECT_MANAGER, "prd", 8000, "writes the PRD")
+PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 12000, "cuts tickets")
+PROVER = Role(Agent.PROJECT_MANAGER, "checks", 8000, "writes checks")
+COMPARER = Role(Agent.CTO, "comparison", 3000, "compares the plan with your words")
+BUILDER = Role(Agent.BUILDER, "building", 16000, "thinks and writes code")
+REVIEWER = Role(Agent.CTO, "review", 6000, "reads the finished code")
 
 ROLES = (
     CLIENT_RELATIONS,
@@ -42,6 +45,7 @@ ROLES = (
     PRD_WRITER,
     PROJECT_MANAGER,
     PROVER,
+    COMPARER,
     BUILDER,
     REVIEWER,
 )

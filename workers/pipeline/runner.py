@@ -23,6 +23,7 @@ from workers.pipeline.enter import enter
 from workers.pipeline.no_model import away, time_left
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.plan import PLAN
+from workers.pipeline.ticking import ticking
 from workers.waiting import Wait, wait
 
 log = structlog.get_logger()
@@ -33,7 +34,8 @@ async def play(context: Context, claim: Claim) -> None:
     itself. Raises nothing."""
     words = log.bind(job=str(context.job_id), run=str(context.run_id), fence=context.fence)
     try:
-        await _play(context, claim, words)
+        async with ticking(context):
+            await _play(context, claim, words)
     except LeaseLost:
         words.info("run.lost")
     except Unavailable as error:

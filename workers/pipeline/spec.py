@@ -4,6 +4,7 @@
 fields. Each value comes from the last run that reached its stage.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,8 +24,10 @@ class Contribution(BaseModel):
 
 
 class Spec(BaseModel):
-    """`profile` is the kind of app, decided in the first run; "" until then. `changed` are the ids of the
-    requirements that mean something else since this continuation."""
+    """`profile` is the kind of app, decided in the first run; "" until then. `new` are the ids of the
+    requirements that this run adds or changes, `changed` those that mean something else since this
+    continuation. `contract` are texts of the client whose names hold to the letter, oldest first. `decision`
+    and `prd` are those of the run before until this run has its own."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -34,13 +37,26 @@ class Spec(BaseModel):
     model: str = ""
     profile: str = ""
     requirement_list: list[Requirement] = []
+    new: list[str] = []
     changed: list[str] = []
+    contract: list[str] = []
     assumptions: list[str] = []
     decision: DecisionRecord | None = None
     prd: Prd | None = None
 
     def dump(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
+
+    def promised(self, *, but: Collection[str] = ()) -> list[Requirement]:
+        """The requirements in the words of the PRD, which say all that is still to be known of them; those of
+        the ids `but` in the words of the Business Analyst."""
+        texts = {item.id: item.text for item in self.prd.requirements} if self.prd else {}
+        return [
+            item.model_copy(update={"description": texts[item.id]})
+            if item.id in texts and item.id not in but
+            else item
+            for item in self.requirement_list
+        ]
 
 
 async def load(context: Context) -> Spec:

@@ -34,7 +34,7 @@ def requirements(facts: AnalysisFacts) -> Requirements:
             assumptions=[f"The {plan.many} already entered are kept."],
         )
     turns = [(said.who != CLIENT_RELATIONS, said.text) for said in facts.conversation]
-    talk = read_talk(turns or [(True, facts.idea)])
+    talk = read_talk(turns or [(True, facts.summary)])
     plan, wishes = talk.plan, talk.wishes
     if facts.continuation:
         wishes += read_wishes(facts.continuation, plan)
@@ -43,7 +43,7 @@ def requirements(facts: AnalysisFacts) -> Requirements:
         item.model_copy(update={"id": f"R{number}"}) for number, item in enumerate(_basics(plan), first)
     ]
     return Requirements(
-        summary=clip(facts.summary or facts.idea, MOST_SUMMARY),
+        summary=clip(facts.summary, MOST_SUMMARY),
         requirements=_with_wishes([*known, *basics], wishes, plan),
         assumptions=[
             "Whoever can open the page may read and change everything: there are no accounts.",

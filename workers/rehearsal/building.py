@@ -67,7 +67,7 @@ def _so_far(messages: Sequence[Message]) -> tuple[BuildingFacts, list[list[str]]
 
 
 def _script(facts: BuildingFacts) -> Script:
-    plan = understood(facts.all_requirements, facts.summary)
+    plan = understood(facts.requirements, facts.summary)
     stumbles = facts.attempt == 1 and RISK in facts.description
     step = feature(facts.ticket, plan, stumbles=stumbles)
     if step is None:
@@ -134,7 +134,7 @@ def _changed(text: str, changes: Sequence[Change]) -> str | None:
 
 def _as_left(path: str, facts: BuildingFacts, step: Feature) -> str:
     """The file as the finished steps left it, for when what stands there cannot be made sense of."""
-    plan = understood(facts.all_requirements, facts.summary)
+    plan = understood(facts.requirements, facts.summary)
     done = [found for title in facts.finished if (found := feature(title, plan, stumbles=False))]
     text = next((found.files[path] for found in [*done, step] if path in found.files), "")
     for found in done:

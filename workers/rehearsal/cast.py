@@ -7,6 +7,7 @@ from typing import TypeVar
 from workers.agents.facts import (
     AnalysisFacts,
     AskedTicket,
+    ComparisonFacts,
     DiscussionFacts,
     Facts,
     PrdFacts,
@@ -33,6 +34,7 @@ THINKING_S = {
     "prd": 2.5,
     "ticketing": 2.0,
     "checks": 0.3,
+    "comparison": 0.5,
     "building": 0.6,
     "review": 2.0,
 }
@@ -98,6 +100,7 @@ _PARTS: dict[str, Callable[[Question], Output]] = {
     "prd": lambda question: planning.prd(_facts(question, PrdFacts)),
     "ticketing": lambda question: planning.backlog(_facts(question, TicketingFacts)),
     "checks": lambda question: planning.checks(_facts(question, ProvingFacts), _asked(question)),
+    "comparison": lambda question: discussion.comparison(_facts(question, ComparisonFacts)),
     "review": lambda question: discussion.review(_facts(question, ReviewFacts)),
 }
 

@@ -2,8 +2,8 @@
 
 from app.domain.ticket import TicketStatus
 from app.domain.values import clip
-from workers.agents.facts import DiscussionFacts, ReviewFacts
-from workers.agents.outputs import DecisionRecord, Option, Requirement, Review, Turn
+from workers.agents.facts import ComparisonFacts, DiscussionFacts, ReviewFacts
+from workers.agents.outputs import Comparison, DecisionRecord, Option, Requirement, Review, Turn
 from workers.rehearsal.blueprint import CANNOT_TITLE, FIELD_TITLE, Blueprint
 from workers.rehearsal.planning import understood
 from workers.rehearsal.words import listed
@@ -26,6 +26,14 @@ def review(facts: ReviewFacts) -> Review:
     return Review(
         message=f"This is a rehearsal: a scripted reviewer reads no code and passes every build. What stands "
         f"behind “{facts.prd.title}” are the service's own checks of its {done} finished tickets."
+    )
+
+
+def comparison(facts: ComparisonFacts) -> Comparison:
+    """The cast understands what it has planned, and nothing beyond; it says so."""
+    return Comparison(
+        message=f"This is a rehearsal: a scripted reviewer does not read your words. The plan has "
+        f"{len(facts.tickets)} tickets for {len(facts.requirements)} requirements."
     )
 
 

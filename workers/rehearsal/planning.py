@@ -53,6 +53,7 @@ def prd(facts: PrdFacts) -> Prd:
             )
             for item in wanted
         ],
+        left_out=[item.id for item in facts.requirements if item not in wanted],
         out_of_scope=[
             *(f"{item.title.removeprefix(CANNOT_TITLE)} – {_reason(item)}"[:300] for item in beyond[:18]),
             "Accounts and access rights",

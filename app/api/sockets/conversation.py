@@ -40,10 +40,10 @@ class Conversation:
         self._resources = resources
         self._job_id = job_id
         self._replays = False
+        query = websocket.query_params
+        asked = {name for name in query if name == "since" or query[name] == "1"}
         self._wants = tuple(
-            f'{{"kind":"{kind}"'
-            for kind, asked in WHISPERED.items()
-            if websocket.query_params.get(asked) == "1"
+            f'{{"kind":"{kind}"' for kind, names in WHISPERED.items() if not asked.isdisjoint(names)
         )
         self._left = False
         self._queue: list[str] = []  # almost always empty; an empty deque takes 760 bytes
@@ -97,8 +97,8 @@ class Conversation:
             self.end(Close.TOO_SLOW)
 
     def overhear(self, payload: str) -> None:
-        """A piece of a reply or of output that is still being made. Dropped for a client that reads too
-        slowly."""
+        """A piece of a reply or of output that is still being made, or what goes on. Dropped for a client
+        that reads too slowly."""
         if payload.startswith(self._wants) and len(self._queue) < MAX_QUEUED_WHISPERS:
             self.hear(payload)
 

@@ -49,11 +49,12 @@ class Finding:
         """A check that could not be run has neither failed nor passed."""
         return self.checked and not self.passed
 
-    def as_failure(self) -> Failure:
+    def as_failure(self, told: Sequence[AnyCheck]) -> Failure:
+        """For the Builder, who is told those checks with its ticket: one of them is named by its id only."""
         return Failure(
             reason=f"A check of “{self.title}” failed.",
             criterion=self.criterion,
-            check=self.check.model_dump_json(exclude_none=True),
+            check=self.check.id if self.check in told else self.check.model_dump_json(exclude_none=True),
             output=self.output[-SHOWN_OUTPUT:],
         )
 
@@ -87,6 +88,8 @@ async def run_check(
     its evidence belongs to no ticket, but a failure counts for `ticket`."""
     owner = None if promise else ticket.id
     result = await observe(context, workspace, check, commit, phase, owner)
+    if result.checked:
+        context.progress.checked(passed=result.passed)
     return Finding(
         ticket_id=ticket.id,
         title=ticket.title,

@@ -4,6 +4,10 @@ Checks are most of what a plan is made of. In one answer six tickets with theirs
 be, and one that was cut off was lost as a whole.
 """
 
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
 from app.domain.ticket import AnyCheck, TicketType
 from workers.agents.ask import ask, facts
 from workers.agents.facts import AskedTicket, KnownTicket, ProvingFacts, TicketingFacts
@@ -27,10 +31,26 @@ async def with_checks(context: Context, shown: TicketingFacts, backlog: Backlog)
     return Backlog(tickets=drafts)
 
 
+async def with_missing(
+    context: Context, shown: TicketingFacts, backlog: Backlog, missing: Mapping[str, Sequence[str]]
+) -> Backlog:
+    """The backlog with further criteria and checks for what is missing in tickets, by their keys."""
+    if not missing:
+        return backlog
+    (first,) = facts(_told(shown, backlog))
+    drafts = []
+    for place, draft in enumerate(backlog.tickets):
+        if draft.key in missing:
+            draft = await _ask_more(context, f"checks.more.{place}", first, draft, missing[draft.key])
+        drafts.append(draft)
+    return Backlog(tickets=drafts)
+
+
 def _told(shown: TicketingFacts, backlog: Backlog) -> ProvingFacts:
     return ProvingFacts(
         prd=shown.prd,
         requirements=shown.requirements,
+        conversation=shown.conversation,
         continuation=shown.continuation,
         decision=shown.decision.decision,
         profile=shown.profile,
@@ -57,6 +77,44 @@ async def _ask(
     return draft.model_copy(update={"checks": merged(draft, asked, spoken.value)})
 
 
+async def _ask_more(
+    context: Context, key: str, first: Message, draft: TicketDraft, missing: Sequence[str]
+) -> TicketDraft:
+    asked = AskedTicket(
+        ticket=draft.key,
+        before=draft.checks,
+        criteria_before=draft.acceptance_criteria,
+        missing=list(missing),
+        answer_tokens=context.models.answer_tokens(PROVER.max_tokens),
+    )
+
+    def fits(answer: Checks) -> None:
+        added(draft, answer)
+
+    return added(draft, (await ask(context, key, PROVER, (first, *facts(asked)), Checks, fits)).value)
+
+
+def added(draft: TicketDraft, answer: Checks) -> TicketDraft:
+    """The ticket with the further criteria and checks of the answer; none that it has is lost. Raises
+    ValueError if they do not fit it."""
+    criteria = [*draft.acceptance_criteria, *answer.criteria]
+    if not answer.checks:
+        raise ValueError(f"{draft.key}: what is missing needs an executable check")
+    if unproven := set(range(len(draft.acceptance_criteria), len(criteria))) - {
+        check.criterion for check in answer.checks
+    }:
+        raise ValueError(f"{draft.key}: criterion {min(unproven)} needs a check")
+    checks = [*draft.checks, *answer.checks]
+    _refuse_unfit(draft.key, checks, len(criteria))
+    try:
+        return TicketDraft.model_validate(
+            draft.model_dump() | {"acceptance_criteria": criteria, "checks": checks}
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{draft.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
 def merged(draft: TicketDraft, asked: AskedTicket, answer: Checks) -> list[AnyCheck]:
     """The kept and the new checks of a ticket. Raises ValueError if they do not fit it."""
     before = {check.id: check for check in asked.before}
@@ -66,9 +124,16 @@ def merged(draft: TicketDraft, asked: AskedTicket, answer: Checks) -> list[AnyCh
     checks += answer.checks
     if not checks:
         raise ValueError(f"{draft.key}: at least one criterion needs an executable check")
-    if any(check.criterion >= len(draft.acceptance_criteria) for check in checks):
-        raise ValueError(f"{draft.key}: a check names a criterion that does not exist")
+    if answer.criteria:
+        raise ValueError("criteria: only where something is `missing`")
+    _refuse_unfit(draft.key, checks, len(draft.acceptance_criteria))
+    return checks
+
+
+def _refuse_unfit(key: str, checks: Sequence[AnyCheck], criteria: int) -> None:
+    """Raises ValueError."""
+    if any(check.criterion >= criteria for check in checks):
+        raise ValueError(f"{key}: a check names a criterion that does not exist")
     ids = [check.id for check in checks]
     if twice := sorted({each for each in ids if ids.count(each) > 1}):
-        raise ValueError(f"{draft.key}: more than one check has the id {', '.join(twice)}")
-    return checks
+        raise ValueError(f"{key}: more than one check has the id {', '.join(twice)}")

@@ -8,6 +8,8 @@ cannot run, because the box has no browser, does not count as failed. See decisi
 from collections.abc import Sequence
 from enum import StrEnum
 
+from pydantic import TypeAdapter
+
 from app.actions import changes
 from app.domain.ticket import TicketStatus, TicketType
 from app.domain.values import clean
@@ -22,8 +24,10 @@ from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.proof.evidence import observe
 from workers.pipeline.repair.fixing import open_fixes
-from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket import overview
 from workers.pipeline.ticket.trial import begin_of_run
+from workers.pipeline.words import binding
+from workers.steps import note
 
 DIFF_CHARS = 60_000
 
@@ -41,6 +45,18 @@ TOLD = {
     Look.HOLDS: "Not opened, since none of their checks was seen to fail:",
     Look.UNSEEN: "Not opened, since the box has no browser to see it with:",
 }
+
+
+WISHES = "wishes"
+"""The step with what the client may want next."""
+
+_WISHES: TypeAdapter[list[str]] = TypeAdapter(list[str])
+
+
+async def wishes(context: Context) -> list[str]:
+    """What the reviewer of this run thinks the client may want next."""
+    step = await context.step(WISHES)
+    return [] if step is None else _WISHES.validate_json(step.payload)
 
 
 def key(run: Run) -> str:
@@ -72,6 +88,7 @@ async def review(context: Context, workspace: Workspace, commit: Commit) -> bool
             clean(_told(spoken.value.message, looks)),
             {"stage": change.stage.shown_as, "model": spoken.model, "commit": commit.sha},
         )
+        await note(change, WISHES, _WISHES.dump_json(spoken.value.next).decode())
         await open_fixes(change, key(change.run), fixes)
     return not fixes
 
@@ -85,8 +102,10 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
     return ReviewFacts(
-        prd=spec.prd,
-        requirements=spec.requirement_list,
+        prd=spec.prd.model_copy(update={"requirements": []}),
+        requirements=spec.promised(),
+        new=spec.new if run.requirements else [],
+        conversation=await binding(context, spec),
         continuation=run.requirements,
         tickets=[
             Reviewed(
@@ -98,7 +117,7 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
             for ticket in tickets
             if ticket.type != TicketType.EPIC
         ],
-        files=await toolbox.files(workspace),
+        files=await overview.files(workspace),
         diff=diff,
         cut=len(diff.encode()) >= DIFF_CHARS,
         browser=await context.served.browser(context.resources.runtime),

@@ -1,6 +1,7 @@
 """The Builder works on the tickets, one after the other. A ticket is `done` only when its checks have
 passed."""
 
+from typing import Any
 from uuid import UUID
 
 from app.actions import changes
@@ -9,12 +10,13 @@ from app.domain.ticket import CLOSED, TicketStatus, TicketType
 from app.runtime.workspace import FenceLost, RuntimeProblem, Workspace
 from app.store import rows
 from app.store.tables import Ticket
-from workers.context import Context
+from workers.context import Change, Context
 from workers.pipeline.box import attached, keep
 from workers.pipeline.enter import end_stage
 from workers.pipeline.live.bringing import bring_back
 from workers.pipeline.live.following import follow
 from workers.pipeline.outcome import Outcome, StageFailed
+from workers.pipeline.proof.evidence import check_digest
 from workers.pipeline.proof.kept_tests import found
 from workers.pipeline.repair.mending import give_up_unmended
 from workers.pipeline.ticket import trial
@@ -137,6 +139,18 @@ async def _again(context: Context, ticket_id: UUID, tried: trial.Tried, followin
             attempt=ticket.attempts,
             **tried.shown,
         )
+        await _tell_failed(change, ticket, tried)
+
+
+async def _tell_failed(change: Change, ticket: Ticket, tried: trial.Tried) -> None:
+    """A message for the chat's history: an attempt has failed, and by which evidence."""
+    told: dict[str, Any] = {"ticketId": str(ticket.id), "attempt": ticket.attempts}
+    what = "the attempt did not pass"
+    if tried.broken is not None:
+        what = "a check failed"
+        evidence = await rows.newest_failure(change.session, change.job.id, check_digest(tried.broken))
+        told |= {} if evidence is None else {"evidenceId": str(evidence)}
+    change.describe(f'🔁 "{ticket.title}": {what}, trying again (attempt {ticket.attempts})', **told)
 
 
 async def _end(

@@ -8,13 +8,14 @@ from pydantic import TypeAdapter
 from app.actions import changes
 from workers.agents.ask import ask, facts
 from workers.agents.facts import DiscussionFacts, Kind, Said
-from workers.agents.outputs import DecisionRecord, Turn
+from workers.agents.outputs import Amendment, DecisionRecord, Requirement, Turn
 from workers.agents.roles import CEO, CTO, SECRETARY, Role
 from workers.context import Context
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
 from workers.pipeline.spec import Contribution, Spec
+from workers.pipeline.words import before_of
 from workers.profiles.catalogue import find
 from workers.steps import Result, once
 
@@ -29,17 +30,22 @@ async def discussion(context: Context) -> Outcome:
     kinds = await _kinds(context, spec)
     while (speaker := next_speaker(spec.discussion)) is not None:
         number = len(spec.discussion)
-        shown = facts(await _facts(context, spec, kinds))
+        shown = facts(await _facts(context, spec, kinds, speaker))
         turn = await ask(context, f"discussion.{number}", speaker, shown, Turn)
         await _record(context, spec, speaker, turn.value.message, turn.value.objections)
-    shown = facts(await _facts(context, spec, kinds))
+    shown = facts(await _facts(context, spec, kinds, SECRETARY))
 
-    def chooses(record: DecisionRecord) -> None:
+    def fits(record: DecisionRecord) -> None:
         if record.profile not in (names := [kind.name for kind in kinds]):
             raise ValueError(f"profile: must be one of {', '.join(names)}")
+        if closed := {item.id for item in record.amendments} - set(spec.new):
+            may_not, may = ", ".join(sorted(closed)), ", ".join(spec.new) or "none"
+            raise ValueError(f"amendments: {may_not} may not be amended now, only {may}")
 
-    record = await ask(context, "decision", SECRETARY, shown, DecisionRecord, chooses)
+    record = await ask(context, "decision", SECRETARY, shown, DecisionRecord, fits)
     spec.decision, spec.profile = record.value, record.value.profile
+    spec.requirement_list = amended(spec.requirement_list, record.value.amendments)
+    spec.requirements = specs.requirements_text(spec.requirement_list)
     await _record(context, spec, SECRETARY, record.value.message, record.value.objections, last=True)
     return Outcome.NEXT
 
@@ -52,6 +58,22 @@ def next_speaker(said: list[Contribution]) -> Role | None:
     if place == 0 and said and not any(turn.objections for turn in said[-len(SPEAKERS) :]):
         return None
     return SPEAKERS[place]
+
+
+def amended(requirements: list[Requirement], amendments: list[Amendment]) -> list[Requirement]:
+    """The requirements as the discussion has left them, in their order."""
+    words = {item.id: item for item in amendments}
+    return [
+        item.model_copy(
+            update={
+                "description": words[item.id].description,
+                "priority": words[item.id].priority or item.priority,
+            }
+        )
+        if item.id in words
+        else item
+        for item in requirements
+    ]
 
 
 async def _kinds(context: Context, spec: Spec) -> list[Kind]:
@@ -71,16 +93,19 @@ async def _kinds(context: Context, spec: Spec) -> list[Kind]:
     return _KINDS.validate_json(await once(context, "profiles", "tool", "profiles", make))
 
 
-async def _facts(context: Context, spec: Spec, kinds: list[Kind]) -> DiscussionFacts:
+async def _facts(context: Context, spec: Spec, kinds: list[Kind], speaker: Role) -> DiscussionFacts:
     run = await context.run()
     return DiscussionFacts(
         summary=spec.summary,
         requirements=spec.requirement_list,
         assumptions=spec.assumptions,
-        continuation=run.requirements,
-        round=len(spec.discussion) // len(SPEAKERS) + 1,
-        said=[Said(who=turn.agent, text=turn.content) for turn in spec.discussion],
         profiles=kinds,
+        continuation=run.requirements,
+        new=spec.new if run.requirements else [],
+        before=before_of(spec) if run.requirements else None,
+        said=[Said(who=t.agent, text=t.content, objections=t.objections) for t in spec.discussion],
+        round=len(spec.discussion) // len(SPEAKERS) + 1,
+        speaker=speaker.agent,
     )
 
 

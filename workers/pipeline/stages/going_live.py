@@ -1,6 +1,7 @@
 """The last stage: the client's app is brought to the verified commit, with its data. If that does not work,
 it is as it was before."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -15,10 +16,13 @@ from app.runtime.workspace import RuntimeProblem
 from app.runtime.worlds import World
 from app.store import boxes, runs
 from workers.context import Change, Context
+from workers.pipeline import spec as specs
 from workers.pipeline.box import attached, begun
 from workers.pipeline.live.bringing import NotLive, bring
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.verdict import verdict_of
+from workers.pipeline.repair import reviewing
+from workers.pipeline.spec import Spec
 
 AS_BEFORE = "Your app is as it was before, with its data."
 
@@ -27,6 +31,7 @@ IN_THE_BOX = "lies in the app's box until the next one is made, as your app's da
 
 async def going_live(context: Context) -> Outcome:
     verdict = await verdict_of(context)
+    more = farewell(context.job_id, await specs.load(context), await reviewing.wishes(context))
 
     async def record(change: Change, done: Switched) -> None:
         stage = change.stage
@@ -37,7 +42,7 @@ async def going_live(context: Context) -> Outcome:
             change.job,
             "agent",
             Agent.CLIENT_RELATIONS,
-            verdict.message + _told(done, copy_id),
+            verdict.message + _told(done, copy_id) + more,
             {
                 "stage": stage.shown_as,
                 "verification": verdict.verification,
@@ -65,6 +70,26 @@ async def going_live(context: Context) -> Outcome:
         with suppress(RuntimeProblem):  # what is left is emptied or discarded by the next run
             await context.resources.runtime.discard(context.job_id, world)
     return Outcome.OVER
+
+
+def farewell(job_id: UUID, spec: Spec, wishes: Sequence[str]) -> str:
+    """What a client needs to know when the app is done: how to open it, what was assumed, what was left
+    open, and what to ask for next."""
+    lines = [
+        "",
+        f"To open it: `POST /api/jobs/{job_id}/preview/` answers with its address; on the machine where "
+        f"Boardroom runs, `boardroom open {job_id}` opens it.",
+    ]
+    if spec.assumptions:
+        lines += ["", "Assumed, as nobody said otherwise:", *(f"- {item}" for item in spec.assumptions)]
+    if spec.prd and spec.prd.open_questions:
+        assumed = {item.question: f" Until you say otherwise: {item.assumed}" for item in spec.prd.questions}
+        lines += ["", "Open questions:"]
+        lines += [f"- {question}{assumed.get(question, '')}" for question in spec.prd.open_questions]
+    lines += ["", "To change or add something, continue the job and say what you want."]
+    if wishes:
+        lines += ["You could ask for:", *(f"- {wish}" for wish in wishes)]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _told(done: Switched, copy_id: UUID | None) -> str:

@@ -19,7 +19,7 @@ from app.domain.values import clean, parse_id
 from app.store import rows
 from app.store.tables import Ticket
 from workers.agents.ask import ask, facts
-from workers.agents.facts import KnownTicket, TicketingFacts
+from workers.agents.facts import Decided, KnownTicket, TicketingFacts
 from workers.agents.outputs import Backlog, TicketDraft, refuse_epics
 from workers.agents.roles import PROJECT_MANAGER
 from workers.context import Change, Context
@@ -27,9 +27,11 @@ from workers.llm.model import Message
 from workers.pipeline import spec as specs
 from workers.pipeline.enter import end_stage
 from workers.pipeline.outcome import Outcome
+from workers.pipeline.proof.compared import compare
 from workers.pipeline.proof.evidence import checks_of
 from workers.pipeline.proof.planned import with_checks
 from workers.pipeline.spec import Spec
+from workers.pipeline.words import binding
 from workers.profiles.catalogue import find
 
 MAX_PARTS = 12
@@ -39,8 +41,10 @@ GO_ON = "Go on with the tickets that follow, in the same form."
 async def ticketing(context: Context) -> Outcome:
     shown = await _facts(context)
     backlog = await with_checks(context, shown, await _outline(context, shown))
+    backlog, compared = await compare(context, shown, backlog)
     async with context.change() as change:
         await _replace(change, backlog)
+        compared.tell(change)
         end_stage(change)
     return Outcome.NEXT
 
@@ -81,11 +85,12 @@ async def _facts(context: Context) -> TicketingFacts:
     stays = [t for t in tickets if t.status == TicketStatus.DONE and not _is_changed(t, spec)]
     finished = {rid for t in stays for rid in t.requirements}
     return TicketingFacts(
-        prd=spec.prd,
-        requirements=spec.requirement_list,
+        prd=spec.prd.model_copy(update={"requirements": []}),
+        requirements=spec.promised(),
+        conversation=await binding(context, spec),
         uncovered=[item.id for item in spec.prd.requirements if item.id not in finished],
         continuation=run.requirements,
-        decision=spec.decision,
+        decision=Decided(decision=spec.decision.decision, objections=spec.decision.objections),
         profile=spec.profile,
         stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),
         browser=browser,

@@ -83,10 +83,11 @@ async def _check_all(
 ) -> list[Finding]:
     findings = []
     done = closed_by_checks(tickets)
-    for ticket in done:
-        for check in checks_of(ticket):
-            tested = await judged_on(context, workspace, ticket, check, commit)
-            findings.append(await run_check(context, workspace, ticket, check, tested, "final"))
+    with context.progress.checking(sum(len(ticket.checks) for ticket in done)):
+        for ticket in done:
+            for check in checks_of(ticket):
+                tested = await judged_on(context, workspace, ticket, check, commit)
+                findings.append(await run_check(context, workspace, ticket, check, tested, "final"))
     if done:
         findings += await run_profile_checks(context, workspace, done[-1], commit, "final")
     return findings

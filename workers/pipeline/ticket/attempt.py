@@ -60,12 +60,13 @@ async def attempt(
     ticket_id: UUID,
     number: int,
     shown: BuildingFacts,
+    checks: Sequence[AnyCheck],
     tree: str,
     *,
     strong: bool = False,
 ) -> str:
-    """Let the Builder work until it calls `finish`; returns its summary. `tree` is the git tree at which the
-    attempt starts; with `strong` the model MODEL_STRONG is asked.
+    """Let the Builder work until it calls `finish`; returns its summary. `checks` are the ticket's; `tree` is
+    the git tree at which the attempt starts; with `strong` the model MODEL_STRONG is asked.
 
     Raises GaveUp, ModelUnavailable, ModelMisbehaved, BudgetSpent.
     """
@@ -88,7 +89,7 @@ async def attempt(
             strong=strong,
         )
         began = monotonic()
-        at = _At(context, workspace, ticket_id, shown.checks)
+        at = _At(context, workspace, ticket_id, checks)
         results = [
             await _carry_out(at, f"{key}.{place}", call, answer.finish_reason)
             if place < MAX_CALLS_A_TURN
@@ -155,7 +156,8 @@ async def _carry_out(at: _At, key: str, call: ToolCall, finish_reason: str) -> D
 
     async def make() -> Result:
         async with aloud(at.context, at.ticket_id) as hear:
-            said = await at.context.unless_paused(_use(at, tool, hear)) + toolbox.remark(call)
+            with at.context.progress.doing(f"{BUILDER.agent} uses {call.name}", at.ticket_id):
+                said = await at.context.unless_paused(_use(at, tool, hear)) + toolbox.remark(call)
         tree = (
             await at.workspace.checkpoint(str(at.context.run_id), key.replace(".", "-"))
             if tool.changes

@@ -39,20 +39,13 @@ from workers.agents.tools import (
 from workers.agents.tools import AppStatus as AppStatusTool
 from workers.llm.model import ToolCall
 from workers.pipeline.ticket import output
+from workers.pipeline.ticket.overview import GREP
 
 ENDLESS = "ended by its time limit"
 """The beginning of the result of a command that was ended by its time limit."""
 
 OUTPUT_CHARS = 16_000
 """The most characters that a tool may return to the model."""
-
-OUTLINE_LINES, OUTLINE_WIDTH = 150, 120
-"""How many lines of how many characters the outline of the repository has at most."""
-
-_GREP = "git -c safe.directory='*' -C /app grep --untracked -nI"
-"""Searches what git does not ignore."""
-
-_DEFINES = r"^(export .|(async )?(def|function) |class |@[a-z]+\.(get|post|put|patch|delete)\()"
 
 _DULL = {"date", "server", "connection", "content-length", "transfer-encoding", "keep-alive"}
 """Headers of answers that the model is not shown."""
@@ -92,26 +85,6 @@ async def use(workspace: Workspace, tool: Tool, hear: Callable[[str], None] | No
         return said + await _left_out(workspace, tool)
     except Refusal as refusal:
         return f"error: {refusal.detail}"
-
-
-async def files(workspace: Workspace) -> list[str]:
-    """The paths of files, relative to /app. Of more than `LIST_LIMIT[1]` files and folders, those in the
-    deepest folders are missing."""
-    listing = await workspace.list(resolve_path(""), LIST_LIMIT[1])
-    return sorted(_files(listing.structure))
-
-
-async def outline(workspace: Workspace) -> str:
-    """The first lines of Python and JavaScript files that define something, as `path:line:text`."""
-    kinds = " ".join(f"'*.{kind}'" for kind in ("py", "js", "mjs", "cjs", "ts", "jsx", "tsx"))
-    await workspace.head()  # so that there is a repository
-    line = f"{_GREP} -E -e {shlex.quote(_DEFINES)} -- {kinds} | sort -t: -k1,1 -k2,2n"
-    result = await workspace.run(
-        f"{line} | cut -c1-{OUTLINE_WIDTH} | head -n {OUTLINE_LINES}",
-        timeout_s=20,
-        output_limit=OUTLINE_LINES * OUTLINE_WIDTH,
-    )
-    return result.output.strip()
 
 
 def _files(nodes: list[Node]) -> list[str]:
@@ -217,7 +190,7 @@ async def _delete(workspace: Workspace, tool: DeleteFile) -> str:
 async def _search(workspace: Workspace, tool: Search) -> str:
     folder = shlex.quote(resolve_path(tool.path))
     await workspace.head()
-    line = f"{_GREP} -F -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
+    line = f"{GREP} -F -m 20 -e {shlex.quote(tool.text)} -- {folder} | cut -c1-300 | head -n 100"
     result = await workspace.run(line, timeout_s=20, output_limit=OUTPUT_CHARS // 2)
     return result.output or "(nothing found)"
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from app.domain.conversation import Agent
 from app.domain.events import LOG_TAIL_BYTES
+from app.domain.ticket import AnyCheck
 from app.runtime.workspace import Commit, TreeMissing, Workspace
 from app.store import rows, run_steps
 from app.store.tables import Ticket
@@ -32,8 +33,9 @@ from workers.pipeline.proof.evidence import (
 )
 from workers.pipeline.proof.kept_tests import judged_on
 from workers.pipeline.proof.trials import hidden_apart
-from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket import overview
 from workers.pipeline.ticket.attempt import GaveUp, attempt
+from workers.pipeline.ticket.brief import without_repeats
 from workers.pipeline.ticket.death import noted_death
 from workers.pipeline.ticket.ladder import Rung, Standing, signature
 from workers.profiles.catalogue import find
@@ -57,8 +59,8 @@ _STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 @dataclass(frozen=True)
 class Tried:
     """The result of an attempt. `failures` is empty if the ticket may be closed; `summary` is what the
-    Builder wrote; `diff` is the change since `base`; `shown` goes into the `metadata` of the
-    `ticketUpdate`."""
+    Builder wrote; `diff` is the change since `base`; `shown` goes into the `metadata` of the `ticketUpdate`;
+    `broken` is the first check that failed, None if something else was wrong."""
 
     standing: Standing
     base: Commit
@@ -67,6 +69,7 @@ class Tried:
     failures: list[Failure]
     diff: str
     shown: dict[str, Any]
+    broken: AnyCheck | None = None
 
 
 async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> Tried:
@@ -88,6 +91,7 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
             ticket.id,
             ticket.attempts,
             shown,
+            checks_of(ticket),
             tree,
             strong=standing.rung is Rung.STRONG,
         )
@@ -103,10 +107,11 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
     if not hidden and not failed:
         return Tried(standing, base, commit, summary, [], "", _shown(commit, failed))
     failures += [Failure(reason=item.sentence, criterion="", check="", output="") for item in hidden]
-    failures += [finding.as_failure() for finding in failed]
+    failures += [finding.as_failure(checks_of(ticket)) for finding in failed]
     diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS)
     told = {"log": "\n".join(item.sentence for item in hidden)} if hidden else {}
-    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed) | told)
+    broken = failed[0].check if failed else None
+    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed) | told, broken)
 
 
 async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
@@ -158,7 +163,9 @@ async def _check_before(
     context: Context, workspace: Workspace, ticket: Ticket, base: Commit
 ) -> list[Finding]:
     """How the ticket's checks come out on `base`, the commit before it."""
-    red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks_of(ticket)]
+    checks = checks_of(ticket)
+    with context.progress.checking(len(checks), ticket.id):
+        red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks]
     begin = await begin_of_run(context, workspace)
     for finding in red:
         if finding.passed:
@@ -172,7 +179,7 @@ async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) ->
     kept = await context.step(_why(ticket, ticket.attempts))
     if kept is not None:
         return _STANDING.validate_json(kept.payload)
-    before = [finding.as_failure() for finding in red if finding.failed]
+    before = [finding.as_failure(checks_of(ticket)) for finding in red if finding.failed]
     return Standing(begun=ticket.attempts, seen=[signature(before)])
 
 
@@ -205,29 +212,28 @@ async def _facts(context: Context, workspace: Workspace, ticket: Ticket, standin
     spec = await specs.load(context)
     async with context.glance() as session:
         tickets = await rows.tickets(session, context.job_id)
-    mine = set(ticket.requirements)
     return BuildingFacts(
         title=spec.prd.title if spec.prd else "",
         summary=spec.summary,
-        requirements=[item for item in spec.requirement_list if item.id in mine],
-        all_requirements=spec.requirement_list,
-        prd=[item for item in spec.prd.requirements if item.id in mine] if spec.prd else [],
-        out_of_scope=spec.prd.out_of_scope if spec.prd else [],
-        decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
         stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),
-        ticket=ticket.title,
-        description=ticket.description,
-        acceptance_criteria=ticket.acceptance_criteria,
-        checks=checks_of(ticket),
-        attempt=ticket.attempts,
-        failures=standing.failures,
-        tried=standing.tried if standing.rung >= Rung.DIFF else "",
-        fresh=standing.fresh,
-        files=await toolbox.files(workspace),
-        outline=await toolbox.outline(workspace),
+        decision=spec.decision.decision if spec.decision else "",
+        out_of_scope=spec.prd.out_of_scope if spec.prd else [],
+        contract=spec.contract,
+        requirements=spec.promised(),
         finished=[done.title for done in closed_by_checks(tickets)],
         lately=await _lately(context, closed_by_checks(tickets)[-LATELY:]),
+        ticket=ticket.title,
+        serves=ticket.requirements,
+        description=ticket.description,
+        acceptance_criteria=ticket.acceptance_criteria,
+        checks=without_repeats(checks_of(ticket)),
+        files=await overview.files(workspace),
+        outline=await overview.outline(workspace),
+        attempt=ticket.attempts,
+        fresh=standing.fresh,
+        failures=standing.failures,
+        tried=standing.tried if standing.rung >= Rung.DIFF else "",
     )
 
 
@@ -238,7 +244,7 @@ async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
             for ticket in closed
         ]
     return [
-        Closed(title=ticket.title, summary=words.payload if words else "", commit=ticket.commit or "")
+        Closed(title=ticket.title, summary=words.payload if words else "")
         for ticket, words in zip(closed, said, strict=True)
     ]
 
@@ -250,22 +256,23 @@ async def _failed(context: Context, workspace: Workspace, ticket: Ticket, commit
 async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
     """Run the ticket's checks; if all pass, the profile's; then those of earlier tickets, until REGRESSION_S
     is over."""
-    findings = [
-        await run_check(context, workspace, ticket, check, commit, "green") for check in checks_of(ticket)
-    ]
-    if not any(finding.failed for finding in findings):
-        findings += await run_profile_checks(context, workspace, ticket, commit, "green")
+    checks = checks_of(ticket)
+    with context.progress.checking(len(checks), ticket.id):
+        findings = [await run_check(context, workspace, ticket, check, commit, "green") for check in checks]
+        if not any(finding.failed for finding in findings):
+            findings += await run_profile_checks(context, workspace, ticket, commit, "green")
     if any(finding.failed for finding in findings):
         return findings
     async with context.glance() as session:
         earlier = closed_by_checks(await rows.tickets(session, context.job_id))
     deadline = monotonic() + REGRESSION_S
-    for other in earlier:
-        for check in checks_of(other):
-            if monotonic() > deadline:
-                return findings
-            tested = await judged_on(context, workspace, other, check, commit)
-            findings.append(await run_check(context, workspace, other, check, tested, "regression"))
+    with context.progress.checking(sum(len(other.checks) for other in earlier), ticket.id):
+        for other in earlier:
+            for check in checks_of(other):
+                if monotonic() > deadline:
+                    return findings
+                tested = await judged_on(context, workspace, other, check, commit)
+                findings.append(await run_check(context, workspace, other, check, tested, "regression"))
     return findings
 
 

@@ -1,9 +1,7 @@
-"""All metrics. Where PROMETHEUS_MULTIPROC_DIR is set, as the supervisor does, each process answers with the
+"""All metrics. Where `metrics_folder.VARIABLE` is set, as the supervisor does, each process answers with the
 metrics of all of them, workers included."""
 
 import os
-import shutil
-from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -14,10 +12,11 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app import metrics_folder
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 requests = Counter("boardroom_requests", "Answered HTTP requests.", ["method", "route", "status"])
@@ -42,20 +41,8 @@ checks = Counter("boardroom_checks", "Checks run by the service.", ["kind", "pas
 
 def render() -> bytes:
     """The metrics of all processes that share them with this one, in Prometheus' text format."""
-    if FOLDER_VARIABLE not in os.environ:
+    if metrics_folder.VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
-
-
-def share_figures(folder: Path) -> dict[str, str]:
-    """Empty `folder`; returns the environment with which child processes share their metrics there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return {FOLDER_VARIABLE: str(folder)}
-
-
-def forget_process(folder: Path, pid: int) -> None:
-    """Remove the gauges of a process that has ended."""
-    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ import httpx
 
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem
-from app.embedded.lifeline import VARIABLE
+from app.embedded.lifeline import Lifeline
 from app.embedded.server import await_end
 
 READY_WITHIN_S = 60.0
@@ -33,26 +33,25 @@ def service(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> Iter
         _await_ready(running.url)
         yield running.url
         return
-    reading, ours = os.pipe()
+    lifeline = Lifeline()
     log_path = home.path / LOG
     say(f"starting PostgreSQL, Valkey, an API and a worker in {home.path} …")
     with log_path.open("wb") as log:
         up = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "up"],
-            env={**os.environ, "DATA_DIR": str(home.path), "PORT": "0", VARIABLE: str(reading)},
-            pass_fds=(reading,),
+            env={**os.environ, "DATA_DIR": str(home.path), "PORT": "0", **lifeline.environment()},
+            pass_fds=(lifeline.descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # so that a Ctrl-C does not reach it; we stop it in order
         )
     try:
-        os.close(reading)
         yield _ready_address(home, up)
     finally:
         up.send_signal(signal.SIGTERM)
         await_end(up, STOP_WITHIN_S)
-        os.close(ours)
+        lifeline.close()
 
 
 def _ready_address(home: DataDir, up: "subprocess.Popen[bytes]") -> str:

@@ -1,6 +1,5 @@
 """The supervisor's child processes (API, workers): started by module name, restarted, stopped together."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.embedded.errors import StackProblem
-from app.embedded.lifeline import VARIABLE
+from app.embedded.lifeline import Lifeline
 from app.embedded.server import await_end
 
 STOP_TIMEOUT_S = 15.0
@@ -44,7 +43,7 @@ class Children:
         self._children = children
         self._environment = environment
         self._forget = forget
-        self._lifeline, self._ours = os.pipe()
+        self._lifeline = Lifeline()
 
     def tend(self) -> list[str]:
         """Start what should run; returns a line for each child that has ended. Raises KeepsDying."""
@@ -70,14 +69,13 @@ class Children:
 
     def close(self) -> None:
         self.stop()
-        os.close(self._lifeline)
-        os.close(self._ours)
+        self._lifeline.close()
 
     def _start(self, child: Child) -> None:
         child.process = subprocess.Popen(
             [sys.executable, "-m", child.module, *child.args],
-            env={**self._environment, VARIABLE: str(self._lifeline)},
-            pass_fds=(self._lifeline, *child.descriptors),
+            env={**self._environment, **self._lifeline.environment()},
+            pass_fds=(self._lifeline.descriptor, *child.descriptors),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )

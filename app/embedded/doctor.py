@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import urlsplit
 
 from app.domain.vendors import VENDORS
@@ -33,6 +34,12 @@ class Finding:
     ok: bool
     detail: str
     remedy: str = ""
+
+    def __str__(self) -> str:
+        """As people read it."""
+        mark = "" if self.ok else "NOT WORKING, "
+        words = f"{self.what}: {mark}{self.detail}"
+        return f"{words}\n{indent(self.remedy, '    ')}" if self.remedy else words
 
 
 def examine_machine(settings: Settings) -> list[Finding]:

@@ -17,6 +17,10 @@ class AlreadyRunning(StackProblem):
     """Somebody else works in this DATA_DIR."""
 
 
+class NothingRuns(StackProblem):
+    """No addresses of databases are set, and no service runs in this DATA_DIR."""
+
+
 def in_words(error: OSError) -> str:
     """The system's message alone, without what Python adds to some."""
     return (error.strerror or str(error)).partition(" (")[0]

@@ -8,12 +8,29 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 
 VARIABLE = "BOARDROOM_LIFELINE"
 """The environment variable with the number of the inherited descriptor."""
 
 GRACE_S = 20.0
 """Seconds for a child to stop by itself before it is ended."""
+
+
+class Lifeline:
+    """The supervisor's end. It goes with the supervisor's process."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._ours = os.pipe()
+        """`descriptor` is to be inherited by each child."""
+
+    def environment(self) -> Mapping[str, str]:
+        """The variable that a child finds its end by."""
+        return {VARIABLE: str(self.descriptor)}
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self._ours)
 
 
 def watch_parent() -> None:

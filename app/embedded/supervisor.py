@@ -1,33 +1,38 @@
 """`boardroom up`: starts everything in order, watches it, and stops it in order.
 
-What it needs of packages above this one (migrations, boxes) is passed in as functions.
+It lives as long as the service and only watches four children, so it loads little: no settings' library, no
+database's. What needs those is done by processes of their own (`app.errands`).
 """
 
-import http.client
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from errno import EACCES, EADDRINUSE
 from functools import partial
-from textwrap import indent
+from pathlib import Path
+from typing import NoReturn
 
-from app import metrics
-from app.embedded.children import Child, Children
+from app import metrics_folder
+from app.embedded.children import Child, Children, KeepsDying
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem, in_words
+from app.embedded.lifeline import Lifeline, watch_parent
+from app.embedded.server import await_end
 from app.embedded.stack import Stack
-from app.embedded.stopping import stops_on_signal
-from app.settings import Settings
+from app.embedded.stopping import SIGNALS, stops_on_signal
 
+ERRANDS = "app.errands"
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 TICK_S = 0.2
-SLOW_S = 20.0
-"""Seconds, longer than a start takes. After them the missing parts are named."""
-ANSWER_S = 5.0
+ERRAND_S, ENDS_S = 30.0, 5.0
+"""Seconds in which the boxes are stopped, and in which an errand ends that is no longer needed."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client here can reach them
 
 
@@ -36,57 +41,144 @@ class PortTaken(StackProblem):
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """What the supervisor needs of other packages."""
+class Plan:
+    """What is started. The names are those of the settings."""
 
-    migrate: Callable[[str], None]
-    """Bring the database at this address up to date."""
-    describe: Callable[[], list[str]]
-    """Lines that say what runs here and what this machine can do."""
-    stop_boxes: Callable[[], None]
-    say: Callable[[str], None]
+    data_dir: Path
+    host: str
+    port: int
+    api_processes: int
+    workers: int
+    secret_key: str = ""
+    database_url: str = ""
+    redis_url: str = ""
+    postgres_bin: Path | None = None
+    valkey_bin: Path | None = None
+
+    def as_environment(self) -> dict[str, str]:
+        return {name.upper(): "" if value is None else str(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> "Plan":
+        """The counterpart of `as_environment`."""
+        postgres, valkey = variables["POSTGRES_BIN"], variables["VALKEY_BIN"]
+        return cls(
+            Path(variables["DATA_DIR"]),
+            variables["HOST"],
+            int(variables["PORT"]),
+            int(variables["API_PROCESSES"]),
+            int(variables["WORKERS"]),
+            variables["SECRET_KEY"],
+            variables["DATABASE_URL"],
+            variables["REDIS_URL"],
+            Path(postgres) if postgres else None,
+            Path(valkey) if valkey else None,
+        )
 
 
-def supervise(settings: Settings, neighbours: Neighbours) -> None:
+def become_supervisor(plan: Plan) -> NoReturn:
+    """Replace this process, which has loaded more than the supervisor needs. A signal that comes meanwhile
+    is kept for it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    os.environ.update(plan.as_environment())
+    os.execv(sys.executable, [sys.executable, "-m", __name__])  # noqa: S606 - no shell
+
+
+def supervise(plan: Plan, say: Callable[[str], None]) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP, then stop everything: API and workers, boxes, Valkey, PostgreSQL.
-    Raises StackProblem if it cannot start or go on."""
+    Raises StackProblem if it cannot start or go on; SystemExit if an errand has said why it cannot."""
     with stops_on_signal(), ExitStack() as later:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         began = time.monotonic()
-        home = DataDir(settings.data_dir)
+        home = DataDir(plan.data_dir)
         later.enter_context(home.locked())
-        listener = later.enter_context(listen(settings.host, settings.port))
+        listener = later.enter_context(listen(plan.host, plan.port))
         port = listener.getsockname()[1]
-        url = _url(settings.host, port)
+        url = _url(plan.host, port)
         home.note(replace(home.last(), pid=os.getpid(), url=url))
-        neighbours.say(f"Boardroom: {url} (its API to try out: {url}/docs). Stop it with Ctrl-C.")
+        say(f"Boardroom: {url} (its API to try out: {url}/docs). Stop it with Ctrl-C.")
+        preparation = Preparation()
+        later.callback(preparation.end)
         stack = Stack(
             home,
-            database_url=settings.database_url,
-            redis_url=settings.redis_url,
-            postgres_bin=settings.postgres_bin,
-            valkey_bin=settings.valkey_bin,
+            database_url=plan.database_url,
+            redis_url=plan.redis_url,
+            postgres_bin=plan.postgres_bin,
+            valkey_bin=plan.valkey_bin,
         )
         later.callback(stack.stop)
-        neighbours.migrate(stack.database_url)
-        later.callback(neighbours.stop_boxes)
+        env = environment(plan, home, stack, port)
+        preparation.migrate(env, url, began)
+        later.callback(_stop_boxes, plan, env, say)
         figures = home.path / "metrics"
-        env = {**environment(settings, home, stack, port), **metrics.share_figures(figures)}
-        children = Children(_children(settings, listener), env, partial(metrics.forget_process, figures))
+        env.update(metrics_folder.share(figures))
+        children = Children(_children(plan, listener), env, partial(metrics_folder.forget_process, figures))
         later.callback(children.close)
+        later.callback(preparation.end)
         children.tend()
-        for line in neighbours.describe():
-            neighbours.say(indent(line, "  "))
-        _watch(children, stack, url, began, neighbours.say)
+        _watch(children, stack, say)
 
 
-def environment(settings: Settings, home: DataDir, stack: Stack, port: int) -> Mapping[str, str]:
+class Preparation:
+    """The errand that migrates the database, and then says what runs here and when all of it works. It loads
+    its libraries while the databases start."""
+
+    def __init__(self) -> None:
+        self._lifeline = Lifeline()
+        migrated, tells = os.pipe()
+        self._migrated = os.fdopen(migrated, "rb")
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", ERRANDS, "prepare", str(tells)],
+                env={**os.environ, **self._lifeline.environment()},
+                pass_fds=(self._lifeline.descriptor, tells),
+                stdin=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C does not reach it
+            )
+        finally:
+            os.close(tells)
+
+    def migrate(self, environment: Mapping[str, str], url: str, began: float) -> None:
+        """Return when the database is up to date. What it says afterwards is of the service at `url`, which
+        is being started since `began` (of the monotonic clock). Raises SystemExit if it has failed; why is
+        said."""
+        assert self._process.stdin
+        order = {"environment": dict(environment), "url": url, "began": began}
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.close()
+        if not self._migrated.read(1):
+            raise SystemExit(self._process.wait() or 1)
+
+    def end(self) -> None:
+        """Idempotent."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            await_end(self._process, ENDS_S)
+
+
+def _stop_boxes(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Containers go on if the database is not ours: workers elsewhere may use them."""
+    left = ["--leave-containers"] if plan.database_url else []
+    errand = subprocess.Popen(
+        [sys.executable, "-m", ERRANDS, "stop-boxes", *left],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    await_end(errand, ERRAND_S)
+    if errand.returncode:
+        say("Not all boxes could be stopped.")
+
+
+def environment(plan: Plan, home: DataDir, stack: Stack, port: int) -> dict[str, str]:
     """The environment of our child processes: ours, with the addresses of this start."""
     return {
         **os.environ,
         "DATABASE_URL": stack.database_url,
         "REDIS_URL": stack.redis_url,
         "DATA_DIR": str(home.path),
-        "SECRET_KEY": settings.secret_key.get_secret_value() or home.secret(SECRET_FILE),
+        "SECRET_KEY": plan.secret_key or home.secret(SECRET_FILE),
         "PORT": str(port),
     }
 
@@ -108,47 +200,42 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _children(settings: Settings, listener: socket.socket) -> list[Child]:
+def _children(plan: Plan, listener: socket.socket) -> list[Child]:
     descriptor = listener.fileno()
     api = [
         Child("API", "app.main", args=("--fd", str(descriptor)), descriptors=(descriptor,))
-        for _ in range(settings.api_processes)
+        for _ in range(plan.api_processes)
     ]
-    return [*api, *(Child("worker", "workers.main") for _ in range(settings.workers))]
+    return [*api, *(Child("worker", "workers.main") for _ in range(plan.workers))]
 
 
-def _watch(children: Children, stack: Stack, url: str, began: float, say: Callable[[str], None]) -> None:
-    ready = told = False
+def _watch(children: Children, stack: Stack, say: Callable[[str], None]) -> None:
     while True:
         for line in children.tend():
             say(line)
         for name in stack.revive():
             say(f"{name} had died and runs again.")
-        if not ready and (missing := what_is_missing(url)) is not None:
-            took = time.monotonic() - began
-            if ready := not missing:
-                say(f"Ready after {took:.1f} s.")
-            elif took > SLOW_S and not told:
-                told = True
-                say(f"Not ready yet: {missing}")
         time.sleep(TICK_S)
-
-
-def what_is_missing(url: str) -> str | None:
-    """The parts that the API at this address reports as not working, with the reason; None if it does not
-    answer."""
-    host, port = url.removeprefix("http://").rsplit(":", 1)
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ANSWER_S)
-    try:
-        connection.request("GET", "/readyz")
-        checks = json.loads(connection.getresponse().read())["checks"]
-    except (OSError, http.client.HTTPException, ValueError, LookupError):
-        return None
-    finally:
-        connection.close()
-    return "; ".join(f"{part}: {check['detail']}" for part, check in checks.items() if not check["ok"])
 
 
 def _url(host: str, port: int) -> str:
     reachable = ANYWHERE.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    watch_parent()
+    try:
+        supervise(Plan.from_environment(os.environ), _say)
+    except StackProblem as problem:
+        sys.stderr.write(f"{problem}\n")
+        sys.exit(1 if isinstance(problem, KeepsDying) else 2)
+
+
+if __name__ == "__main__":
+    main()

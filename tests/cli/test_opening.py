@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.cli import _is_changing
+from app.commands import is_changing
 from app.domain.workspace import Manifest
 from app.runtime import forward
 from app.runtime.forward import AppOfJob
@@ -71,8 +71,8 @@ async def test_a_change_that_only_the_database_knows_is_waited_for(
     async with house.resources.unit() as unit:
         unit.session.add(GoingLive(job_id=job, run_id=None, old=None, new="c" * 40, copied=False))
     waits = list[int]()
-    is_changing = partial(_is_changing, database_url, job)
-    app = AppOfJob(house.resources.runtime, job, is_changing, lambda: waits.append(1))
+    changing = partial(is_changing, database_url, job)
+    app = AppOfJob(house.resources.runtime, job, changing, lambda: waits.append(1))
     with monkeypatch.context() as impatience:
         impatience.setattr(forward, "HELD_S", 0.0)
         with pytest.raises(AppHeld):
@@ -84,4 +84,4 @@ async def test_a_change_that_only_the_database_knows_is_waited_for(
     await waiting
     assert b"hello" in await answer(await app.dial())
     await app.close()
-    assert not await _is_changing("postgresql://127.0.0.1:1/x", job), "no database can tell"
+    assert not await is_changing("postgresql://127.0.0.1:1/x", job), "no database can tell"

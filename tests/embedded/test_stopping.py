@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from app.embedded.stopping import SIGNALS, run_until_stopped, stops_on_signal
+from app.embedded.running import run_until_stopped
+from app.embedded.stopping import SIGNALS, stops_on_signal
 
 
 @pytest.mark.parametrize("number", SIGNALS)

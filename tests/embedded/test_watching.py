@@ -1,19 +1,19 @@
-"""What `boardroom up` prints about its children while it watches them."""
+"""What `boardroom up` says while it starts, and how little its supervisor loads."""
 
 import json
-import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.embedded import supervisor
-from app.embedded.children import Child, Children, KeepsDying
+from app import errands
 from tests.helpers.processes import ROOT
+from tests.helpers.waiting import wait_for
 
 Checks = dict[str, dict[str, Any]]
 
@@ -24,11 +24,18 @@ def checks() -> Checks:
 
 
 @pytest.fixture
-def url(checks: Checks) -> Iterator[str]:
+def requests() -> list[str]:
+    """The paths that the server was asked for."""
+    return []
+
+
+@pytest.fixture
+def url(checks: Checks, requests: list[str]) -> Iterator[str]:
     """The address of a server that answers /readyz with `checks`."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            requests.append(self.path)
             ready = all(check["ok"] for check in checks.values())
             self.send_response(200 if ready and self.path == "/readyz" else 503)
             self.end_headers()
@@ -43,39 +50,44 @@ def url(checks: Checks) -> Iterator[str]:
         server.shutdown()
 
 
-class Unneeded:
-    def revive(self) -> list[str]:
-        return []
-
-
-def watched(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All that is printed until a child that dies at once has died too often."""
-    for name in ("TICK_S", "SLOW_S"):
-        monkeypatch.setattr(supervisor, name, 0.02)
-    monkeypatch.setattr("app.embedded.children.FIRST_PAUSE_S", 0.1)
-    child = Child("worker", "tests.embedded.stand_in", (str(tmp_path), "die"))
-    children = Children([child], {**os.environ, "PYTHONPATH": str(ROOT)}, lambda _: None)
-    said: list[str] = []
-    stack: Any = Unneeded()
-    try:
-        with pytest.raises(KeepsDying):
-            supervisor._watch(children, stack, url, time.monotonic(), said.append)
-    finally:
-        children.close()
-    return said
-
-
 def test_it_is_not_ready_without_a_worker_and_says_so_once(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    checks: Checks,
+    requests: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = watched(url, tmp_path, monkeypatch)
-    assert not [line for line in said if line.startswith("Ready")]
-    assert said.count("Not ready yet: worker: No worker is alive.") == 1
-
-
-def test_it_is_ready_once_nothing_is_missing(
-    url: str, checks: Checks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    monkeypatch.setattr(errands, "TICK_S", 0.01)
+    monkeypatch.setattr(errands, "SLOW_S", 0.05)
+    watching = threading.Thread(target=errands.say_when_ready, args=(url, time.monotonic()))
+    watching.start()
+    said = list[str]()
+    wait_for(lambda: said.extend(capsys.readouterr().out.splitlines()) or said)
+    asked = len(requests)
+    wait_for(lambda: len(requests) > asked + 5)
+    said.extend(capsys.readouterr().out.splitlines())
+    assert said == ["Not ready yet: worker: No worker is alive."]
     checks["worker"]["ok"] = True
-    said = watched(url, tmp_path, monkeypatch)
-    assert len([line for line in said if line.startswith("Ready after")]) == 1
+    watching.join()
+    (ready,) = capsys.readouterr().out.splitlines()
+    assert ready.startswith("Ready after")
+
+
+def test_an_api_that_does_not_answer_yet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(errands, "TICK_S", 0.01)
+    answers = iter([None, "worker: none", ""])
+    monkeypatch.setattr(errands, "what_is_missing", lambda url: next(answers))
+    errands.say_when_ready("http://127.0.0.1:1", time.monotonic())
+    assert capsys.readouterr().out.startswith("Ready after")
+
+
+def test_the_supervisor_loads_neither_the_settings_library_nor_the_databases() -> None:
+    """It lives as long as the service, so each of these would be paid for all the time."""
+    program = "import sys, app.embedded.supervisor as s; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    heavy = {"asyncio", "http.client", "prometheus_client", "pydantic", "rich", "sqlalchemy", "ssl", "typer"}
+    assert not heavy & set(loaded)

@@ -48,6 +48,7 @@ from app.bootstrap import (
     require_configured,
 )
 from app.domain.preview_origin import PreviewOrigin
+from app.embedded.late import await_environment
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.settings import BadSettings, Settings, load_settings
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="a listening socket inherited from the supervisor")
     parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document and end")
     arguments = parser.parse_args()
+    await_environment()
     try:
         settings = load_settings()
         app = create_app(settings)

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from app.bootstrap import NotConfigured, open_resources, require_configured
 from app.domain.conversation import Agent
 from app.domain.vendors import VENDORS
+from app.embedded.late import await_environment
 from app.embedded.lifeline import watch_parent
 from app.logs import configure_logs
 from app.queue import WORKER_ALIVE_S, open_arq, worker_key
@@ -120,6 +121,7 @@ def server_of(settings: Settings, kind: str) -> Server:
 def main() -> int:
     """`python -m workers.main`. Returns exit code 2 if the settings do not allow a start."""
     watch_parent()
+    await_environment()
     try:
         settings = load_settings()
         configure_logs(production=settings.production)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.embedded import late
 from app.embedded.errors import StackProblem
 from app.embedded.lifeline import Lifeline
 from app.embedded.server import await_end
@@ -41,9 +42,21 @@ class Children:
     ) -> None:
         """`forget` is called with the pid of each child that has ended."""
         self._children = children
-        self._environment = environment
+        self._environment = dict(environment)
         self._forget = forget
         self._lifeline = Lifeline()
+
+    def begin(self) -> None:
+        """Start all. They load their libraries and wait for `go`."""
+        for child in self._children:
+            self._start(child, waits=True)
+
+    def go(self, environment: Mapping[str, str]) -> None:
+        """Give the rest of their environment to those that wait, and to all that are started from now on."""
+        self._environment.update(environment)
+        for child in self._children:
+            if child.process is not None and child.process.stdin is not None:
+                late.tell(child.process.stdin, environment)
 
     def tend(self) -> list[str]:
         """Start what should run; returns a line for each child that has ended. Raises KeepsDying."""
@@ -65,18 +78,19 @@ class Children:
         for process in alive:
             await_end(process, max(0.0, deadline - time.monotonic()))
         for child in self._children:
-            child.process = None
+            _let_go(child)
 
     def close(self) -> None:
         self.stop()
         self._lifeline.close()
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: Child, *, waits: bool = False) -> None:
+        marked = {late.VARIABLE: "1"} if waits else {}
         child.process = subprocess.Popen(
             [sys.executable, "-m", child.module, *child.args],
-            env={**self._environment, **self._lifeline.environment()},
+            env={**self._environment, **marked, **self._lifeline.environment()},
             pass_fds=(self._lifeline.descriptor, *child.descriptors),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
             start_new_session=True,
         )
 
@@ -86,7 +100,7 @@ class Children:
         if child.process.returncode == REFUSES_SETTINGS:
             raise KeepsDying(f"The {child.name} process cannot start with these settings. Why is said above.")
         how = _in_words(child.process.returncode)
-        child.process = None
+        _let_go(child)
         child.deaths = [*(death for death in child.deaths if now - death < DEATHS_WITHIN_S), now]
         if len(child.deaths) >= DEATHS_ALLOWED:
             raise KeepsDying(
@@ -99,6 +113,12 @@ class Children:
 
 def _died(child: Child) -> bool:
     return child.process is not None and child.process.poll() is not None
+
+
+def _let_go(child: Child) -> None:
+    if child.process is not None and child.process.stdin is not None:
+        child.process.stdin.close()
+    child.process = None
 
 
 def _in_words(returncode: int) -> str:

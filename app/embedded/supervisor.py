@@ -28,7 +28,7 @@ from app.embedded.server import await_end
 from app.embedded.stack import Stack
 from app.embedded.stopping import SIGNALS, stops_on_signal
 
-ERRANDS = "app.errands"
+PREPARATION, ERRANDS = "app.preparation", "app.errands"
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 TICK_S = 0.2
 ERRAND_S, ENDS_S = 30.0, 5.0
@@ -97,8 +97,14 @@ def supervise(plan: Plan, say: Callable[[str], None]) -> None:
         url = _url(plan.host, port)
         home.note(replace(home.last(), pid=os.getpid(), url=url))
         say(f"Boardroom: {url} (its API to try out: {url}/docs). Stop it with Ctrl-C.")
-        preparation = Preparation()
+        figures = home.path / "metrics"
+        known = {**os.environ, **environment(plan, home, port), **metrics_folder.share(figures)}
+        preparation = Preparation(known)
         later.callback(preparation.end)
+        forget = partial(metrics_folder.forget_process, figures)
+        children = Children(_children(plan, listener), known, forget)
+        later.callback(children.close)
+        children.begin()
         stack = Stack(
             home,
             database_url=plan.database_url,
@@ -107,30 +113,27 @@ def supervise(plan: Plan, say: Callable[[str], None]) -> None:
             valkey_bin=plan.valkey_bin,
         )
         later.callback(stack.stop)
-        env = environment(plan, home, stack, port)
-        preparation.migrate(env, url, began)
-        later.callback(_stop_boxes, plan, env, say)
-        figures = home.path / "metrics"
-        env.update(metrics_folder.share(figures))
-        children = Children(_children(plan, listener), env, partial(metrics_folder.forget_process, figures))
-        later.callback(children.close)
+        addresses = {"DATABASE_URL": stack.database_url, "REDIS_URL": stack.redis_url}
+        preparation.migrate(addresses, url, began, ours=not plan.database_url)
+        later.callback(_stop_boxes, plan, {**known, **addresses}, say)
+        later.callback(children.stop)
         later.callback(preparation.end)
-        children.tend()
+        children.go(addresses)
         _watch(children, stack, say)
 
 
 class Preparation:
-    """The errand that migrates the database, and then says what runs here and when all of it works. It loads
-    its libraries while the databases start."""
+    """The process that brings the database up to date, and then says what runs here and when all of it works.
+    It loads its libraries while the databases start."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._lifeline = Lifeline()
         migrated, tells = os.pipe()
         self._migrated = os.fdopen(migrated, "rb")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", ERRANDS, "prepare", str(tells)],
-                env={**os.environ, **self._lifeline.environment()},
+                [sys.executable, "-m", PREPARATION, str(tells)],
+                env={**environment, **self._lifeline.environment()},
                 pass_fds=(self._lifeline.descriptor, tells),
                 stdin=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C does not reach it
@@ -138,12 +141,12 @@ class Preparation:
         finally:
             os.close(tells)
 
-    def migrate(self, environment: Mapping[str, str], url: str, began: float) -> None:
-        """Return when the database is up to date. What it says afterwards is of the service at `url`, which
-        is being started since `began` (of the monotonic clock). Raises SystemExit if it has failed; why is
-        said."""
+    def migrate(self, addresses: Mapping[str, str], url: str, began: float, *, ours: bool) -> None:
+        """Return when the database is up to date; `ours`: it is. What is said afterwards is of the service at
+        `url`, which is being started since `began` (of the monotonic clock). Raises SystemExit if it has
+        failed; why is said."""
         assert self._process.stdin
-        order = {"environment": dict(environment), "url": url, "began": began}
+        order = {"environment": dict(addresses), "url": url, "began": began, "ours": ours}
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.close()
@@ -161,7 +164,7 @@ def _stop_boxes(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) 
     """Containers go on if the database is not ours: workers elsewhere may use them."""
     left = ["--leave-containers"] if plan.database_url else []
     errand = subprocess.Popen(
-        [sys.executable, "-m", ERRANDS, "stop-boxes", *left],
+        [sys.executable, "-m", ERRANDS, *left],
         env=env,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -171,12 +174,9 @@ def _stop_boxes(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) 
         say("Not all boxes could be stopped.")
 
 
-def environment(plan: Plan, home: DataDir, stack: Stack, port: int) -> dict[str, str]:
-    """The environment of our child processes: ours, with the addresses of this start."""
+def environment(plan: Plan, home: DataDir, port: int) -> dict[str, str]:
+    """What our child processes find in their environment beside ours, before the databases run."""
     return {
-        **os.environ,
-        "DATABASE_URL": stack.database_url,
-        "REDIS_URL": stack.redis_url,
         "DATA_DIR": str(home.path),
         "SECRET_KEY": plan.secret_key or home.secret(SECRET_FILE),
         "PORT": str(port),

@@ -1,7 +1,6 @@
 """Migrations: bring the database to the present tables."""
 
 from functools import partial
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -11,9 +10,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.database_url import parse
 from app.store.connecting import connect
 from app.store.database import DRIVER
+from app.store.revision import MIGRATIONS
 from app.store.usable import require_usable
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 CONNECT_S = 5.0
 _LOCK = 7_022_026
 """The advisory lock that lets one process migrate while others wait."""

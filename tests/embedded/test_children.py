@@ -65,6 +65,34 @@ def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path, forgot
     assert forgotten == [first]
 
 
+def test_a_child_waits_for_the_rest_of_its_environment(start: Start, tmp_path: Path) -> None:
+    children = start("late", "late")
+    children.begin()
+    wait_for(lambda: len(seen(tmp_path)) == 2)
+    first, second = sorted(seen(tmp_path))
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: gone(first))
+    assert (tmp_path / str(second)).read_text() == ""
+    children.go({"TOLD": "where the databases are"})
+    wait_for(lambda: (tmp_path / str(second)).read_text() == "where the databases are")
+
+    def again() -> bool:
+        children.tend()
+        return len(seen(tmp_path)) == 3
+
+    wait_for(again)
+    (third,) = seen(tmp_path) - {first, second}
+    wait_for(lambda: (tmp_path / str(third)).read_text() == "where the databases are")
+
+
+def test_a_child_that_waits_ends_with_its_supervisor(start: Start, tmp_path: Path) -> None:
+    children = start("late")
+    children.begin()
+    wait_for(lambda: seen(tmp_path))
+    children.stop()
+    assert all(gone(pid) for pid in seen(tmp_path))
+
+
 def test_a_child_that_keeps_dying_ends_the_supervisor(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.embedded.children.FIRST_PAUSE_S", 0.01)
     children = start("die")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import errands
+from app import preparation
 from tests.helpers.processes import ROOT
 from tests.helpers.waiting import wait_for
 
@@ -57,12 +57,12 @@ def test_it_is_not_ready_without_a_worker_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(errands, "TICK_S", 0.01)
-    monkeypatch.setattr(errands, "SLOW_S", 0.05)
-    watching = threading.Thread(target=errands.say_when_ready, args=(url, time.monotonic()))
+    monkeypatch.setattr(preparation, "TICK_S", 0.01)
+    monkeypatch.setattr(preparation, "SLOW_S", 0.05)
+    watching = threading.Thread(target=preparation.say_when_ready, args=(url, time.monotonic()))
     watching.start()
     began = time.monotonic()
-    wait_for(lambda: time.monotonic() > began + errands.SLOW_S and requests)
+    wait_for(lambda: time.monotonic() > began + preparation.SLOW_S and requests)
     asked = len(requests)
     wait_for(lambda: len(requests) > asked + 5)
     assert capsys.readouterr().out == "Not ready yet: worker: No worker is alive.\n"
@@ -75,10 +75,10 @@ def test_it_is_not_ready_without_a_worker_and_says_so_once(
 def test_an_api_that_does_not_answer_yet_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(errands, "TICK_S", 0.01)
+    monkeypatch.setattr(preparation, "TICK_S", 0.01)
     answers = iter([None, "worker: none", ""])
-    monkeypatch.setattr(errands, "what_is_missing", lambda url: next(answers))
-    errands.say_when_ready("http://127.0.0.1:1", time.monotonic())
+    monkeypatch.setattr(preparation, "what_is_missing", lambda url: next(answers))
+    preparation.say_when_ready("http://127.0.0.1:1", time.monotonic())
     assert capsys.readouterr().out.startswith("Ready after")
 
 

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import open_engine
 from app.store.migrate import _config, migrate
+from app.store.revision import is_newest
 from app.store.tables import Base
 from tests.helpers.house import House
 
@@ -86,3 +87,14 @@ async def test_a_run_that_waits_still_does_so_after_the_upgrade(house: House) ->
         ("ready", "building:0", "place", "place"),
         ("failed", "building:1", "", ""),
     ]
+
+
+async def test_whether_it_is_up_to_date_is_known_without_migrating(database_url: str) -> None:
+    assert await is_newest(database_url)
+    engine = open_engine(database_url)
+    for change in ("update alembic_version set version_num = '0001'", "drop table alembic_version"):
+        async with engine.begin() as connection:
+            await connection.execute(text(change))
+        assert not await is_newest(database_url)
+    await engine.dispose()
+    assert not await is_newest("postgresql://127.0.0.1:1/x")

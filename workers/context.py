@@ -21,17 +21,26 @@ from app.domain.budget import NO_LIMITS, Limits
 from app.domain.copies import COPY_BYTES
 from app.domain.stages import RunState, Stage, stage_named
 from app.resources import Resources
-from app.runtime.workspace import Workspace
+from app.runtime.workspace import Commit, Workspace
+from app.runtime.worlds import CHECKING
 from app.store import rows, run_steps
 from app.store.spending import Bill
 from app.store.tables import App, Job, Run, RunStep
 from app.unit import LeaseLost, Unit
+from workers.awaited import Awaited
 from workers.llm.lineup import Lineup
 from workers.profiles.served import Served
 from workers.progress import Progress
 from workers.turns import Turn, new_turns
 
 T = TypeVar("T")
+
+
+def _slots() -> "asyncio.PriorityQueue[int]":
+    slots: asyncio.PriorityQueue[int] = asyncio.PriorityQueue()
+    for slot in CHECKING:
+        slots.put_nowait(slot)
+    return slots
 
 
 class Paused(Exception):
@@ -89,8 +98,10 @@ class Context:
     the app's data; `pause` is set when the client has paused the job.
 
     The caches, None before they are read: `keys` of the stored steps, `last` the run, `apps` the job's app
-    (an empty list if there is none). `trial` is the box in which checks run, while a stage is attached;
-    `packed` the commit that was brought there last, with its pack."""
+    (an empty list if there is none). `trials` are the boxes in which checks run, by slot, while a stage is
+    attached; `slots` those that nobody uses now. `packed` is the commit that was brought there last, with
+    its pack; `large` are commits that no trial keeps; `tested` are commits with kept tests that were made
+    (see `proof.kept_tests`); `aside` is what is done while the model is awaited."""
 
     resources: Resources
     models: Lineup
@@ -107,8 +118,14 @@ class Context:
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
     apps: list[App] | None = field(default=None, init=False)
-    trial: Workspace | None = field(default=None, init=False)
+    trials: dict[int, Workspace] = field(default_factory=dict, init=False)
+    slots: "asyncio.PriorityQueue[int]" = field(default_factory=_slots, init=False)
     packed: tuple[str, bytes] = field(default=("", b""), init=False)
+    large: set[str] = field(default_factory=set, init=False)
+    packing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    tested: dict[tuple[str, str], Commit] = field(default_factory=dict, init=False)
+    awaited: Awaited = field(default_factory=Awaited, init=False)
+    aside: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
@@ -179,10 +196,19 @@ class Context:
         if self.keys is not None:
             self.keys.add(step.key)
 
-    async def leave_trial(self) -> None:
-        """Detach from the trial, if this worker is attached to it."""
-        trial, self.trial = self.trial, None
-        if trial is not None:
+    async def drop_aside(self) -> None:
+        """Give up what is done while the model is awaited."""
+        task, self.aside = self.aside, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def leave_trials(self) -> None:
+        """Detach from the trials, if this worker is attached to any."""
+        await self.drop_aside()
+        self.tested.clear()
+        while self.trials:
+            _, trial = self.trials.popitem()
             await trial.close()
 
     def heed_pause(self) -> None:

@@ -92,6 +92,10 @@ class CheckedHttp(Shape):
     exit: int | None = None
 
 
+class Wiped(Shape):
+    kept: Annotated[list[Sha], Field(max_length=1000)]
+
+
 class CheckedFile(Shape):
     found: bool
     reason: Annotated[str, Field(max_length=40)] = ""

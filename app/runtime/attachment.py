@@ -21,7 +21,7 @@ from app.domain.workspace import (
 )
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
-from app.runtime.checker import run_check
+from app.runtime.checker import manifest_of, run_check
 from app.runtime.hidden import find_hidden
 from app.runtime.leave import INSTALL_S, Connect, Leave
 from app.runtime.live_calls import APP_S, GIT_S, LiveCalls, pieces
@@ -255,6 +255,9 @@ class Attachment(LiveCalls):
     async def hidden(self, base: Commit, commit: Commit, *, installed: bool) -> Sequence[Hidden]:
         return await find_hidden(self._channel, base.sha, commit.sha, self._leave, installed=installed)
 
+    async def manifest(self, commit: str) -> Manifest | None:
+        return (await manifest_of(self._channel, commit))[0]
+
     async def check(
         self,
         commit: str,
@@ -331,7 +334,7 @@ class Attachment(LiveCalls):
             answers.moment_or_none(usage.answers_since),
         )
 
-    async def wipe(self, within_s: float = WIPE_S) -> None:
+    async def wipe(self, within_s: float = WIPE_S, *, keep: str = "") -> frozenset[str]:
         raise ValueError("only a worker's attachment to a trial may wipe it")
 
     async def close(self) -> None:

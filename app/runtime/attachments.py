@@ -30,8 +30,11 @@ class WorkerAttachment(Attachment):
 class TrialAttachment(WorkerAttachment):
     """A worker's attachment to a trial, the only box whose files are nobody's."""
 
-    async def wipe(self, within_s: float = WIPE_S) -> None:
-        await self._channel.ask(answers.Done, "wipe", within_s=within_s, deadline_s=within_s + LATE_S)
+    async def wipe(self, within_s: float = WIPE_S, *, keep: str = "") -> frozenset[str]:
+        wiped, _ = await self._channel.ask(
+            answers.Wiped, "wipe", within_s=within_s, keep=keep, deadline_s=within_s + LATE_S
+        )
+        return frozenset(wiped.kept)
 
 
 class SharedAttachment(Attachment):

@@ -286,6 +286,9 @@ class Workspace(LiveApp, Protocol):
         """The files of `commit`, not of `base`, that would be imported instead of modules of the standard
         library or of installed packages (then the install step of `commit` runs, if it has not)."""
 
+    async def manifest(self, commit: str) -> Manifest | None:
+        """The manifest in a commit; None if it has no valid one."""
+
     async def check(
         self,
         commit: str,
@@ -327,11 +330,12 @@ class Workspace(LiveApp, Protocol):
 
     async def status(self) -> BoxStatus: ...
 
-    async def wipe(self, within_s: float = WIPE_S) -> None:
+    async def wipe(self, within_s: float = WIPE_S, *, keep: str = "") -> frozenset[str]:
         """Empty a trial for its next check: end all of its processes, and remove everything from /app,
-        /scratch and the temporary folders, and System V objects. What install steps made of commits is kept.
-        Only on a worker's attachment to a trial, else ValueError. Raises NotClean if it is not done in
-        time."""
+        /scratch and the temporary folders, and System V objects. What install steps made of commits is kept,
+        and so are the files of small commits that were learned and then named by `keep`: those that are
+        returned need not be learned again for a `check`. Only on a worker's attachment to a trial, else
+        ValueError. Raises NotClean if it is not done in time."""
 
     async def close(self) -> None:
         """Detach. Commands of this attachment end; the app goes on."""

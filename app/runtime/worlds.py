@@ -9,9 +9,14 @@ MAX_TRIALS = 16
 _TRIAL = re.compile(r"trial-(\d+)")
 
 
-AT_ONCE = 4
-"""How many boxes of a job are awake at the same time, at most: the app, the bench, the trial of checks and,
-before a version goes live, the trial in which that is rehearsed."""
+CHECKING = (0, 2)
+"""The slots of the trials in which checks run: as many as a box may use processors."""
+
+REHEARSING = 1
+"""The slot of the trial in which it is rehearsed that a version goes live."""
+
+AT_ONCE = 3 + len(CHECKING)
+"""How many boxes of a job are awake at the same time, at most: the app, the bench, and the trials."""
 
 
 class World(StrEnum):

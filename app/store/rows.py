@@ -4,7 +4,7 @@ The reads behind the API's answers are in other files and make no instances. Sta
 run needs are built once, because building one takes longer than PostgreSQL needs to run it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -118,9 +118,11 @@ async def evidence(session: AsyncSession, job_id: UUID) -> Sequence[Seen]:
     return await _seen(session, Evidence.job_id == job_id)
 
 
-async def evidence_of(session: AsyncSession, job_id: UUID, check_digest: str, tree: str) -> Sequence[Seen]:
-    """The evidence of one check on one tree, oldest first."""
-    same = and_(Evidence.check_digest == check_digest, Evidence.tree == tree)
+async def evidence_of(
+    session: AsyncSession, job_id: UUID, checks: Set[str], trees: Set[str]
+) -> Sequence[Seen]:
+    """The evidence of checks, by their digests, on any of these trees, oldest first."""
+    same = and_(Evidence.check_digest.in_(checks), Evidence.tree.in_(trees))
     return await _seen(session, and_(Evidence.job_id == job_id, same))
 
 

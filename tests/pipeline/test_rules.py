@@ -20,7 +20,7 @@ from workers.agents.outputs import (
     TicketDraft,
 )
 from workers.agents.roles import CEO, CTO
-from workers.pipeline.proof.evidence import check_digest
+from workers.pipeline.proof.observing import check_digest
 from workers.pipeline.proof.verdict import Verdict
 from workers.pipeline.spec import Contribution
 from workers.pipeline.stages.discussion import ROUNDS, next_speaker

@@ -78,8 +78,9 @@ async def speak(
     async def make() -> Result:
         ledger = RunLedger(context, key, role.agent, ticket_id)
         models = context.models.speakers(role.agent, strong=strong)
-        with context.progress.doing(f"{role.agent} {role.does}", ticket_id):
-            called = await call(models, question, ledger, await _patience(context), hear)
+        patience = await _patience(context)
+        with context.awaited.asked(), context.progress.doing(f"{role.agent} {role.does}", ticket_id):
+            called = await call(models, question, ledger, patience, hear)
         await go_on(context, WaitingFor.MODEL, ANSWERS_AGAIN)
         return Result(
             payload=_ANSWER.dump_json(called.answer).decode(),

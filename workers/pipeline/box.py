@@ -61,7 +61,7 @@ async def attached(context: Context) -> AsyncIterator[Workspace]:
         try:
             yield bench
         finally:
-            await context.leave_trial()
+            await context.leave_trials()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The box as the guest sees it: its folders, its repository, its app and the commands that run."""
 
 import asyncio
-import contextlib
 import os
 import resource
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import application, caches, hiding, holding, installing, process, web
+from . import application, caches, hiding, holding, installing, plain, process, web
 from . import repository as git
 from .link import LinkLost
 from .output import Output
@@ -58,6 +57,7 @@ class Box:
         self.ours = set[process.Command]()
         """Commands that the service itself runs, such as git and `rm`. A full disk does not end them: they
         may be what makes room."""
+        self._plain = plain.is_possible()
         self.checking = set[int]()
         self.looked: dict[tuple[str, str], hiding.Installed] = {}
         """What install steps have made, by commit and install line. It is small: a few names each."""
@@ -94,7 +94,8 @@ class Box:
         """Start a command, by default in /app. `sink` gets its output; see `process.start`. Raises
         OSError."""
         kills = memory_kills()
-        command = process.start(
+        begin = plain.start if ours and self._plain else process.start
+        command = begin(
             argv,
             cwd=cwd or self.config.root,
             env={**self.env, **(env or {})},
@@ -245,10 +246,3 @@ class Box:
 
 def _is_folder(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
-
-
-def reap(*_: object) -> None:
-    """Handler of SIGCHLD: collect ended children. As PID 1 the guest inherits all orphans."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass

@@ -5,6 +5,7 @@ replacements that it set up there, and would use an object that it has overwritt
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, NamedTuple
@@ -14,6 +15,8 @@ from .paths import Refused
 
 LINK, PROGRAM = "120000", "100755"
 PIECE = 1 << 20
+KEPT_BYTES = 16 << 20
+"""How much of commits is kept in memory, in all."""
 
 
 class Entry(NamedTuple):
@@ -24,17 +27,63 @@ class Entry(NamedTuple):
     path: str
 
 
-def write(commit: str, folder: str) -> None:
-    """Write the files of `commit` into the empty `folder`. The output of git (`repository.SHOW`) is read from
-    files beside the folder, which are removed. Raises Refused."""
-    entries = listed(commit, folder)
-    with open(f"{folder}.shown", "rb") as objects, Below(folder, make=True) as below:
+class Copies:
+    """Small commits whose files were read, verified and laid out once. They are only in the guest's memory,
+    which the job cannot read or write, so each check gets a fresh copy without git."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[list[Entry], bytes]] = {}
+
+    @property
+    def commits(self) -> list[str]:
+        return list(self._kept)
+
+    def write(self, commit: str, folder: str) -> bool:
+        """Write the files of `commit` into the empty `folder`; False if it is not kept."""
+        kept = self._kept.get(commit)
+        if kept is None:
+            return False
+        _write(*kept, folder)
+        return True
+
+    def find(self, commit: str, path: str) -> tuple[bool, bytes | None]:
+        """Whether the commit is kept, and the content of its file or link; None if it has no such one."""
+        kept = self._kept.get(commit)
+        if kept is None:
+            return False, None
+        objects = io.BytesIO(kept[1])
+        for entry in kept[0]:
+            size = size_of(objects, entry)
+            if entry.path == path:
+                return True, objects.read(size)
+            pass_over(objects, size)
+        return True, None
+
+    def read(self, commit: str, folder: str) -> None:
+        """Write the files of `commit` into the empty `folder`, and keep them. The output of git
+        (`scripts.SHOW`) is read from files beside the folder, which are removed. Raises Refused."""
+        entries = listed(commit, folder)
+        with open(f"{folder}.shown", "rb") as file:
+            if os.fstat(file.fileno()).st_size > KEPT_BYTES // 2:
+                _write(entries, file, folder)
+            else:
+                shown = file.read()
+                _write(entries, shown, folder)
+                self._kept[commit] = (entries, shown)
+        while sum(len(shown) for _, shown in self._kept.values()) > KEPT_BYTES:
+            del self._kept[next(iter(self._kept))]
+        os.unlink(f"{folder}.shown")
+
+
+def _write(entries: Sequence[Entry], shown: BinaryIO | bytes, folder: str) -> None:
+    """Write files with their contents, in that order, as git showed them. Raises Refused."""
+    objects = io.BytesIO(shown) if isinstance(shown, bytes) else shown
+    with Below(folder, make=True) as below:
         for entry in entries:
             size = size_of(objects, entry)
             if write_one(below.at(entry.path), entry.mode, objects, size, below.folder) != entry.sha:
                 raise Refused("git", f"{entry.path} is not what its name in the history says")
             objects.readline()
-    os.unlink(f"{folder}.shown")
 
 
 def listed(commit: str, place: str) -> list[Entry]:

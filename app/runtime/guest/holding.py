@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Awaitable, Iterator
 
 from .paths import Refused
@@ -78,12 +79,14 @@ async def terminate(command: Command) -> None:
 async def end_everybody() -> None:
     """Kill all processes of the job's user, whoever started them. Raises Refused `survivors` if some are left
     after `SURVIVORS_S`."""
-    for _ in range(round(SURVIVORS_S / 0.05)):
+    end, pause = time.monotonic() + SURVIVORS_S, 0.001
+    while time.monotonic() < end:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         if not list(_others()):
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)  # a supervisor that has reported may not have ended yet
+        pause = min(2 * pause, 0.05)
     raise Refused("survivors")
 
 

@@ -1,6 +1,7 @@
 """The guest's main program: it admits attachments, runs their calls, and decides when the box ends."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,13 +11,14 @@ import time
 import traceback
 from typing import Any
 
-from .box import Box, Config, reap
+from .box import Box, Config
 from .call import Call
 from .calls import CALLS
 from .confine import confine
 from .frames import Json, Violation
 from .link import Link, LinkLost, Stream
 from .paths import Refused
+from .plain import reap
 from .relayed import RelayServer
 from .walk import emptying
 from .wiping import wipe
@@ -304,6 +306,10 @@ def main() -> None:
     confine(config.uid)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.set_inheritable(int(name), False)
     os.umask(0o022)
     _clear(config.scratch)
     os.makedirs(f"{config.scratch}/home", exist_ok=True)

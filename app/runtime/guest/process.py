@@ -49,7 +49,8 @@ class Limits:
     processes: int = 512
     files: int = 4096
 
-    def apply(self) -> None:
+    def apply(self, pid: int = 0) -> None:
+        """Limit this process, or the one of that id."""
         for what, value in (
             (resource.RLIMIT_FSIZE, self.file_bytes),
             (resource.RLIMIT_CPU, self.cpu_s),
@@ -57,15 +58,15 @@ class Limits:
             (resource.RLIMIT_NOFILE, self.files),
             (resource.RLIMIT_CORE, 0),
         ):
-            hard = resource.getrlimit(what)[1]
+            hard = resource.prlimit(pid, what)[1]
             if resource.RLIM_INFINITY in (value, hard):
                 value = hard if value == resource.RLIM_INFINITY else value
             else:
                 value = min(value, hard)
-            resource.setrlimit(what, (value, value))
+            resource.prlimit(pid, what, (value, value))
         # Message queues are in no folder, and would outlive a check. gVisor does not have this limit.
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+            resource.prlimit(pid, resource.RLIMIT_MSGQUEUE, (0, 0))
 
 
 @dataclass(frozen=True)

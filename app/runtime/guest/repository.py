@@ -18,18 +18,8 @@ from .git import Git, Runner
 from .git_settings import DOMAIN, TIMELESS, UNSHOWN
 from .kept import MIXED, put_back
 from .paths import Refused
+from .scripts import COMMIT, LIST, PACK, RECORD, SHOW
 from .walk import remove
-
-LIST = 'git cat-file commit "$0" > "$1.commit" && git ls-tree -r -z --full-tree "$0" > "$1.listed"'
-SHOW = (
-    f'{LIST} && git ls-tree -r --full-tree "$0" | cut -f 1 | cut -d " " -f 3 | '
-    'git cat-file --batch > "$1.shown"'
-)
-"""A script that writes the commit object, the list of its files, and their contents in that order into three
-files beside the folder. It is one command, because starting a command costs more than all three."""
-
-PACK = 'printf "%s\\n" "$@" | git pack-objects --revs --quiet "$0"'
-"""A script that packs what its arguments reach; git reads them from its input, which commands do not have."""
 
 RESTORE_ROUNDS = 3
 MOST_INDEX_BYTES = 1024 * 1024
@@ -49,15 +39,14 @@ class Repository(Git):
         self._app_files = AppFiles()
         self._recorded = ""
         """The tree that was recorded or laid out last; empty for that of the head."""
+        self.copies = checkout.Copies()
         self._learned = ("", b"")
         """The digest of the pack that was learned last, and git's index of it."""
 
     async def checkpoint(self, run: str, step: str) -> str:
         """Record the present files under `refs/boardroom/<run>/<step>`, and return the tree."""
         async with self._lock:
-            tree = self._note(await self._record())
-            await self._git("update-ref", f"refs/boardroom/{run}/{step}", tree)
-            return tree
+            return self._note(await self._record(f"refs/boardroom/{run}/{step}"))
 
     async def disown(self, before: str = "") -> None:
         """What differs from the tree `before`, by default from what was recorded last, was written by the app
@@ -114,8 +103,7 @@ class Repository(Git):
             head = await self._head()
             if head is not None and head[1] == tree:
                 return head
-            sha = await self._commit(tree, head, message, author)
-            await self._git("update-ref", "HEAD", sha)
+            sha = await self._commit("HEAD", tree, head, message, author)
             self._share_index()
             return sha, tree
 
@@ -126,15 +114,16 @@ class Repository(Git):
             head = await self._head()
             if head is not None and head[1] == tree:
                 return head
-            sha = await self._commit(tree, head, "Work in progress", "Builder")
-            await self._git("update-ref", "refs/boardroom/proposed", sha)
+            sha = await self._commit("refs/boardroom/proposed", tree, head, "Work in progress", "Builder")
             return sha, tree
 
-    async def _commit(self, tree: str, head: tuple[str, str] | None, message: str, author: str) -> str:
+    async def _commit(
+        self, ref: str, tree: str, head: tuple[str, str] | None, message: str, author: str
+    ) -> str:
         email = "".join(char for char in author.lower() if char.isalnum() and char.isascii()) or "author"
         who = {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{email}@{DOMAIN}"}
         parent = ["-p", head[0]] if head else []
-        return await self._git("commit-tree", tree, *parent, "-m", message, env=who)
+        return await self._git(tree, *parent, "-m", message, env=who, argv=("sh", "-c", COMMIT, ref))
 
     async def head(self) -> tuple[str, str] | None:
         """The last commit and its tree, or None."""
@@ -144,6 +133,9 @@ class Repository(Git):
 
     async def show(self, commit: str, path: str) -> bytes | None:
         """The content of a file of a commit; None if it has no such file."""
+        known, content = self.copies.find(commit, path)
+        if known:
+            return content
         async with self._lock:
             code, output, _ = await self._try("cat-file", "blob", f"{commit}:{path}")
             return output if code == 0 else None
@@ -157,8 +149,9 @@ class Repository(Git):
 
     async def check_out(self, commit: str, folder: str) -> None:
         """Write the files of a commit into the empty folder; see `checkout`."""
-        await self.read_out(commit, folder)
-        checkout.write(commit, folder)
+        if not self.copies.write(commit, folder):
+            await self.read_out(commit, folder)
+            self.copies.read(commit, folder)
 
     async def read_out(self, commit: str, place: str, *, contents: bool = True) -> None:
         """Write a commit, its list of files and their contents into files beside `place`; see `checkout`."""
@@ -299,10 +292,20 @@ class Repository(Git):
         shutil.copyfile(pack, f"{name}.pack")
         return index if len(index) <= MOST_INDEX_BYTES else b""
 
-    async def _record(self) -> str:
-        """Record all files that git does not ignore, and return the tree."""
+    async def _record(self, ref: str = "") -> str:
+        """Record all files that git does not ignore, under `ref` if there is one, and return the tree."""
         await self._ensure()
         left_out = (*NOT_RECORDED, *self._app_files.pathspecs)
+        code, said, complaints = await self._try(*left_out, argv=("sh", "-c", RECORD, ref))
+        if code == 0 and not any(words in complaints for words in EMBEDDED):
+            return said.decode().strip()
+        tree = await self._record_some(left_out)
+        if ref:
+            await self._git("update-ref", ref, tree)
+        return tree
+
+    async def _record_some(self, left_out: Iterable[str]) -> str:
+        """Record what can be recorded, if something is in the way."""
         code, _, complaints = await self._try("add", "--all", "--ignore-errors", ".", *left_out)
         if any(words in complaints for words in EMBEDDED):
             await self._absorb_inner_repositories()

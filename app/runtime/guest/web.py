@@ -11,7 +11,8 @@ from .process import Command
 MAX_ANSWER = 4 * 1024 * 1024
 MAX_BODY = 65_536
 MAX_HEADERS, MAX_HEAD = 100, 8192
-POLL_S = 0.05
+POLL_S, SOON_S, FIRST_S = 0.05, 0.01, 1.0
+"""Seconds between two questions whether an app answers: `SOON_S` in the `FIRST_S`, when most begin to."""
 
 
 async def connect(port: int) -> socket.socket | None:
@@ -165,9 +166,10 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 async def answers(command: Command, port: int, health: str, timeout_s: float) -> bool:
     """Wait until the server that `command` started answers `health` with a status below 500. False if it
     ends, or after `timeout_s`."""
-    end = time.monotonic() + timeout_s
-    while not command.over.done() and (left := end - time.monotonic()) > 0:
+    began = time.monotonic()
+    while not command.over.done() and (left := began + timeout_s - time.monotonic()) > 0:
         if 0 < (await request(port, "GET", health, None, min(5.0, left))).status < 500:
             return True
-        await asyncio.wait([command.over], timeout=POLL_S)
+        pause = SOON_S if time.monotonic() < began + FIRST_S else POLL_S
+        await asyncio.wait([command.over], timeout=pause)
     return False

@@ -4,23 +4,20 @@ from contextlib import suppress
 
 from app.domain.workspace import Manifest
 from app.runtime.workspace import Commit, RuntimeProblem, Workspace
-from app.runtime.worlds import World
+from app.runtime.worlds import REHEARSING, World
 from workers.context import Context
 from workers.pipeline.box import attached_to, make_whole, no_room
 from workers.pipeline.live.bringing import bring_back
 from workers.pipeline.live.starting import answers_twice
-
-SLOT = 1
-"""The trial of the rehearsal: another one than that of the checks."""
 
 
 async def would_start(context: Context, bench: Workspace, commit: Commit, manifest: Manifest) -> str:
     """Start the commit twice in a trial, on a fresh copy of the app's data. Returns why it does not answer,
     "" if it does. The app itself is not touched, and goes on."""
     runtime = context.resources.runtime
-    await runtime.discard(context.job_id, World.TRIAL, SLOT)
+    await runtime.discard(context.job_id, World.TRIAL, REHEARSING)
     try:
-        async with attached_to(context, World.TRIAL, SLOT) as trial:
+        async with attached_to(context, World.TRIAL, REHEARSING) as trial:
             await trial.learn(bench.pack(commit.sha, None))
             await trial.hold()
             await trial.switch(None, commit.sha)
@@ -29,7 +26,7 @@ async def would_start(context: Context, bench: Workspace, commit: Commit, manife
             problem = await context.unless_paused(answers_twice(trial, manifest))
     finally:
         with suppress(RuntimeProblem):
-            await runtime.discard(context.job_id, World.TRIAL, SLOT)
+            await runtime.discard(context.job_id, World.TRIAL, REHEARSING)
     return problem
 
 

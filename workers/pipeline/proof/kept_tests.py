@@ -55,4 +55,6 @@ async def judged_on(
     kept = before.commit.sha if str(ticket.id) in before.closed else ticket.commit
     if kept is None or kept == commit.sha:
         return commit
-    return await workspace.with_tests(commit, kept)
+    if (commit.sha, kept) not in context.tested:
+        context.tested[commit.sha, kept] = await workspace.with_tests(commit, kept)
+    return context.tested[commit.sha, kept]

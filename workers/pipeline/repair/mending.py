@@ -18,8 +18,9 @@ from app.store import rows, run_steps
 from app.store.rows import Seen
 from app.store.tables import Run, Ticket
 from workers.context import Context
-from workers.pipeline.proof.evidence import Finding, check_digest, checks_of, closed_by_checks, run_check
+from workers.pipeline.proof.evidence import Finding, checks_of, closed_by_checks, run_check
 from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.proof.observing import check_digest
 from workers.pipeline.repair.fixing import open_fixes
 
 MOST_BISECTED = 5

@@ -22,7 +22,7 @@ from workers.agents.outputs import FixDraft, Review
 from workers.agents.roles import REVIEWER
 from workers.context import Context
 from workers.pipeline import spec as specs
-from workers.pipeline.proof.evidence import observe
+from workers.pipeline.proof.observing import Wanted, observe
 from workers.pipeline.repair.fixing import open_fixes
 from workers.pipeline.ticket import overview
 from workers.pipeline.ticket.trial import begin_of_run
@@ -125,7 +125,8 @@ async def _facts(context: Context, workspace: Workspace, commit: Commit) -> Revi
 
 
 async def _look(context: Context, workspace: Workspace, commit: Commit, fix: FixDraft) -> Look:
-    seen = [await observe(context, workspace, check, commit, "review") for check in fix.checks]
+    wanted = [Wanted(check, commit, "review") for check in fix.checks]
+    seen = [result for result in await observe(context, workspace, wanted) if result is not None]
     if any(result.checked and not result.passed for result in seen):
         return Look.BROKEN
     return Look.HOLDS if all(result.checked for result in seen) else Look.UNSEEN

@@ -16,8 +16,8 @@ from workers.pipeline.enter import end_stage
 from workers.pipeline.live.bringing import bring_back
 from workers.pipeline.live.following import follow
 from workers.pipeline.outcome import Outcome, StageFailed
-from workers.pipeline.proof.evidence import check_digest
 from workers.pipeline.proof.kept_tests import found
+from workers.pipeline.proof.observing import check_digest
 from workers.pipeline.repair.mending import give_up_unmended
 from workers.pipeline.ticket import trial
 from workers.pipeline.ticket.beginning import begin
@@ -104,6 +104,7 @@ async def _work_off(context: Context, workspace: Workspace, ticket: Ticket) -> b
             raise
         if not tried.failures:
             await _end(context, ticket.id, tried)
+            trial.look_on_aside(context, workspace, tried)
             return True
         terms = Terms(context.ticket_attempts, strong=context.models.strong is not None)
         following = climb(tried.standing, ticket.attempts, tried.failures, tried.diff, terms)

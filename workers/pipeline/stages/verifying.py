@@ -23,14 +23,15 @@ from workers.pipeline.enter import end_stage
 from workers.pipeline.live.dress import would_start
 from workers.pipeline.outcome import Outcome, StageFailed
 from workers.pipeline.proof.evidence import (
+    Asked,
     Finding,
-    check_digest,
     checks_of,
+    checks_of_profile,
     closed_by_checks,
-    run_check,
-    run_profile_checks,
+    run_checks,
 )
 from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.proof.observing import check_digest
 from workers.pipeline.proof.verdict import Verdict, note_verdict
 from workers.pipeline.repair import mending, reviewing
 from workers.pipeline.repair.fixing import opened_before
@@ -81,16 +82,16 @@ def _nothing(tickets: Sequence[Ticket]) -> str:
 async def _check_all(
     context: Context, workspace: Workspace, tickets: Sequence[Ticket], commit: Commit
 ) -> list[Finding]:
-    findings = []
     done = closed_by_checks(tickets)
-    with context.progress.checking(sum(len(ticket.checks) for ticket in done)):
-        for ticket in done:
-            for check in checks_of(ticket):
-                tested = await judged_on(context, workspace, ticket, check, commit)
-                findings.append(await run_check(context, workspace, ticket, check, tested, "final"))
+    asked = [
+        Asked(ticket, check, await judged_on(context, workspace, ticket, check, commit), "final")
+        for ticket in done
+        for check in checks_of(ticket)
+    ]
     if done:
-        findings += await run_profile_checks(context, workspace, done[-1], commit, "final")
-    return findings
+        asked += await checks_of_profile(context, done[-1], commit, "final")
+    with context.progress.checking(len(asked)):
+        return await run_checks(context, workspace, asked)
 
 
 async def _fail_tickets(context: Context, failed: list[Finding]) -> None:

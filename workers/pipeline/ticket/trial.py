@@ -7,6 +7,7 @@ asked. If it passes there, too, it proves nothing (decision 36). After the attem
 first, then checked on that commit.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -25,13 +26,14 @@ from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.box import begun, mend_history
 from workers.pipeline.proof.evidence import (
+    Asked,
     Finding,
     checks_of,
+    checks_of_profile,
     closed_by_checks,
-    run_check,
-    run_profile_checks,
+    run_checks,
 )
-from workers.pipeline.proof.kept_tests import judged_on
+from workers.pipeline.proof.regression import after_ticket, broken_by, look_on
 from workers.pipeline.proof.trials import hidden_apart
 from workers.pipeline.ticket import overview
 from workers.pipeline.ticket.attempt import GaveUp, attempt
@@ -60,7 +62,8 @@ _STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 class Tried:
     """The result of an attempt. `failures` is empty if the ticket may be closed; `summary` is what the
     Builder wrote; `diff` is the change since `base`; `shown` goes into the `metadata` of the `ticketUpdate`;
-    `broken` is the first check that failed, None if something else was wrong."""
+    `broken` is the first check that failed, None if something else was wrong; `later` are checks of earlier
+    tickets that have not run yet."""
 
     standing: Standing
     base: Commit
@@ -70,6 +73,7 @@ class Tried:
     diff: str
     shown: dict[str, Any]
     broken: AnyCheck | None = None
+    later: Sequence[Asked] = ()
 
 
 async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> Tried:
@@ -101,17 +105,25 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
     await mend_history(context, workspace)
     commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
     hidden = await context.unless_paused(workspace.hidden(base, commit, installed=False))
-    failed = [] if hidden else await _failed(context, workspace, ticket, commit)
-    if not hidden and not failed:
+    judged = _Judged([]) if hidden else await _judge(context, workspace, ticket, base, commit)
+    if not hidden and not judged.failed:
         hidden = await context.unless_paused(hidden_apart(context, workspace, base, commit))
-    if not hidden and not failed:
-        return Tried(standing, base, commit, summary, [], "", _shown(commit, failed))
+    if not hidden and not judged.failed:
+        return Tried(standing, base, commit, summary, [], "", _shown(commit, []), later=judged.later)
     failures += [Failure(reason=item.sentence, criterion="", check="", output="") for item in hidden]
-    failures += [finding.as_failure(checks_of(ticket)) for finding in failed]
+    failures += [finding.as_failure(checks_of(ticket)) for finding in judged.failed]
     diff = await workspace.diff(base.tree, commit.tree, TRIED_CHARS)
     told = {"log": "\n".join(item.sentence for item in hidden)} if hidden else {}
-    broken = failed[0].check if failed else None
-    return Tried(standing, base, commit, summary, failures, diff, _shown(commit, failed) | told, broken)
+    broken = judged.failed[0].check if judged.failed else None
+    shown_now = _shown(commit, judged.failed) | told
+    return Tried(standing, base, commit, summary, failures, diff, shown_now, broken)
+
+
+def look_on_aside(context: Context, workspace: Workspace, tried: Tried) -> None:
+    """After the ticket was closed: have the checks run that can wait, while the model is awaited."""
+    if tried.later:
+        work = look_on(context, workspace, tried.later)
+        context.aside = asyncio.create_task(work, name=f"regression {context.job_id}")
 
 
 async def take_back(workspace: Workspace, ticket: Ticket, base: Commit) -> None:
@@ -163,13 +175,12 @@ async def _check_before(
     context: Context, workspace: Workspace, ticket: Ticket, base: Commit
 ) -> list[Finding]:
     """How the ticket's checks come out on `base`, the commit before it."""
-    checks = checks_of(ticket)
-    with context.progress.checking(len(checks), ticket.id):
-        red = [await run_check(context, workspace, ticket, check, base, "red") for check in checks]
+    asked = [Asked(ticket, check, base, "red") for check in checks_of(ticket)]
+    with context.progress.checking(len(asked), ticket.id):
+        red = await run_checks(context, workspace, asked)
     begin = await begin_of_run(context, workspace)
-    for finding in red:
-        if finding.passed:
-            await run_check(context, workspace, ticket, finding.check, begin, "run")
+    early = [Asked(ticket, finding.check, begin, "run") for finding in red if finding.passed]
+    await run_checks(context, workspace, early)
     return red
 
 
@@ -249,31 +260,35 @@ async def _lately(context: Context, closed: Sequence[Ticket]) -> list[Closed]:
     ]
 
 
-async def _failed(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
-    return [finding for finding in await _check(context, workspace, ticket, commit) if finding.failed]
+@dataclass(frozen=True)
+class _Judged:
+    """The findings that fail the ticket, and the checks of earlier tickets that can wait."""
+
+    failed: list[Finding]
+    later: Sequence[Asked] = ()
 
 
-async def _check(context: Context, workspace: Workspace, ticket: Ticket, commit: Commit) -> list[Finding]:
-    """Run the ticket's checks; if all pass, the profile's; then those of earlier tickets, until REGRESSION_S
-    is over."""
-    checks = checks_of(ticket)
-    with context.progress.checking(len(checks), ticket.id):
-        findings = [await run_check(context, workspace, ticket, check, commit, "green") for check in checks]
+async def _judge(
+    context: Context, workspace: Workspace, ticket: Ticket, base: Commit, commit: Commit
+) -> _Judged:
+    """Run the ticket's checks; if all pass, the profile's; then those of earlier tickets that it may have
+    touched, until REGRESSION_S is over."""
+    await context.drop_aside()
+    asked = [Asked(ticket, check, commit, "green") for check in checks_of(ticket)]
+    with context.progress.checking(len(asked), ticket.id):
+        findings = await run_checks(context, workspace, asked)
         if not any(finding.failed for finding in findings):
-            findings += await run_profile_checks(context, workspace, ticket, commit, "green")
-    if any(finding.failed for finding in findings):
-        return findings
+            of_profile = await checks_of_profile(context, ticket, commit, "green")
+            findings += await run_checks(context, workspace, of_profile)
+    if failed := [finding for finding in findings if finding.failed]:
+        return _Judged(failed)
     async with context.glance() as session:
         earlier = closed_by_checks(await rows.tickets(session, context.job_id))
-    deadline = monotonic() + REGRESSION_S
-    with context.progress.checking(sum(len(other.checks) for other in earlier), ticket.id):
-        for other in earlier:
-            for check in checks_of(other):
-                if monotonic() > deadline:
-                    return findings
-                tested = await judged_on(context, workspace, other, check, commit)
-                findings.append(await run_check(context, workspace, other, check, tested, "regression"))
-    return findings
+    now, later = await after_ticket(context, workspace, earlier, base, commit)
+    with context.progress.checking(len(now), ticket.id):
+        seen = await run_checks(context, workspace, now, monotonic() + REGRESSION_S)
+    failed = await broken_by(context, workspace, [each for each in seen if each.failed], earlier, base)
+    return _Judged(failed, later)
 
 
 def _shown(commit: Commit, failed: list[Finding]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _with_checks(facts: TicketingFacts, backlog: Backlog, draft: TicketDraft) ->
     if draft.type is TicketType.EPIC or draft.skip_reason:
         return draft
     shown = ProvingFacts(
-        prd=facts.prd,
+        summary=facts.prd.problem,
         requirements=facts.requirements,
         continuation=facts.continuation,
         decision=facts.decision.decision,

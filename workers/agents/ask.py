@@ -140,12 +140,17 @@ async def ask(
 
 @cache
 def _schema(shape: type[Output]) -> Mapping[str, Any]:
-    return shape.model_json_schema()
+    """Without the docstrings, which are for us: the prompt says what each field is."""
+    whole = shape.model_json_schema()
+    shapes = [whole, *whole.get("$defs", {}).values()]
+    for each in shapes:
+        each.pop("description", None)
+    return whole
 
 
 def facts(value: BaseModel) -> tuple[Message, ...]:
     """The first message of a question: what the agent needs to know, as JSON."""
-    return (Message("user", value.model_dump_json()),)
+    return (Message("user", value.model_dump_json(exclude_none=True)),)
 
 
 def _quote(error: ValidationError) -> str:

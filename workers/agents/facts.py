@@ -47,8 +47,8 @@ class AnalysisFacts(Facts):
     """For the Business Analyst. `continuation` is the client's new wish, empty in a first run; then
     `known` holds the requirements of the run before, and `before` what was decided in it."""
 
-    summary: str
     conversation: list[Chat]
+    summary: str
     continuation: str
     known: list[Requirement]
     before: Before | None = None
@@ -67,8 +67,8 @@ class DiscussionFacts(Facts):
     requirements that a continuation adds or changes. What differs between two turns stands at the end, so
     that a provider can read the rest from its cache: `round` counts from 1, `speaker` is who is asked."""
 
-    summary: str
     requirements: list[Requirement]
+    summary: str
     assumptions: list[str]
     profiles: list[Kind] = []
     continuation: str
@@ -140,17 +140,17 @@ class TicketingFacts(Facts):
 
 class ProvingFacts(Facts):
     """For the Project Manager, about the checks of the tickets of a new plan: `tickets` is all of it, without
-    checks. It is the same for each of them; which one is asked about is the message after it, an
-    `AskedTicket`."""
+    checks; of the client's words there are only texts whose names hold to the letter. It is the same for each
+    of them; which one is asked about is the message after it, an `AskedTicket`."""
 
-    prd: Prd
-    requirements: list[Requirement]
-    conversation: list[Chat] = []
-    continuation: str
-    decision: str
     profile: str
     stack: str = ""
     browser: bool = False
+    contract: list[str] = []
+    requirements: list[Requirement]
+    summary: str
+    continuation: str
+    decision: str
     tickets: list[TicketDraft]
 
 
@@ -236,7 +236,8 @@ class Closed(Facts):
 
 class BuildingFacts(Facts):
     """For the Builder: one ticket, and what it needs to know. What is the same for all tickets of a run
-    stands first, so that a provider can read it from its cache.
+    stands first, and of it first what stays on a continuation, so that a provider can read it from its
+    cache.
 
     `requirements` are as the PRD promises them, `serves` the ids of those that the ticket is for; `contract`
     are texts of the client whose names hold to the letter. `files` is the map of the repository (paths
@@ -246,13 +247,13 @@ class BuildingFacts(Facts):
     alone was not enough, and `fresh` says that it has been taken back."""
 
     title: str
-    summary: str
     profile: str
     stack: str = ""
-    decision: str
-    out_of_scope: list[str] = []
     contract: list[str] = []
     requirements: list[Requirement]
+    summary: str
+    out_of_scope: list[str] = []
+    decision: str
     finished: list[str]
     lately: list[Closed]
     ticket: str

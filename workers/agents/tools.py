@@ -5,7 +5,7 @@ with `error:`; nothing a tool says ends the loop but `finish`.
 """
 
 from functools import cache
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -181,6 +181,15 @@ TOOLS: dict[str, type[Tool]] = {
 def specs() -> tuple[ToolSpec, ...]:
     """The tools as a model is offered them: the same for every turn."""
     return tuple(
-        ToolSpec(name=name, description=(tool.__doc__ or "").strip(), parameters=tool.model_json_schema())
+        ToolSpec(name=name, description=_words(tool), parameters=_parameters(tool))
         for name, tool in TOOLS.items()
     )
+
+
+def _words(tool: type[Tool]) -> str:
+    return " ".join((tool.__doc__ or "").split())
+
+
+def _parameters(tool: type[Tool]) -> dict[str, Any]:
+    """Without the words on the tool, which are told beside them."""
+    return {key: value for key, value in tool.model_json_schema().items() if key != "description"}

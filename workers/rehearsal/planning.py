@@ -107,7 +107,7 @@ def backlog(facts: TicketingFacts) -> Backlog:
 
 def checks(facts: ProvingFacts, asked: AskedTicket) -> Checks:
     """The checks of one story of the backlog. Raises ValueError if it is none of the cast's."""
-    plan = understood(facts.requirements, facts.prd.problem)
+    plan = understood(facts.requirements, facts.summary)
     title = next((ticket.title for ticket in facts.tickets if ticket.key == asked.ticket), "")
     story = next((story for story in _stories(facts.requirements, plan) if story.title == title), None)
     if story is None:

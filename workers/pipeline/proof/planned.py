@@ -48,14 +48,14 @@ async def with_missing(
 
 def _told(shown: TicketingFacts, backlog: Backlog) -> ProvingFacts:
     return ProvingFacts(
-        prd=shown.prd,
-        requirements=shown.requirements,
-        conversation=shown.conversation,
-        continuation=shown.continuation,
-        decision=shown.decision.decision,
         profile=shown.profile,
         stack=shown.stack,
         browser=shown.browser,
+        contract=[said.text for said in shown.conversation if said.contract],
+        requirements=shown.requirements,
+        summary=shown.prd.problem,
+        continuation=shown.continuation,
+        decision=shown.decision.decision,
         tickets=[draft.model_copy(update={"checks": []}) for draft in backlog.tickets],
     )
 

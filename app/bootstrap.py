@@ -17,7 +17,7 @@ from app.runtime.local.runtime import LocalRuntime
 from app.runtime.runtime import Diagnosis, Runtime
 from app.settings import Settings
 from app.store import boxes
-from app.store.database import open_engine
+from app.store.database import open_engine, require_room
 from app.store.events import StoredLog
 from app.store.statements import StatementPool, open_statements
 
@@ -155,8 +155,8 @@ async def open_probes(settings: Settings, resources: Resources) -> AsyncIterator
     redis = open_arq(settings.redis_url)
 
     async def database() -> str:
-        async with resources.look():
-            return "answers"
+        await require_room(resources.engine)
+        return "answers"
 
     async def bell() -> str:
         await count_workers(redis)

@@ -29,13 +29,13 @@ from app.api.deps import House
 from app.api.description import TAGS, TEXT
 from app.api.documented import openapi_of
 from app.api.envelope import Envelope
-from app.api.errors import handle_errors
+from app.api.errors import handle_errors, refuse_foreign_origin
 from app.api.previews.door import PreviewDoor, PreviewGate
 from app.api.readiness import Remembered
 from app.api.router import ROUTERS
 from app.api.sockets.door import SocketDoor
 from app.api.throttle import Throttle
-from app.api.wire.cors import Cors
+from app.api.wire.cors import OPAQUE, Cors
 from app.api.wire.http_protocol import HttpProtocol
 from app.api.wire.spelling import Spelling
 from app.api.wire.websocket_protocol import SOCKET_OPTIONS
@@ -60,6 +60,9 @@ GRACE_S = 8
 
 BOX_EXAMINED_S = 60.0
 """How long `/readyz` keeps the result of its test whether a box can be made."""
+
+DATABASE_EXAMINED_S = 1.0
+"""The same for its test whether PostgreSQL has room: everybody may ask, and the test writes."""
 
 SOCKETS_WITHOUT_QUERY = (
     "Browser clients on another origin that know only ?token= cannot open a socket: ALLOW_WS_TOKEN_QUERY."
@@ -101,7 +104,7 @@ class Boardroom(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         paths = [getattr(route, "path", "") for router in ROUTERS for route in router.routes]
         inner = Spelling(BodyLimit(super().build_middleware_stack()), [*paths, "/openapi.json"])
-        ours = Envelope(Cors(inner, self.settings.origins, self.previews.holds_origin))
+        ours = Envelope(Cors(inner, self.settings.origins, self.previews.holds_origin, refuse_foreign_origin))
         return PreviewGate(ours, self.previews, self.state)
 
 
@@ -132,7 +135,14 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
             job_purge=settings.job_purge,
             model=settings.model,
             limits=settings.limits,
-            probes={**probes, "events": hub.probe, "box": Remembered(probes["box"], BOX_EXAMINED_S)},
+            metrics_token=settings.metrics_token.get_secret_value(),
+            details_open=not settings.production,
+            probes={
+                **probes,
+                "database": Remembered(probes["database"], DATABASE_EXAMINED_S),
+                "events": hub.probe,
+                "box": Remembered(probes["box"], BOX_EXAMINED_S),
+            },
             previews=app.previews,
             copying=Copying(settings.data_copy_bytes),
         )
@@ -151,8 +161,10 @@ async def _serving(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _without_previews(origins: frozenset[str] | None, previews: PreviewOrigin) -> frozenset[str] | None:
-    """The listed origins without those of previews: the code there is written by agents."""
-    return origins and frozenset(each for each in origins if not previews.holds_origin(each))
+    """The listed origins without those of previews, whose code is written by agents, and without `null`."""
+    return origins and frozenset(
+        each for each in origins if each.lower() != OPAQUE and not previews.holds_origin(each)
+    )
 
 
 def _secret(settings: Settings) -> str:
@@ -169,6 +181,8 @@ def server_config(app: FastAPI, settings: Settings, descriptor: int | None = Non
         host=settings.host,
         port=settings.port,
         fd=descriptor,
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.database_url import parse, require_files
 from app.domain.budget import Limits
-from app.domain.preview_origin import PreviewOrigin
+from app.domain.preview_origin import DEFAULT_ORIGIN, PreviewOrigin
 from app.domain.workspace import NetworkMode
 
 MIN_SECRET_CHARS = 32
+MIN_METRICS_TOKEN_CHARS = 16
 
 
 class BadSettings(Exception):
@@ -46,6 +48,11 @@ class Settings(BaseSettings):
     cors_origins: str | None = None
     access_token_minutes: int = Field(default=60, ge=10)
     refresh_reuse_seconds: int = Field(default=300, ge=0)
+    forwarded_allow_ips: str = ""
+    """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; `*` is
+    everybody."""
+    metrics_token: SecretStr = SecretStr("")
+    """Opens /metrics and the details of /readyz to others than this machine, in production."""
 
     model: str = "rehearsal"
     model_client_relations: str = ""
@@ -117,7 +124,7 @@ class Settings(BaseSettings):
     """How many containers are made in advance."""
     data_copy_max_mb: int = Field(default=256, ge=0, le=65_536)
     """The most MiB of an app's data of which a copy is stored in the database."""
-    preview_origin: str = "http://{token}.preview.localhost:{port}"
+    preview_origin: str = DEFAULT_ORIGIN
     lease_s: float = Field(default=10, gt=0)
     sweep_s: float = Field(default=2, gt=0)
 
@@ -133,6 +140,28 @@ class Settings(BaseSettings):
     def _names_an_origin_each(cls, template: str) -> str:
         PreviewOrigin(template)
         return template
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_addresses(cls, listed: str) -> str:
+        """uvicorn would take a mistake for the name of a client, and believe nobody, in silence."""
+        entries = [entry.strip() for entry in listed.split(",") if entry.strip()]
+        for entry in entries:
+            if entry == "*" and len(entries) == 1:
+                continue
+            try:
+                ip_network(entry)
+            except ValueError as error:
+                raise ValueError(f"must list addresses like 127.0.0.1,10.0.0.0/8: {error}") from None
+        return ",".join(entries)
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_hard_to_guess(cls, token: SecretStr) -> SecretStr:
+        given = token.get_secret_value()
+        if given and (len(given) < MIN_METRICS_TOKEN_CHARS or not given.isascii() or not given.isprintable()):
+            raise ValueError(f"must have at least {MIN_METRICS_TOKEN_CHARS} characters, all of ASCII")
+        return token
 
     @model_validator(mode="after")
     def _strong_secret_in_production(self) -> "Settings":

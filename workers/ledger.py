@@ -16,7 +16,8 @@ from workers.llm.model import Model
 
 REFUSALS = {
     "job": "The job's budget is used up: the next step may use up to {worst}, more than what is left. Raise "
-    "it with POST …/budget/, then retry; everything so far is kept.",
+    "it with POST …/budget/ or, if it is the most that is allowed here, have JOB_TOKEN_BUDGET or "
+    "JOB_COST_BUDGET_USD raised; then retry. Everything so far is kept.",
     "day": "Your budget for today is used up: the next step may use up to {worst}, more than what is left. "
     "Retry tomorrow (UTC); everything so far is kept.",
     "any day": "The next step may use up to {worst}, more than your budget for a whole day. Have "

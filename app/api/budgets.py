@@ -53,7 +53,7 @@ class TicketUsage(Sums):
 
 class UsageDetail(Shape):
     """`reserved_tokens` is reserved for the request that is running. The budgets are the job's own, or the
-    service's where the job has none; null means no limit."""
+    service's where the job has none or more; null means no limit."""
 
     model_config = example(
         input_tokens=48210,
@@ -79,9 +79,9 @@ class UsageDetail(Shape):
 
 
 class Budget(BaseModel):
-    """Absent fields stay as they are."""
+    """Absent fields stay as they are. Neither may be more than the service's own limit."""
 
-    model_config = example(token_budget=8000000)
+    model_config = example(token_budget=3000000)
 
     token_budget: Annotated[int, Field(ge=1, le=10**12)] | None = None
     cost_budget_usd: Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)] | None = None
@@ -94,9 +94,16 @@ async def job_usage(here: Here, caller: Caller, job_id: JobId) -> Response:
         return json_answer(await usage.usage(statements, caller.user_id, job_id, here.limits))
 
 
-@router.post("/budget/", response_model=UsageDetail, responses=refusals("bad_json", "not_found", "invalid"))
+@router.post(
+    "/budget/",
+    response_model=UsageDetail,
+    responses=refusals("bad_json", "not_found", "over_limit", "invalid"),
+)
 async def set_budget(here: Here, caller: Caller, job_id: JobId, body: Budget) -> Response:
-    """Give the job its own limits. A job that failed with `budget` continues with `retry/`."""
-    await actions.set_budget(here.resources, caller.user_id, job_id, body.token_budget, body.cost_budget_usd)
+    """Give the job its own limits, up to those of the service (`JOB_TOKEN_BUDGET`, `JOB_COST_BUDGET_USD`). A
+    job that failed with `budget` continues with `retry/`."""
+    await actions.set_budget(
+        here.resources, caller.user_id, job_id, body.token_budget, body.cost_budget_usd, here.limits
+    )
     async with here.reads.open() as statements:
         return json_answer(await usage.usage(statements, caller.user_id, job_id, here.limits))

@@ -32,7 +32,7 @@ class Container(Shape):
         memory_bytes=41_943_040,
         cpu_percent=0.4,
         problem="",
-        preview_url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000",
+        preview_url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.localhost:8000",
     )
 
     state: BoxState

@@ -45,6 +45,10 @@ class House:
     job_purge: bool
     model: str
     limits: Limits
+    metrics_token: str
+    """METRICS_TOKEN; empty if there is none."""
+    details_open: bool
+    """Whether everybody may read metrics and details of readiness."""
     probes: Mapping[str, Probe]
     previews: PreviewOrigin
     copying: Copying

@@ -14,7 +14,7 @@ from app.api.shapes import Shape
 Responses = dict[int | str, dict[str, Any]]
 
 SIGNED_IN = ("not_authenticated", "token_invalid", "token_expired", "session_over", "too_many_requests")
-ALWAYS = ("database_down", "internal")
+ALWAYS = ("database_down", "database_full", "internal")
 
 
 def refusals(*codes: str, signed_in: bool = True) -> Responses:
@@ -68,10 +68,23 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     _, problem = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
     schemas.update(problem["$defs"])
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if method != "get":
+                _add(operation["responses"], "foreign_origin")
             if MEDIA_TYPE not in operation["responses"].get("422", {"content": [MEDIA_TYPE]})["content"]:
                 del operation["responses"]["422"]
     return document
+
+
+def _add(responses: dict[str, Any], code: str) -> None:
+    """Document one more error code, which is answered before a call reaches its route."""
+    status = CODES[code][0]
+    alone = _response(status, [code])
+    known = responses.get(str(status), {"description": "", "content": {MEDIA_TYPE: {"examples": {}}}})
+    examples = {**known["content"][MEDIA_TYPE]["examples"], **alone["content"][MEDIA_TYPE]["examples"]}
+    alone["content"][MEDIA_TYPE]["examples"] = examples
+    alone["description"] = " · ".join(f"`{each}`" for each in examples)
+    responses[str(status)] = alone
 
 
 def _all_shapes(above: type[Shape]) -> Iterator[type[Shape]]:

@@ -1,4 +1,5 @@
-"""What every request gets: an id, a header against caching, a line in the log, and a count in the metrics."""
+"""What every request gets: an id, headers against caching and misuse, a line in the log, and a count in the
+metrics."""
 
 import re
 import time
@@ -9,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
+from app.api.wire.page import GUARDS
 from app.logs import log_request
 
 _VALID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -53,7 +55,8 @@ class Envelope:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = ident
-                headers["X-Content-Type-Options"] = "nosniff"
+                for name, value in GUARDS.items():
+                    headers.setdefault(name, value)
                 if path.startswith("/api/"):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -10,10 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from app.api.envelope import request_id
 from app.api.shapes import Shape, example
-from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Invalid, Refusal, field_message
+from app.domain.errors import NOT_FOUND, BadRequest, FieldError, Forbidden, Invalid, Refusal, field_message
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,6 +30,9 @@ CODES = {
     ),
     "registration_closed": (403, "The setting `REGISTRATION` does not allow another registration."),
     "purge_off": (403, "`ALLOW_JOB_PURGE` is off."),
+    "foreign_origin": (403, "The request came from a page of an app, or from one without an origin."),
+    "operators_only": (403, "Only for this machine itself, or with `METRICS_TOKEN`."),
+    "over_limit": (403, "It is more than the operator allows; the sentence says how much that is."),
     "outside_workspace": (403, "The path leads outside `/app`."),
     "not_found": (404, "There is no such thing, or it belongs to another user."),
     "not_allowed": (403, "This is not allowed in the workspace."),
@@ -61,6 +65,7 @@ CODES = {
     "unavailable": (503, "A part that the service needs is down."),
     "database_down": (503, "PostgreSQL does not answer."),
     "going_live": (503, "A new version of the app is just being put in place."),
+    "database_full": (503, "The disk of PostgreSQL is full."),
     "engine_down": (503, "No container can be reached or made."),
     "containers_busy": (503, "All containers that may be awake at the same time are in use."),
 }
@@ -176,8 +181,16 @@ def _methods_at(request: Request) -> set[str]:
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
+    """The server closes the connection after it, and says so here: a client must not use it again."""
     detail = "Something went wrong on our side and has been logged. Try again."
-    return problem(500, detail, "internal", request)
+    return problem(500, detail, "internal", request, headers={"Connection": "close"})
+
+
+async def refuse_foreign_origin(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request of a page that may change nothing here."""
+    detail = "A page of an app, or one without an origin of its own, may not change anything here."
+    answer = refused(Request(scope), Forbidden(detail, code="foreign_origin"))
+    await answer(scope, receive, send)
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -15,9 +15,7 @@ router = APIRouter(
 class Previewed(Shape):
     """`expires_in` is in seconds."""
 
-    model_config = example(
-        url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.preview.localhost:8000", expires_in=43_200
-    )
+    model_config = example(url="http://mzxw6ytboi4tqmbrgiztinjwg44dsmbr.localhost:8000", expires_in=43_200)
 
     url: str
     expires_in: int

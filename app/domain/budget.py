@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Tokens (in and out together) and USD: for a job that has no limits of its own, and for all jobs of a
-    user on one day (UTC). None is no limit."""
+    """Tokens (in and out together) and USD: the most for a job, which may have lower limits of its own, and
+    for all jobs of a user on one day (UTC). None is no limit."""
 
     job_tokens: int | None = None
     job_usd: float | None = None

@@ -6,11 +6,18 @@ from urllib.parse import urlsplit
 PLACEHOLDER = "{token}"
 TOKEN = re.compile(r"[a-z2-7]{32}")
 
+DEFAULT_ORIGIN = "http://{token}.localhost:{port}"
+"""Browsers take each name directly below `localhost` as a site of its own."""
+
+FORMER = "preview.localhost"
+"""The domain of previews before that was the default. Browsers take all names below it as one site. Its
+addresses lead to the new ones."""
+
 
 class PreviewOrigin:
     """The setting PREVIEW_ORIGIN. The host of `template` begins with the label `{token}`; `:{port}` at its
-    end stands for the port of the request that asks for an address. The domain after the token is used for
-    previews only, with all its subdomains."""
+    end stands for the port of the request that asks for an address. Below the domain only labels in the form
+    of a token belong to previews, and all names below such a label."""
 
     def __init__(self, template: str) -> None:
         """Raises ValueError for another form."""
@@ -18,10 +25,17 @@ class PreviewOrigin:
         label, _, domain = (address.hostname or "").partition(".")
         scheme, bare = address.scheme, address.netloc and not (address.path or address.query)
         if label != "token" or not domain or scheme not in ("http", "https") or not bare:
-            raise ValueError("must look like http://{token}.preview.localhost:{port}")
+            raise ValueError(f"must look like {DEFAULT_ORIGIN}")
         self.scheme = address.scheme
+        self.domain = domain
         self._template = template
-        self._domain = domain
+        self._former = FORMER if domain == "localhost" else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether browsers take all apps as one site, so that one can set cookies for all. It is so below
+        every domain of several labels, unless that is on the Public Suffix List, which we do not look up."""
+        return "." in self.domain
 
     def url_for(self, token: str, our_host: str) -> str:
         """The address of a preview. `our_host` is the `Host` of the request that asks for it."""
@@ -32,7 +46,11 @@ class PreviewOrigin:
     def holds(self, host: str) -> bool:
         """Whether a host, with or without a port, belongs to previews."""
         name = _name(host)
-        return name == self._domain or name.endswith(f".{self._domain}")
+        return any(
+            TOKEN.fullmatch(below.rpartition(".")[2])
+            for domain in (self.domain, self._former)
+            if domain and (below := _below(name, domain))
+        )
 
     def holds_origin(self, origin: str) -> bool:
         """Whether an origin belongs to previews."""
@@ -40,10 +58,22 @@ class PreviewOrigin:
 
     def token_of(self, host: str) -> str | None:
         """The token in a host; None if there is none."""
-        name = _name(host).removesuffix(f".{self._domain}")
-        return name if TOKEN.fullmatch(name) else None
+        return _token(_below(_name(host), self.domain))
+
+    def former_token_of(self, host: str) -> str | None:
+        """The token in a host below the former domain; None if there is none."""
+        return _token(_below(_name(host), self._former)) if self._former else None
 
 
 def _name(host: str) -> str:
     """The host in lower case, without port and trailing dot."""
     return host.strip().lower().partition(":")[0].rstrip(".")
+
+
+def _below(name: str, domain: str) -> str:
+    """The labels of `name` below `domain`; empty if it is not below it."""
+    return name.removesuffix(f".{domain}") if name.endswith(f".{domain}") else ""
+
+
+def _token(label: str) -> str | None:
+    return label if TOKEN.fullmatch(label) else None

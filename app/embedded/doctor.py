@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import indent
 from urllib.parse import urlsplit
 
+from app.domain.preview_origin import DEFAULT_ORIGIN, PreviewOrigin
 from app.domain.vendors import VENDORS
 from app.embedded.binaries import find_postgres, find_valkey
 from app.embedded.cluster import cluster_folder, identity_and_major
@@ -52,6 +53,7 @@ def examine_machine(settings: Settings) -> list[Finding]:
         _address(settings),
         describe_model(settings),
         *_proxy(settings),
+        *_previews(settings),
         *_production(settings),
     ]
 
@@ -158,11 +160,37 @@ def _address(settings: Settings) -> Finding:
     return Finding("address", True, f"{address} is free")
 
 
-def _production(settings: Settings) -> list[Finding]:
-    if not settings.production or settings.ws_token_query:
+def _previews(settings: Settings) -> list[Finding]:
+    """What apps can do to each other in a browser, where they are not apart."""
+    origin = PreviewOrigin(settings.preview_origin)
+    if not origin.is_shared:
         return []
-    detail = "browser clients on another origin that know only ?token= cannot open a socket"
-    return [Finding("sockets", True, detail, "if there are such clients: ALLOW_WS_TOKEN_QUERY=true")]
+    detail = (
+        f"browsers take all apps below {origin.domain} as one site: an app can set cookies for all of them, "
+        "and the answer to too many cookies deletes those of all"
+    )
+    remedy = (
+        f"have {origin.domain} put on the Public Suffix List, and serve nothing else below it; on one "
+        f"machine {DEFAULT_ORIGIN} keeps apps apart"
+    )
+    return [Finding("previews", True, detail, remedy)]
+
+
+def _production(settings: Settings) -> list[Finding]:
+    if not settings.production:
+        return []
+    found = []
+    if not settings.ws_token_query:
+        detail = "browser clients on another origin that know only ?token= cannot open a socket"
+        found.append(Finding("sockets", True, detail, "if there are such clients: ALLOW_WS_TOKEN_QUERY=true"))
+    if not settings.forwarded_allow_ips:
+        detail = "X-Forwarded-For and -Proto count for nobody, so all clients of a proxy are one address"
+        remedy = "behind a proxy: FORWARDED_ALLOW_IPS=<the proxy's address>, or logins are limited together"
+        found.append(Finding("clients", True, detail, remedy))
+    elif settings.forwarded_allow_ips == "*":
+        detail = "X-Forwarded-For counts for everybody, so a client may pass for any address at each login"
+        found.append(Finding("clients", True, detail, "FORWARDED_ALLOW_IPS=<the proxy's address>"))
+    return found
 
 
 def _try(what: str, find: Callable[[], str]) -> Finding:

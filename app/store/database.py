@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -31,6 +31,21 @@ class DatabaseUnavailable(Unavailable):
             "The database is not reachable right now. Try again in a moment.", code="database_down"
         )
 
+
+class DatabaseFull(Unavailable):
+    """PostgreSQL answers, but its disk is full. What has to be stored is answered with 503 until there is
+    room."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database's disk is full, so nothing can be stored. The operator has to make room.",
+            code="database_full",
+            retry_after=FULL_S,
+        )
+
+
+FULL_S = 30
+"""Seconds after which it is worth trying again with a full disk: people have to make room first."""
 
 DRIVER = "postgresql+asyncpg://"
 """SQLAlchemy is told the dialect only. `connect` reads the address."""
@@ -104,6 +119,17 @@ _AWAY = ("08", "57P0", "53300")
 connections."""
 
 
+_FULL = "53100"
+"""SQLSTATE `disk_full`."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether `error` means that PostgreSQL has no room on its disk."""
+    if isinstance(error, DBAPIError):
+        return error.orig is not None and is_full(error.orig)
+    return getattr(error, "sqlstate", None) == _FULL
+
+
 def is_absence(error: BaseException) -> bool:
     """Whether `error` means that the database is unreachable, and not that a statement was wrong."""
     if isinstance(error, DBAPIError):
@@ -118,10 +144,13 @@ def is_absence(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def absence_is_unavailable() -> AsyncIterator[None]:
-    """Turn all errors of an unreachable PostgreSQL into DatabaseUnavailable."""
+    """Turn all errors of an unreachable PostgreSQL into DatabaseUnavailable, and those of one without room
+    into DatabaseFull."""
     try:
         yield
     except (DBAPIError, OSError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if is_full(error):
+            raise DatabaseFull from error
         if is_absence(error):
             raise DatabaseUnavailable from error
         raise
@@ -150,3 +179,18 @@ async def glance(each: AsyncEngine) -> AsyncIterator[AsyncSession]:
         AsyncSession(each, expire_on_commit=False, autoflush=False) as session,
     ):
         yield session
+
+
+_ROOM = text(
+    "with filler as materialized (select repeat('x', 8000) as row from generate_series(1, 128))"
+    " select max(length(row)) from filler"
+)
+"""One MB, which PostgreSQL writes to a temporary file, since it may keep 64 kB only in memory."""
+
+
+async def require_room(engine: AsyncEngine) -> None:
+    """Have PostgreSQL write to its disk. Raises DatabaseFull, DatabaseUnavailable. A row that is written
+    would say nothing: there may be room in the table's last page, and in the log that is there already."""
+    async with look(engine) as session:
+        await session.execute(text("set local work_mem = '64kB'"))
+        await session.execute(_ROOM)

@@ -103,8 +103,9 @@ _RESERVE = Statement(
                 select from model_attempts where model_attempts.job_id = jobs.id and outcome = 'open'
             ) as open,
             :priced or coalesce(cost_budget_usd, :job_usd, :day_usd) is null as priced,
-            committed_tokens + :input + :output <= coalesce(token_budget, :job_tokens, 'infinity'::float8)
-                and committed_usd + :usd <= coalesce(cost_budget_usd, :job_usd, 'infinity') as fits
+            committed_tokens + :input + :output
+                    <= coalesce(least(token_budget, :job_tokens), 'infinity'::float8)
+                and committed_usd + :usd <= coalesce(least(cost_budget_usd, :job_usd), 'infinity') as fits
         from jobs join runs on runs.job_id = jobs.id
         where jobs.id = :job and runs.id = :run and runs.fence = :fence and runs.state = 'ready'
         for no key update of jobs, runs
@@ -146,7 +147,8 @@ _RESERVE = Statement(
     )
 )
 """One statement, so that no lock is held during a round trip. It locks the job, the run, then the user's day.
-A limit that is null does not limit."""
+A limit that is null does not limit; of a
+job's own limit and the service's the lower one holds."""
 
 
 async def settle(

@@ -62,8 +62,8 @@ _USAGE = Statement(
                 cost_usd=Job.cost_usd,
                 model_calls=Job.model_calls,
                 reserved_tokens=func.greatest(Job.committed_tokens - Job.input_tokens - Job.output_tokens, 0),
-                token_budget=func.coalesce(Job.token_budget, bindparam("job_tokens", type_=BigInteger)),
-                cost_budget_usd=func.coalesce(Job.cost_budget_usd, bindparam("job_usd", type_=Float)),
+                token_budget=func.least(Job.token_budget, bindparam("job_tokens", type_=BigInteger)),
+                cost_budget_usd=func.least(Job.cost_budget_usd, bindparam("job_usd", type_=Float)),
                 by_role=_by_role(),
                 by_ticket=_by_ticket(),
             )

@@ -1,5 +1,6 @@
 """The usage of a job, and its budget."""
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -9,8 +10,9 @@ from app.domain.budget import NO_LIMITS, Use
 from app.store import spending
 from app.store.runs import claim
 from app.store.spending import Purpose
+from tests.helpers.parts import Parts
 from tests.helpers.rows import add_ticket
-from tests.helpers.service import Person, Service
+from tests.helpers.service import Person, Service, serve
 
 
 async def use(service: Service, job_id: str, agent: str, ticket_id: str | None, used: Use | None) -> None:
@@ -59,6 +61,41 @@ async def test_a_budget_of_the_jobs_own(ada: Person, mallory: Person) -> None:
     raised = await ada.client.post(address, json={"cost_budget_usd": 2.5})
     assert (raised.json()["token_budget"], raised.json()["cost_budget_usd"]) == (7000, 2.5)
     assert (await mallory.client.post(address, json={"token_budget": 1})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            {"token_budget": 10**12},
+            "A job may use at most 9,000 tokens here. The operator can raise JOB_TOKEN_BUDGET.",
+        ),
+        ({"token_budget": 9001, "cost_budget_usd": 1}, "9,000 tokens"),
+        (
+            {"token_budget": 1, "cost_budget_usd": 2.51},
+            "at most 2.50 USD here. The operator can raise JOB_COST_BUDGET_USD",
+        ),
+    ],
+)
+async def test_no_budget_is_above_the_operators(
+    parts: Parts, tmp_path: Path, body: dict[str, object], told: str
+) -> None:
+    async with serve(parts, tmp_path, job_token_budget=9000, job_cost_budget_usd=2.5) as service:
+        ada = await service.person()
+        job_id = await ada.job()
+        address = f"/api/jobs/{job_id}/budget/"
+        assert (
+            await ada.client.post(address, json={"token_budget": 9000, "cost_budget_usd": 2.5})
+        ).is_success
+        refused = await ada.client.post(address, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "over_limit")
+        assert told in refused.json()["detail"]
+        # What was set before there was a limit ends there, too.
+        async with service.resources.unit() as unit:
+            await unit.session.execute(text("update jobs set token_budget = 1000000000000"))
+        found = (await ada.client.get(f"/api/jobs/{job_id}/usage/")).json()
+        assert (found["token_budget"], found["cost_budget_usd"]) == (9000, 2.5)
+        await ada.client.aclose()
 
 
 @pytest.mark.parametrize("body", [{"token_budget": 0}, {"token_budget": "x"}, {"cost_budget_usd": -1}])

@@ -236,7 +236,7 @@ async def test_start_and_stop(built: Built) -> None:
     assert (await built.post("containers/start")).status_code == 200
     status = (await built.get("containers/status")).json()
     assert status["state"] == "running"
-    assert ".preview.localhost:" in status["preview_url"]
+    assert ".localhost:" in status["preview_url"]
     assert (await built.get("files/content/", path="README.md")).status_code == 200
 
 

@@ -82,7 +82,7 @@ async def test_without_postgresql_calls_are_503(parts: Parts, tmp_path: Path) ->
     async with serve(parts, tmp_path, database_url=f"postgresql://nobody@{NOWHERE}/none") as service:
         for path in ("/api/jobs/", "/api/auth/me/"):
             answer = await httpx_get(
-                service, path, Authorization=f"Bearer {access}", Origin="https://spa.example"
+                service, path, Authorization=f"Bearer {access}", Origin="http://localhost:5173"
             )
             assert (answer.status_code, answer.json()["code"]) == (503, "database_down")
             assert answer.headers["access-control-allow-origin"] == "*"

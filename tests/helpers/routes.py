@@ -53,7 +53,7 @@ ROWS: dict[str, Row] = {
     "POST /api/jobs/{job_id}/resume/": Row(200, 404),
     "POST /api/jobs/{job_id}/cancel/": Row(202, 404),
     "GET /api/jobs/{job_id}/usage/": Row(200, 404),
-    "POST /api/jobs/{job_id}/budget/": Row(200, 404, body={"token_budget": 7_000_000}),
+    "POST /api/jobs/{job_id}/budget/": Row(200, 404, body={"token_budget": 4_000_000}),
     "GET /api/job-messages/": Row(200, 404, url="/api/job-messages/?job_id={job_id}"),
     "POST /api/job-messages/": Row(
         201, 404, body={"job_id": "{job_id}", "role": "system", "content": "A note"}

@@ -127,18 +127,19 @@ async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House
     needed = whole.committed_tokens
     server.asked.clear()
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
-    terms = replace(TERMS, limits=Limits(job_tokens=needed + 15_000))  # spent in the middle of the building
-    async with house.worker(models, terms=terms):
-        job_id = await make(house)
+    limits = Limits(job_tokens=needed * 2)
+    job_id = await make(house)
+    first = needed + 15_000  # spent in the middle of the building
+    await budgets.set_budget(house.resources, house.user_id, job_id, first, None, limits)
+    async with house.worker(models, terms=replace(TERMS, limits=limits)):
         spent = 0
         while (job := await house.until_finished(job_id)).status == "failed":
             assert job.failure_code == "budget"
             assert "POST …/budget/" in job.error_message
-            assert job.committed_tokens <= needed + 15_000 + spent * 8000
+            assert job.committed_tokens <= first + spent * 8000
             spent += 1
-            await budgets.set_budget(
-                house.resources, house.user_id, job_id, needed + 15_000 + spent * 8000, None
-            )
+            more = first + spent * 8000
+            await budgets.set_budget(house.resources, house.user_id, job_id, more, None, limits)
             await runs.retry_job(house.resources, house.user_id, job_id)
     assert spent > 0
     assert (job.status, job.verification) == ("build_done", "verified")
@@ -164,7 +165,7 @@ async def test_a_budget_in_usd_needs_a_price(house: House, server: Server) -> No
     models = lineup(server, [plays(company(intake=lambda _: DONE))])
     models.first._price = lambda _: None  # type: ignore[attr-defined]
     job_id = await make(house)
-    await budgets.set_budget(house.resources, house.user_id, job_id, None, 5.0)
+    await budgets.set_budget(house.resources, house.user_id, job_id, None, 5.0, NO_LIMITS)
     async with house.worker(models):
         job = await house.until_finished(job_id)
     assert (job.failure_code, server.asked) == ("budget", [])

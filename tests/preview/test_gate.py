@@ -14,6 +14,7 @@ from app.api.previews.headers import for_the_app
 from app.domain.preview_origin import PreviewOrigin
 from tests.helpers.previewed import Shown
 
+UNKNOWN = "a" * 32
 OURS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/api/auth/me/", "/api/jobs/")
 
 
@@ -31,12 +32,11 @@ async def test_a_preview_host_does_not_serve_our_routes(shown: Shown) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "preview.localhost",
-        "x.preview.localhost",
-        "a.b.preview.localhost",
-        f"{'a' * 32}.preview.localhost",
-        f"{'A' * 32}.PREVIEW.localhost.",
-        f"x.{'a' * 32}.preview.localhost",
+        f"{UNKNOWN}.localhost",
+        f"{UNKNOWN.upper()}.LOCALHOST.",
+        f"x.{UNKNOWN}.localhost",
+        f"a.b.{UNKNOWN}.localhost",
+        f"x.{UNKNOWN}.preview.localhost",
     ],
 )
 async def test_no_other_preview_host_serves_our_routes(shown: Shown, host: str) -> None:
@@ -45,7 +45,32 @@ async def test_no_other_preview_host_serves_our_routes(shown: Shown, host: str) 
             browser.headers["Host"] = f"{host}:{shown.port}"
             answer = await browser.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors http: https:" in policy  # it is shown where the app would be
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "preview.localhost", "x.localhost", f"{'a' * 31}.localhost", f"{'0' * 32}.localhost"],
+)
+async def test_names_that_are_no_token_are_ours(shown: Shown, host: str) -> None:
+    async with shown.browser(f"{host}:{shown.port}") as browser:
+        assert (await browser.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_an_address_of_an_earlier_version_leads_to_the_new_one(shown: Shown) -> None:
+    former = shown.host.replace(".localhost", ".preview.localhost")
+    for method, path in (("GET", "/"), ("POST", "/a%20b?x=1&y=%2F")):
+        async with shown.browser(former) as browser:
+            answer = await browser.request(method, path)
+        assert (answer.status_code, answer.headers["location"]) == (307, f"{shown.url}{path}")
+        assert answer.headers["cache-control"] == "no-store"
+        assert shown.host.partition(".")[0] not in answer.text
+    with pytest.raises(InvalidStatus):
+        async with connect(f"ws://{former}/ws", host="127.0.0.1", port=shown.port, proxy=None):
+            pass
 
 
 async def test_a_request_with_two_hosts_is_refused(shown: Shown) -> None:
@@ -60,13 +85,16 @@ async def test_a_request_with_two_hosts_is_refused(shown: Shown) -> None:
 
 
 async def test_pages_of_a_preview_may_not_call_the_api(shown: Shown) -> None:
-    for origin in (shown.url, f"http://{shown.host.upper()}", "https://x.preview.localhost"):
+    former = shown.url.replace(".localhost", ".preview.localhost")
+    for origin in (shown.url, f"http://{shown.host.upper()}", f"http://x.{shown.host}", former):
         answer = await shown.owner.client.get("/api/auth/me/", headers={"Origin": origin})
         assert "access-control-allow-origin" not in answer.headers, origin
         asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         answer = await shown.owner.client.options("/api/auth/me/", headers=asked)
         assert "access-control-allow-origin" not in answer.headers, origin
-    other = await shown.owner.client.get("/api/auth/me/", headers={"Origin": "https://spa.example"})
+        made = await shown.owner.client.post("/api/jobs/", json={"prompt": "x"}, headers={"Origin": origin})
+        assert (made.status_code, made.json()["code"]) == (403, "foreign_origin"), origin
+    other = await shown.owner.client.get("/api/auth/me/", headers={"Origin": "http://localhost:5173"})
     assert other.headers["access-control-allow-origin"] == "*"
 
 
@@ -84,7 +112,7 @@ async def test_a_preview_host_does_not_serve_our_sockets(shown: Shown) -> None:
         async with shown.socket(f"/ws/jobs/{shown.job_id}/"):
             pass
     assert refused.value.response.status_code == 502  # the app's answer is no WebSocket handshake
-    host = f"{'a' * 32}.preview.localhost"
+    host = f"{UNKNOWN}.localhost"
     with pytest.raises(InvalidStatus) as refused:
         async with connect(f"ws://{host}/ws/jobs/x/", host="127.0.0.1", port=shown.port, proxy=None):
             pass
@@ -108,7 +136,7 @@ async def test_the_database_does_not_know_the_token(shown: Shown) -> None:
 @pytest.mark.parametrize(
     "template",
     [
-        "http://preview.localhost",
+        "http://localhost",
         "http://{token}",
         "http://x-{token}.example.org",
         "http://a.{token}.example.org",
@@ -124,11 +152,12 @@ def test_invalid_templates(template: str) -> None:
 
 
 def test_templates() -> None:
-    default = PreviewOrigin("http://{token}.preview.localhost:{port}")
-    assert default.url_for("t", "127.0.0.1:8000") == "http://t.preview.localhost:8000"
-    assert default.url_for("t", "[::1]:8000") == "http://t.preview.localhost:8000"
-    assert default.url_for("t", "example.org") == "http://t.preview.localhost"
-    assert default.url_for("t", "a:b") == "http://t.preview.localhost"
+    default = PreviewOrigin("http://{token}.localhost:{port}")
+    assert default.url_for("t", "127.0.0.1:8000") == "http://t.localhost:8000"
+    assert default.url_for("t", "[::1]:8000") == "http://t.localhost:8000"
+    assert default.url_for("t", "example.org") == "http://t.localhost"
+    assert default.url_for("t", "a:b") == "http://t.localhost"
+    assert not default.is_shared
     public = PreviewOrigin("https://{token}.apps.example.net")
     assert public.url_for("t", "boardroom.example.net:8000") == "https://t.apps.example.net"
     token = "a2" * 16

@@ -35,7 +35,7 @@ def same(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
 
 
 async def nothing_here(shown: Shown, method: str = "GET") -> tuple[int, bytes, dict[str, str]]:
-    async with shown.browser(f"{UNKNOWN}.preview.localhost:{shown.port}") as browser:
+    async with shown.browser(f"{UNKNOWN}.localhost:{shown.port}") as browser:
         found = same(await browser.request(method, "/"))
     assert found[0] == 404
     return found

@@ -20,12 +20,15 @@ from app.api.previews.boxes import PreviewBoxes
 from app.api.previews.exchange import (
     AppBroken,
     BodyTooLarge,
+    CookiesTooLarge,
     declared_too_large,
     pass_request,
-    request_headers,
+    passing_of,
     request_target,
+    sends_too_many_cookies,
 )
 from app.api.previews.websocket import pass_socket
+from app.api.wire.page import too_many_cookies
 from app.domain.errors import Refusal, Unavailable
 from app.domain.preview_origin import PreviewOrigin
 from app.runtime.live_app import AppHeld
@@ -85,9 +88,12 @@ class PreviewDoor:
     async def serve(self, scope: Scope, receive: Receive, send: Send, hosts: list[str]) -> None:
         """Answer with what the app answers, or with a page of ours if there is none."""
         answer = _Answer(send)
-        token = self._origin.token_of(hosts[0]) if len(hosts) == 1 else None
+        host = hosts[0] if len(hosts) == 1 else ""
         try:
-            page = await self._exchange(scope, receive, answer, token)
+            if former := self._origin.former_token_of(host):
+                page: Response | None = self._lead_on(scope, former, host)
+            else:
+                page = await self._exchange(scope, receive, answer, self._origin.token_of(host))
             if page is not None and not answer.begun:
                 await page(scope, receive, answer)
             elif scope["type"] == "websocket" and not answer.over:
@@ -96,6 +102,11 @@ class PreviewDoor:
             # client sees that something is missing.
         finally:
             metrics.preview_requests.labels(answer.status).inc()
+
+    def _lead_on(self, scope: Scope, token: str, host: str) -> Response:
+        """From an address of an earlier version to the one that the app has now."""
+        where = self._origin.url_for(token, host) + request_target(scope).decode("latin-1")
+        return pages.moved(where)
 
     async def _exchange(
         self, scope: Scope, receive: Receive, answer: "_Answer", token: str | None
@@ -115,9 +126,11 @@ class PreviewDoor:
             return pages.too_many()
         if declared_too_large(scope):
             return pages.too_large()
+        if sends_too_many_cookies(scope):
+            return too_many_cookies()
         try:
             return await self._cuttable(digest, self._pass_on(scope, receive, answer, seen))
-        except (TimeoutError, AppBroken, BodyTooLarge, RuntimeProblem) as problem:
+        except (TimeoutError, AppBroken, BodyTooLarge, CookiesTooLarge, RuntimeProblem) as problem:
             log.info("preview.problem", job=str(seen.job_id), problem=f"{type(problem).__name__}: {problem}")
             return _page_for(problem)
 
@@ -165,10 +178,9 @@ class PreviewDoor:
             return pages.just_a_moment()
         except Refusal:
             return pages.starting()
-        headers, target = request_headers(scope, self._origin.scheme), request_target(scope)
         pass_it = pass_socket if scope["type"] == "websocket" else pass_request
         try:
-            await pass_it(scope, receive, answer, stream, headers, target)
+            await pass_it(scope, receive, answer, stream, passing_of(scope, self._origin))
         except AppHeld:
             return pages.just_a_moment()
         finally:
@@ -198,6 +210,8 @@ def _page_for(problem: Exception) -> Response:
             return pages.too_slow()
         case BodyTooLarge():
             return pages.too_large()
+        case CookiesTooLarge():
+            return too_many_cookies()
         case WorkspaceMissing() | BoxDied():
             return pages.void()
         case RuntimeProblem():

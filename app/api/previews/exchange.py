@@ -3,15 +3,23 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import h11
 from starlette.types import Receive, Scope, Send
 
-from app.api.previews.headers import Pair, for_the_app, from_the_app
+from app.api.previews.headers import Pair, for_the_app, from_the_app, size_of_cookies
+from app.domain.preview_origin import PreviewOrigin
 from app.runtime.workspace import Stream
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
+MAX_COOKIE_BYTES = 16 * 1024
+"""Most servers that an app may be made with take no more."""
+
+COOKIE_BYTES = 4096
+"""The most of a single cookie. Without more a long head has another cause."""
+
 MAX_INTERIM = 16
 """How many 1xx answers are skipped."""
 
@@ -25,6 +33,7 @@ BREATH = 200
 """Parts of an answer that are handled before other tasks get a turn. A part may be a single byte."""
 
 _NO_BODY = (204, 304)
+TOO_LONG_A_HEAD = 431
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Touch = Callable[[], None]
@@ -38,11 +47,23 @@ class BodyTooLarge(Exception):
     """The client's body is larger than a preview takes."""
 
 
-async def pass_request(
-    scope: Scope, receive: Receive, send: Send, stream: Stream, headers: list[Pair], target: bytes
-) -> None:
-    """Pass the request on until the answer is complete or the client has left. `headers` come from
-    `for_the_app`. Raises AppBroken, BodyTooLarge, TimeoutError, RuntimeProblem."""
+class CookiesTooLarge(Exception):
+    """The app does not take so many cookies."""
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What of a request reaches the app: `headers` come from `for_the_app`. With `shared_site` other apps are
+    on the same site."""
+
+    headers: list[Pair]
+    target: bytes
+    shared_site: bool
+
+
+async def pass_request(scope: Scope, receive: Receive, send: Send, stream: Stream, passing: Passing) -> None:
+    """Pass the request on until the answer is complete or the client has left. Raises AppBroken,
+    BodyTooLarge, CookiesTooLarge, TimeoutError, RuntimeProblem."""
     loop = asyncio.get_running_loop()
     wire = _Wire(stream)
     async with asyncio.timeout(ANSWER_S) as patience:
@@ -50,9 +71,9 @@ async def pass_request(
         def touch() -> None:
             patience.reschedule(loop.time() + (IDLE_S if wire.answering else ANSWER_S))
 
-        await wire.begin(scope["method"], target, headers, scope)
+        await wire.begin(scope["method"], passing, scope)
         sending = asyncio.create_task(_upload(receive, wire, touch))
-        answering = asyncio.create_task(_download(send, wire, touch))
+        answering = asyncio.create_task(_download(send, wire, passing, touch))
         try:
             done, _ = await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
             for task in (answering, sending):
@@ -65,15 +86,21 @@ async def pass_request(
             await asyncio.gather(sending, answering, return_exceptions=True)
 
 
-def request_headers(scope: Scope, scheme: str) -> list[Pair]:
+def passing_of(scope: Scope, origin: PreviewOrigin) -> Passing:
+    """What of this request to a preview reaches the app."""
     client = scope.get("client")
-    return for_the_app(scope["headers"], client=client[0] if client else "", scheme=scheme)
+    headers = for_the_app(scope["headers"], client=client[0] if client else "", scheme=origin.scheme)
+    return Passing(headers, request_target(scope), origin.is_shared)
 
 
 def request_target(scope: Scope) -> bytes:
     path: bytes = scope["raw_path"] or b"/"
     query: bytes = scope["query_string"]
     return path + b"?" + query if query else path
+
+
+def sends_too_many_cookies(scope: Scope) -> bool:
+    return size_of_cookies(scope["headers"]) > MAX_COOKIE_BYTES
 
 
 def declared_too_large(scope: Scope) -> bool:
@@ -91,13 +118,13 @@ class _Wire:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self.answering = False
 
-    async def begin(self, method: str, target: bytes, headers: list[Pair], scope: Scope) -> None:
-        framing = [(b"connection", b"close")]
+    async def begin(self, method: str, passing: Passing, scope: Scope) -> None:
+        headers, framing = passing.headers, [(b"connection", b"close")]
         if any(name == b"transfer-encoding" for name, _ in scope["headers"]):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
             framing.append((b"transfer-encoding", b"chunked"))
         try:
-            request = h11.Request(method=method, target=target, headers=[*headers, *framing])
+            request = h11.Request(method=method, target=passing.target, headers=[*headers, *framing])
         except h11.LocalProtocolError as error:
             raise AppBroken(f"this request cannot be passed on: {error}") from error
         await self.send(request)
@@ -146,8 +173,8 @@ async def _upload(receive: Receive, wire: _Wire, touch: Touch) -> None:
         pass
 
 
-async def _download(send: Send, wire: _Wire, touch: Touch) -> None:
-    await _head(send, wire)
+async def _download(send: Send, wire: _Wire, passing: Passing, touch: Touch) -> None:
+    await _head(send, wire, passing)
     wire.answering = True
     touch()
     handled = 0
@@ -167,7 +194,7 @@ async def _download(send: Send, wire: _Wire, touch: Touch) -> None:
         await wire.more()
 
 
-async def _head(send: Send, wire: _Wire) -> None:
+async def _head(send: Send, wire: _Wire, passing: Passing) -> None:
     interim = 0
     while not isinstance(event := wire.take(), h11.Response):
         if event is None:
@@ -177,7 +204,9 @@ async def _head(send: Send, wire: _Wire) -> None:
     status, headers = event.status_code, list(event.headers.raw_items())
     if status > 599 or any(_UNSENDABLE.search(value) for _, value in headers):
         raise AppBroken("an answer that cannot be passed on")
-    passed = from_the_app(headers)
+    if status == TOO_LONG_A_HEAD and size_of_cookies(passing.headers) > COOKIE_BYTES:
+        raise CookiesTooLarge
+    passed = from_the_app(headers, shared_site=passing.shared_site)
     if status in _NO_BODY or any(name.lower() == b"transfer-encoding" for name, _ in headers):
         passed = [(name, value) for name, value in passed if name != b"content-length"]
     await send({"type": "http.response.start", "status": status, "headers": passed})

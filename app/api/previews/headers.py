@@ -19,6 +19,10 @@ _HOP_BY_HOP = frozenset(
 )
 _NOT_TO_THE_APP = _HOP_BY_HOP | {b"authorization", b"cookie", b"expect", b"forwarded"}
 _NOT_FROM_THE_APP = _HOP_BY_HOP | {b"alt-svc", b"date", b"referrer-policy", b"server", b"set-cookie"}
+_FOR_OUR_PROXY = (b"x-accel-", b"x-sendfile", b"x-lighttpd-send-file", b"x-reproxy-")
+"""What these begin tells the proxy in front of us to send a file of its own, or another address' answer."""
+
+_CLEARS_THE_SITE = b"clear-site-data"
 _API_COOKIES = ("boardroom_",)
 
 _OURS = (
@@ -48,13 +52,23 @@ def for_the_app(headers: Iterable[Pair], *, client: str, scheme: str) -> list[Pa
     ]
 
 
-def from_the_app(headers: Iterable[Pair]) -> list[Pair]:
-    """An answer's headers for the client. Cookies are limited to the preview's own host."""
+def from_the_app(headers: Iterable[Pair], *, shared_site: bool) -> list[Pair]:
+    """An answer's headers for the client. Cookies are limited to the preview's own host. On a site that apps
+    share, none of them may clear it."""
     given = [(name.lower(), value) for name, value in headers]
     left_out = _NOT_FROM_THE_APP | _named_by_connection(given)
-    passed = [(name, value) for name, value in given if name not in left_out]
+    if shared_site:
+        left_out |= {_CLEARS_THE_SITE}
+    passed = [
+        (name, value) for name, value in given if name not in left_out and not name.startswith(_FOR_OUR_PROXY)
+    ]
     passed += [(name, _for_this_host(value)) for name, value in given if name == b"set-cookie"]
     return [*passed, *_OURS]
+
+
+def size_of_cookies(headers: Iterable[Pair]) -> int:
+    """Bytes of cookies in a request's headers."""
+    return sum(len(value) for name, value in headers if name == b"cookie")
 
 
 def _named_by_connection(headers: Iterable[Pair]) -> frozenset[bytes]:

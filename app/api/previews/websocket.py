@@ -16,6 +16,7 @@ from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from app.api.previews.exchange import Passing
 from app.api.previews.headers import Pair, from_the_app
 from app.runtime.live_app import AppHeld
 from app.runtime.workspace import RuntimeProblem, Stream
@@ -41,20 +42,19 @@ _quiet.setLevel(logging.CRITICAL)  # protocol errors of an app do not belong in 
 Touch = Callable[[], None]
 
 
-async def pass_socket(
-    scope: Scope, receive: Receive, send: Send, stream: Stream, headers: list[Pair], target: bytes
-) -> None:
+async def pass_socket(scope: Scope, receive: Receive, send: Send, stream: Stream, passing: Passing) -> None:
     """Pass messages on until both sides are closed. Raises TimeoutError, RuntimeProblem, but only before the
     socket is accepted."""
     peer = _Peer(stream, scope["subprotocols"])
     async with asyncio.timeout(HANDSHAKE_S):
-        answer = await peer.shake_hands(headers, target)
+        answer = await peer.shake_hands(passing.headers, passing.target)
         if answer is None or answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             status = 502 if answer is None else answer.status_code
             await Response(status_code=status if 400 <= status < 600 else 502)(scope, receive, send)
             return
     given = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.raw_items()]
-    cookies = [(name, value) for name, value in from_the_app(given) if name == b"set-cookie"]
+    passed = from_the_app(given, shared_site=passing.shared_site)
+    cookies = [(name, value) for name, value in passed if name == b"set-cookie"]
     await send({"type": "websocket.accept", "subprotocol": peer.subprotocol, "headers": cookies})
     try:
         await _converse(receive, send, peer)

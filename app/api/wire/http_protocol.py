@@ -9,6 +9,8 @@ from enum import Enum, auto
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api.wire.page import as_bytes, not_http, too_long, too_many_cookies
+
 MAX_HEAD_BYTES = 64 * 1024
 """For the request line and headers (beyond the first read), for trailers, and for the framing of chunks."""
 
@@ -28,11 +30,13 @@ memory."""
 FRAMING = 16
 """Bytes of framing allowed for each byte of a body; a chunk of a single byte needs less."""
 
-TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 31\r\nconnection: close\r\n\r\n"
-    b"The request's head is too long."
-)
+LONG_URL_BYTES = MAX_HEAD_BYTES // 2
+"""A page can make a browser send a long address to us, and nothing else that is long. So a long head with a
+shorter address than this is one of cookies."""
+
+MAX_DROPPED_BYTES = 4 * 1024 * 1024
+"""What a client may still send of a head that was refused. If it were not read, the connection would be
+reset, and a browser would show nothing of the answer."""
 
 
 class _Part(Enum):
@@ -50,6 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
     _waited_for: _Part | None = None
     _patience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _dropped: int | None = None
+    """Bytes that came after a refusal; None before one."""
     _beside = 0
     """Bytes of the present part that do not belong to the body."""
     _body = 0
@@ -74,13 +80,18 @@ class HttpProtocol(HttpToolsProtocol):
             self._unread = None
 
     def data_received(self, data: bytes) -> None:
+        if self._dropped is not None:
+            self._dropped += len(data)
+            if self._dropped > MAX_DROPPED_BYTES:
+                self.transport.abort()
+            return
         self._beside, self._body = self._beside + len(data), 0
         super().data_received(data)
         if self._part is None or self.transport.is_closing():
             self._wait(None)
         elif self._part is _Part.HEAD:
             if self._beside > MAX_HEAD_BYTES:
-                self._refuse(TOO_LONG)
+                self._refuse(as_bytes(too_many_cookies() if len(self.url) < LONG_URL_BYTES else too_long()))
             elif self._waited_for is not _Part.HEAD:
                 self._wait(_Part.HEAD, HEAD_S)
         elif self._beside > MAX_HEAD_BYTES + FRAMING * self._body:
@@ -132,6 +143,14 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         self._wait(None)
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answer and not answering:
-            self.transport.write(answer)
+        if not answer or answering:
+            self.transport.close()
+            return
+        self._dropped = 0
+        self.transport.write(answer)
+        self.transport.write_eof()
+        self._patience = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(as_bytes(not_http(msg)))
         self.transport.close()

@@ -113,8 +113,9 @@ def _is_operator(request: Request, here: House) -> bool:
     if here.details_open:
         return True
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if here.metrics_token and scheme.lower() == "bearer":
-        return secrets.compare_digest(token.strip().encode(), here.metrics_token.encode())
+    known = here.metrics_token and scheme.lower() == "bearer"
+    if known and secrets.compare_digest(token.strip().encode(), here.metrics_token.encode()):
+        return True
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
     host = request.client.host

@@ -43,15 +43,39 @@ async def test_a_long_head_that_ends_is_answered(service: Service) -> None:
         assert (await rest(reader)).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_the_refusal_says_why(service: Service) -> None:
+CLEARS = b'\r\nclear-site-data: "cookies"\r\n'
+
+
+@pytest.mark.parametrize(
+    ("begun", "clears"),
+    [(BEGUN + b"Cookie: a=", True), (b"GET /healthz?", False)],
+    ids=["cookies", "address"],
+)
+async def test_the_refusal_says_why(service: Service, begun: bytes, clears: bool) -> None:
+    """All of it is read, however long it is: else a browser would see a connection that was reset. Cookies
+    are cleared only where they are the reason: a page of others can make an address long."""
     async with connected(service) as (reader, writer):
-        for piece in (BEGUN, b"X-A: ", b"a" * 40_000, b"a" * 40_000):
+        answer = asyncio.create_task(rest(reader))
+        for piece in (begun, *[b"a" * 40_000] * 20):
             writer.write(piece)
             await writer.drain()
-            await asyncio.sleep(0)
+        told = await answer
+        head = told.partition(b"\r\n\r\n")[0]
+        assert head.startswith(b"HTTP/1.1 431 ")
+        assert (CLEARS in head) is clears
+        assert b"\r\nset-cookie:" not in head
+        assert b"\r\nconnection: close" in head
+        assert b"frame-ancestors" in head
+        assert (b"Too many cookies" if clears else b"The request's head is too long.") in told
+
+
+async def test_what_is_no_http_is_answered_in_our_words(service: Service) -> None:
+    async with connected(service) as (reader, writer):
+        writer.write(b"NONSENSE\r\n\r\n")
         answer = await rest(reader)
-        assert answer.startswith(b"HTTP/1.1 431 ")
-        assert answer.endswith(b"The request's head is too long.")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"frame-ancestors 'none'" in answer
+    assert b"referrer-policy" in answer
 
 
 async def test_trailers_without_end_are_refused(service: Service, ada: Person) -> None:

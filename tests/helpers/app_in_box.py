@@ -39,6 +39,12 @@ def page(peer: Any, line: str, headers: Any, body: bytes) -> None:
     answer(peer, b"<!doctype html><title>Books</title><h1>Reading list</h1>", "Content-Type: text/html")
 
 
+def worker(peer: Any, line: str, headers: Any, body: bytes) -> None:
+    """A service worker that answers for `/seen`."""
+    script = b"onfetch = at => { if (at.request.url.includes('/seen')) at.respondWith(new Response('x')) }"
+    answer(peer, script, "Content-Type: text/javascript")
+
+
 def shelf(peer: Any, line: str, headers: Any, body: bytes) -> None:
     """A page with a form, and a script that uses a WebSocket of its own origin."""
     if line.startswith("POST"):
@@ -190,6 +196,7 @@ PATHS = {
     "/early": early,
     "/die": die,
     "/ws": web_socket,
+    "/worker.js": worker,
     "/431": raw(b"HTTP/1.1 431 Too Large\r\nSet-Cookie: a=1\r\nContent-Length: 5\r\n\r\nnever"),
     "/never": raw(b"", then_wait=True),
     "/stalled": raw(OK + b"Content-Length: 10\r\n\r\n12", then_wait=True),

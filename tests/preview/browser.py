@@ -34,8 +34,9 @@ FLAGS = (
 class Page:
     """One tab."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, port: str) -> None:
         self._connection = connection
+        self._port = port
         self._numbers = itertools.count(1)
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -46,6 +47,13 @@ class Page:
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator["Page"]:
+        """Another tab of the same browser."""
+        target = (await self.call("Target.createTarget", url="about:blank"))["targetId"]
+        async with _tab(f"ws://127.0.0.1:{self._port}/devtools/page/{target}", self._port) as page:
+            yield page
 
     async def open(self, url: str) -> None:
         result = await self.call("Page.navigate", url=url)
@@ -85,12 +93,18 @@ async def browse(folder: Path) -> AsyncIterator[Page]:
         async with httpx.AsyncClient(trust_env=False) as client:
             tabs = (await client.get(f"http://127.0.0.1:{port}/json/list")).json()
         address = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
-        async with connect(address, max_size=None, proxy=None) as connection:
-            yield Page(connection)
+        async with _tab(address, port) as page:
+            yield page
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+@asynccontextmanager
+async def _tab(address: str, port: str) -> AsyncIterator[Page]:
+    async with connect(address, max_size=None, proxy=None) as connection:
+        yield Page(connection, port)
 
 
 async def _port(told: Path) -> str:

@@ -36,7 +36,7 @@ async def test_using_an_app(shown: Shown, tmp_path: Path) -> None:
 
 async def test_in_a_frame(shown: Shown, tmp_path: Path) -> None:
     async with browse(tmp_path) as page:
-        await page.open(f"{shown.service.url}/healthz")
+        await page.open("about:blank")
         await page.value(FRAME.replace("URL", f"{shown.url}/shelf"))
         await page.until("document.title == 'from the box'")
 

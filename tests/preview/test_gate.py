@@ -68,9 +68,10 @@ async def test_an_address_of_an_earlier_version_leads_to_the_new_one(shown: Show
         assert (answer.status_code, answer.headers["location"]) == (307, f"{shown.url}{path}")
         assert answer.headers["cache-control"] == "no-store"
         assert shown.host.partition(".")[0] not in answer.text
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         async with connect(f"ws://{former}/ws", host="127.0.0.1", port=shown.port, proxy=None):
             pass
+    assert refused.value.response.status_code == 404  # no browser follows a socket elsewhere
 
 
 async def test_a_request_with_two_hosts_is_refused(shown: Shown) -> None:
@@ -165,7 +166,11 @@ def test_templates() -> None:
     assert public.token_of(f"{token}.apps.example.net.evil") is None
     assert not public.holds("boardroom.example.net")
     assert not public.holds("xapps.example.net")
-    assert public.holds("apps.example.net")
+    assert not public.holds("apps.example.net")
+    assert not public.holds("x.apps.example.net")
+    assert public.holds(f"{token}.apps.example.net")
+    assert public.holds(f"x.{token}.apps.example.net")
+    assert public.is_shared
 
 
 def test_our_cookies_are_never_forwarded() -> None:

@@ -90,7 +90,8 @@ class PreviewDoor:
         answer = _Answer(send)
         host = hosts[0] if len(hosts) == 1 else ""
         try:
-            if former := self._origin.former_token_of(host):
+            former = self._origin.former_token_of(host)
+            if former and scope["type"] == "http":
                 page: Response | None = self._lead_on(scope, former, host)
             else:
                 page = await self._exchange(scope, receive, answer, self._origin.token_of(host))

@@ -77,6 +77,7 @@ def write_ticket(unit: Unit, job: Job, draft: Asks, planned: Planned, known: Tic
     ticket.status = TicketStatus.SKIPPED if planned.skip_reason else TicketStatus.TODO
     ticket.reason, ticket.blocked = clean(planned.skip_reason), False
     ticket.of_client = planned.of_client
+    ticket.contests = []
     unit.session.add(ticket)
     return ticket
 

@@ -125,6 +125,12 @@ async def _copy_id(
     return _id_of(copy_id)
 
 
+async def _evidence_id(
+    evidence_id: Annotated[str, Path(description="A result's id.", json_schema_extra=_UUID)],
+) -> UUID:
+    return _id_of(evidence_id)
+
+
 async def _item_id(
     item_id: Annotated[str, Path(alias="id", description="The item's id.", json_schema_extra=_UUID)],
 ) -> UUID:
@@ -155,6 +161,7 @@ Here = Annotated[House, Depends(_house)]
 Caller = Annotated[SignedIn, Depends(_caller)]
 JobId = Annotated[UUID, Depends(_job_id)]
 CopyId = Annotated[UUID, Depends(_copy_id)]
+EvidenceId = Annotated[UUID, Depends(_evidence_id)]
 ItemId = Annotated[UUID, Depends(_item_id)]
 JobFilter = Annotated[UUID | None, Depends(_job_filter)]
 PageAsked = Annotated[Page, Depends(_page)]

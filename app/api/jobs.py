@@ -11,6 +11,7 @@ from app.api.deps import (
     MAX_BIGINT,
     MAX_PAGE,
     Caller,
+    EvidenceId,
     Here,
     JobId,
     PageAsked,
@@ -133,7 +134,8 @@ class Evidence(Shape):
     why: `red` before work on the ticket, `run` on the commit at which the run began to build, if it passed
     before its ticket (if it passes there, too, it holds, but held before), `green` after the work,
     `regression` after a later ticket, `final` at the end, `bisect` to find the commit that broke it,
-    `review` for the reviewer."""
+    `review` for the reviewer. With `screenshot` there is a picture of the page; of each check the last three
+    are kept."""
 
     model_config = example(
         id=OTHER_ID,
@@ -147,6 +149,7 @@ class Evidence(Shape):
         output_tail="200 OK",
         duration_ms=412,
         commit=COMMIT,
+        screenshot=False,
         created_at=WHEN,
     )
 
@@ -161,6 +164,7 @@ class Evidence(Shape):
     output_tail: str
     duration_ms: int
     commit: str
+    screenshot: bool
     created_at: Stamp
 
 
@@ -284,3 +288,22 @@ async def job_evidence(
         if found.is_empty and not await jobs.exists(statements, caller.user_id, job_id):
             raise NotFound(NOT_FOUND)
     return list_answer(request, found, page)
+
+
+@router.get(
+    "/{job_id}/evidence/{evidence_id}/screenshot/",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}}, "description": "The picture, of at most 512 KiB."},
+        **refusals("not_found"),
+    },
+)
+async def evidence_screenshot(here: Here, caller: Caller, job_id: JobId, evidence_id: EvidenceId) -> Response:
+    """What the browser of a `page` check showed last."""
+    async with here.reads.open() as statements:
+        picture = await tickets.screenshot(statements, caller.user_id, job_id, evidence_id)
+    if picture is None:
+        raise NotFound(NOT_FOUND)
+    # The page is an app's: whatever it has drawn, a browser may only show it as a picture.
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
+    return Response(picture, media_type="image/jpeg", headers=headers)

@@ -9,6 +9,7 @@ from app.api.deps import Caller, Here, ItemId, JobFilter, PageAsked, SignedInRou
 from app.api.documented import refusals
 from app.api.shapes import CHECK, JOB_ID, TICKET_ID, WHEN, Shape, example
 from app.domain import backlog
+from app.domain.contests import Contest
 from app.domain.errors import NOT_FOUND, NotFound
 from app.domain.ticket import Check, TicketStatus, TicketType
 from app.domain.values import Stamp, parse_id
@@ -19,7 +20,8 @@ router = APIRouter(prefix="/api/tickets", tags=["6 · Apps and tickets"], route_
 
 class Ticket(Shape):
     """`checks` are what the service runs to find out whether a criterion is met. `criterion` of a check is an
-    index into `acceptance_criteria`."""
+    index into `acceptance_criteria`. `contests` are checks that the Builder has contested, with what the
+    Project Manager decided; a criterion whose check was dropped stays unproven."""
 
     model_config = example(
         id=TICKET_ID,
@@ -35,6 +37,7 @@ class Ticket(Shape):
         dependencies=[],
         order=1,
         attempts=0,
+        contests=[],
         commit=None,
         created_at=WHEN,
         updated_at=WHEN,
@@ -53,6 +56,7 @@ class Ticket(Shape):
     dependencies: list[UUID]
     order: int
     attempts: int
+    contests: list[Contest]
     commit: str | None
     created_at: Stamp
     updated_at: Stamp

@@ -3,14 +3,20 @@
 `Check.criterion` is an index into the ticket's `acceptance_criteria`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from math import isfinite
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from app.domain.http_steps import MAX_STEPS, HttpRequest, HttpStep, refuse_unfit
+from app.domain.page_steps import PageStep, Viewport
 
 K = TypeVar("K")
+
+MAX_PAGE_BYTES = 24_000
+"""It travels to the box in one frame, together with the program that uses the browser."""
 
 
 class TicketType(StrEnum):
@@ -37,25 +43,6 @@ class _Check(BaseModel):
     criterion: int = Field(ge=0)
 
 
-def _storable(value: JsonValue) -> JsonValue:
-    """The value. Raises ValueError if a number in it cannot be stored."""
-    match value:
-        case dict():
-            for inner in value.values():
-                _storable(inner)
-        case list():
-            for inner in value:
-                _storable(inner)
-        case int() if not -(2**63) <= value < 2**63:
-            raise ValueError("a number is too large")
-        case float() if not isfinite(value):
-            raise ValueError("a number is not finite")
-    return value
-
-
-StorableJson = Annotated[JsonValue, AfterValidator(_storable)]
-
-
 class CommandCheck(_Check):
     """A shell command run in a clean checkout; passes on `expect_exit` and, if set, when the output holds
     `expect_output`."""
@@ -67,16 +54,25 @@ class CommandCheck(_Check):
     expect_output: str | None = None
 
 
-class HttpCheck(_Check):
-    """A request to the app, which is started for it on a port of its own."""
+class HttpCheck(HttpRequest, _Check):
+    """Requests to the app, which is started for them on a port of its own: the `steps`, if there are any, and
+    then the one that the check itself says."""
 
     kind: Literal["http"] = "http"
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    path: str = Field(min_length=1, max_length=2000, pattern=r"^/")
-    body: StorableJson = None
     expect_status: int = Field(default=200, ge=100, le=599)
-    expect_text: str | None = None
-    expect_json: StorableJson = None
+    steps: list[HttpStep] = Field(default=[], max_length=MAX_STEPS, exclude_if=lambda value: not value)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "HttpCheck":
+        if not self.steps and not self.path.startswith("/"):
+            raise ValueError("path: it begins with /")
+        refuse_unfit(self.requests)
+        return self
+
+    @property
+    def requests(self) -> "list[HttpStep | HttpCheck]":
+        """All requests, in their order."""
+        return [*self.steps, self]
 
 
 class FileCheck(_Check):
@@ -87,39 +83,38 @@ class FileCheck(_Check):
     contains: str | None = None
 
 
-class PageStep(BaseModel):
-    """One thing a person does on a page: with what `selector` finds, or with what carries the visible text,
-    label or placeholder `named`. `text` is what `fill` enters; of a `select` the option's text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    action: Literal["fill", "click"]
-    selector: str = Field(default="", max_length=300)
-    named: str = Field(default="", max_length=300)
-    text: str = Field(default="", max_length=2000)
-
-    @model_validator(mode="after")
-    def _aimed(self) -> "PageStep":
-        if bool(self.selector) == bool(self.named):
-            raise ValueError("a step has either a selector or named")
-        return self
-
-
 class PageCheck(_Check):
-    """What a person sees in a browser: the app is started, `path` is opened, the steps are done, then the
-    page shows `expect_text` and holds what `expect_selector` finds."""
+    """What a person sees in a browser: the app is started, `path` is opened in a window of the size
+    `viewport`, the steps are done, then the page shows `expect_text` and not `expect_no_text`, and holds what
+    `expect_selector` finds. With `expect_no_overflow` no page of it may be wider than its window, with
+    `expect_clean_console` nothing on them may fail or complain."""
 
     kind: Literal["page"] = "page"
     path: str = Field(min_length=1, max_length=2000, pattern=r"^/")
+    viewport: Viewport | None = Field(default=None, exclude_if=lambda value: value is None)
     steps: list[PageStep] = Field(default=[], max_length=20)
     expect_text: str = Field(default="", max_length=1000)
     expect_selector: str = Field(default="", max_length=300)
+    expect_no_text: str = Field(default="", max_length=1000, exclude_if=lambda value: not value)
+    expect_no_overflow: bool = Field(default=False, exclude_if=lambda value: not value)
+    expect_clean_console: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _expecting(self) -> "PageCheck":
         if not (self.expect_text or self.expect_selector):
             raise ValueError("a page check expects a text or a selector")
+        if (size := len(json.dumps(self.asked))) > MAX_PAGE_BYTES:
+            raise ValueError(f"a page check has at most {MAX_PAGE_BYTES} bytes as JSON, this one has {size}")
         return self
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All that the browser is told, with every field."""
+        wide = {name: getattr(self, name) for name in type(self).model_fields}
+        return wide | {
+            "viewport": self.viewport and self.viewport.model_dump(),
+            "steps": [{name: getattr(step, name) for name in PageStep.model_fields} for step in self.steps],
+        }
 
 
 AnyCheck = CommandCheck | HttpCheck | FileCheck | PageCheck

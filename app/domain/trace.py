@@ -7,6 +7,7 @@ failed before the work and passed when it was last run (see `proof`).
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app.domain.contests import dropped
 from app.domain.proof import CheckOutcome, Proofs, Standing, is_shown
 from app.domain.ticket import TicketStatus
 
@@ -57,7 +58,10 @@ def _ticket(ticket: Json, results: Results, proofs: Proofs) -> tuple[Json, bool]
         checks.append(shown)
         if check["criterion"] < len(stands):
             stands[check["criterion"]] = max(stands[check["criterion"]], standing)
-    told = {key: value for key, value in ticket.items() if key != "requirements"}
+    unproven = dropped(ticket.get("contests"))
+    for place, criterion in enumerate(ticket["acceptance_criteria"]):
+        stands[place] = Standing.OPEN if criterion in unproven else stands[place]
+    told = {key: value for key, value in ticket.items() if key not in ("requirements", "contests")}
     return {**told, "checks": checks}, ticket["status"] == TicketStatus.DONE and is_shown(stands)
 
 

@@ -1,10 +1,11 @@
 """Runs checks: the guest does what a check says in a clean checkout, and this module decides whether it
 passed."""
 
+import base64
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 from app.domain.ticket import AnyCheck, CommandCheck, FileCheck, HttpCheck, PageCheck
 from app.domain.values import clean
 from app.domain.workspace import MANIFEST_NAME, Manifest
-from app.runtime import answers
+from app.runtime import answers, http_answers
 from app.runtime.channel import Channel
+from app.runtime.check_helper import check_helper
 from app.runtime.guest import page
 from app.runtime.leave import Leave
 from app.runtime.workspace import CheckResult
@@ -22,12 +24,15 @@ from app.runtime.workspace import CheckResult
 MAX_MANIFEST_BYTES = 64 * 1024
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 2 * 1024 * 1024
-MAX_HTTP_BYTES = 256 * 1024
+MAX_HTTP_BYTES = 4 * 1024 * 1024
+SHOWN_LOG = 1500
+"""Characters of the app's log beside its answers."""
 TAIL_BYTES = 4096
 AROUND_S = 600.0
 """Seconds beyond a check's own time: for the checkout, the install step, its archive, the start of the app
 and the clean-up."""
 PAGE_S = 180
+JPEG = b"\xff\xd8\xff"
 _PROGRAM = Path(page.__file__).read_text("utf-8")
 _END = "END_OF_PAGE_CHECK"
 
@@ -43,18 +48,18 @@ async def run_check(
     with a command's output as it comes. Raises BoxDied, FenceLost, SandboxUnavailable, and RuntimeProblem if
     the commit cannot be checked out."""
     began = time.monotonic()
-    checked = True
+    checked, picture = True, b""
     if isinstance(check, CommandCheck):
         passed, exit_code, said = await _command(channel, commit, check, leave, on_output)
     elif isinstance(check, HttpCheck):
         passed, exit_code, said = await _http(channel, commit, check, leave)
     elif isinstance(check, PageCheck):
-        passed, exit_code, said = await _page(channel, commit, check, leave)
+        passed, exit_code, said, picture = await _page(channel, commit, check, leave)
         checked = exit_code != page.NO_BROWSER
     else:
         passed, exit_code, said = await _file(channel, commit, check)
     took = round((time.monotonic() - began) * 1000)
-    return CheckResult(passed, exit_code, _tail(said), took, checked)
+    return CheckResult(passed, exit_code, _tail(said), took, checked, picture)
 
 
 async def _command(
@@ -77,16 +82,34 @@ async def _command(
 
 async def _page(
     channel: Channel, commit: str, check: PageCheck, leave: Leave | None
-) -> tuple[bool, int | None, str]:
-    """Run `guest/page.py` as a command in the checkout; it starts the app and a browser in the box."""
+) -> tuple[bool, int | None, str, bytes]:
+    """Run `guest/page.py` as a command in the checkout; it starts the app and a browser in the box. Last a
+    picture of the page; empty if there is none."""
     manifest, problem = await manifest_of(channel, commit)
     if manifest is None:
-        return False, None, problem
-    asked = check.model_dump(mode="json", include={"path", "steps", "expect_text", "expect_selector"})
-    told = json.dumps({**asked, "start": manifest.start, "health": manifest.health})
-    run = f"python3 -I - {shlex.quote(told)} <<'{_END}'\n{_PROGRAM}\n{_END}"
-    ended, output = await _line(channel, commit, run, PAGE_S, manifest.install, leave, None)
-    return ended.exit == 0, ended.exit, output
+        return False, None, problem, b""
+    told = {**check.asked, "start": manifest.start, "health": manifest.health}
+    ended, output = await _line(channel, commit, page_line(told), PAGE_S, manifest.install, leave, None)
+    text, picture = split_picture(output)
+    return ended.exit == 0, ended.exit, text, picture
+
+
+def page_line(told: Mapping[str, Any]) -> str:
+    """The shell line that runs `guest/page.py`, which is told what to do."""
+    return f"python3 -I - {shlex.quote(json.dumps(told))} <<'{_END}'\n{_PROGRAM}\n{_END}"
+
+
+def split_picture(output: str) -> tuple[str, bytes]:
+    """The output of `guest/page.py` without the picture, and the picture; empty if there is no valid one."""
+    text, mark, line = output.rpartition(f"\n{page.PICTURE}")
+    if not mark:
+        return output, b""
+    try:
+        picture = base64.b64decode(line.strip(), validate=True)
+    except ValueError:
+        picture = b""
+    fits = picture.startswith(JPEG) and len(picture) <= page.MAX_PICTURE
+    return text, picture if fits else b""
 
 
 async def _line(
@@ -108,6 +131,7 @@ async def _line(
         timeout_s=timeout_s,
         output_limit=MAX_OUTPUT_BYTES,
         install=install,
+        archive=check_helper(),
         first=gate,
         gated=gate is not None,
         bytes_limit=MAX_OUTPUT_BYTES,
@@ -140,21 +164,19 @@ async def _http(
         gated=gate is not None,
         start=manifest.start,
         health=manifest.health,
-        method=check.method,
-        path=check.path,
-        text=None if check.body is None else json.dumps(check.body),
+        requests=[asked.model_dump(mode="json", exclude={"steps"}) for asked in check.requests],
         bytes_limit=MAX_HTTP_BYTES,
         deadline_s=AROUND_S,
     )
-    body = clean(data[: done.body].decode(errors="replace"))
-    log = clean(data[done.body :].decode(errors="replace"))
     if done.stage == "install":
-        return False, None, f"{log}\nThe manifest's install step failed."
+        return False, None, f"{clean(data.decode(errors='replace'))}\nThe manifest's install step failed."
+    with channel.believing():
+        found, log = http_answers.read(done, data)
     if done.stage == "start":
         why = "it was too slow" if done.exit is None else f"it ended with exit code {done.exit}"
         return False, done.exit, f"{log}\nThe app did not answer on {manifest.health}: {why}."
-    asked = f"{check.method} {check.path} → {done.status or 'no answer'}"
-    return answers.http_passed(check, done.status, body), None, f"{log}\n{asked}\n{body}"
+    passed, said = http_answers.judge(check, found, clean(done.problem))
+    return passed, None, f"{log[-SHOWN_LOG:]}\n{said}"
 
 
 async def _file(channel: Channel, commit: str, check: FileCheck) -> tuple[bool, int | None, str]:

@@ -11,9 +11,9 @@ from importlib import resources
 
 VARIABLE = "BOARDROOM_GUEST"
 
-NOT_MODULES = ("__init__.py", "boot.py", "page.py")
-"""Files of the guest's folder that are not packed: `boot.py` loads the modules, and `page.py` is sent with
-each page check."""
+NOT_MODULES = ("__init__.py", "boot.py", "page.py", "boardroom_checks.py")
+"""Files of the guest's folder that are not packed: `boot.py` loads the modules, and the others are
+sent with the checks that use them."""
 
 MAX_BYTES = 120_000
 """The kernel allows 128 KiB for one environment variable."""

@@ -129,13 +129,15 @@ class Hidden:
 @dataclass(frozen=True)
 class CheckResult:
     """The result of one check on one commit. `output_tail` has at most 4 KiB. `checked` is false if the box
-    lacks a program that the check needs, such as a browser: then nothing is known about the commit."""
+    lacks a program that the check needs, such as a browser: then nothing is known about the commit. `picture`
+    is a JPEG of the page, empty if there is none."""
 
     passed: bool
     exit_code: int | None
     output_tail: str
     duration_ms: int
     checked: bool = True
+    picture: bytes = b""
 
 
 @dataclass(frozen=True)

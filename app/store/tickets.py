@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.store.answers import Listed, Listing, Page, as_text, made_of, one, stamp
 from app.store.statements import Statement, Statements
-from app.store.tables import Evidence, Job, Run, Ticket
+from app.store.tables import Evidence, Job, Run, Screenshot, Ticket
 
 _TICKET = made_of(
     id=Ticket.id,
@@ -23,6 +23,7 @@ _TICKET = made_of(
     dependencies=Ticket.dependencies,
     order=Ticket.order,
     attempts=Ticket.attempts,
+    contests=Ticket.contests,
     commit=Ticket.commit,
     created_at=stamp(Ticket.created_at),
     updated_at=stamp(Ticket.updated_at),
@@ -39,6 +40,7 @@ _EVIDENCE = made_of(
     output_tail=Evidence.output_tail,
     duration_ms=Evidence.duration_ms,
     commit=Evidence.commit,
+    screenshot=exists().where(Screenshot.evidence_id == Evidence.id),
     created_at=stamp(Evidence.created_at),
 )
 _ALONE = Statement(
@@ -59,6 +61,17 @@ _EVIDENCE_OF_JOB = Listing(
     .where(Evidence.job_id == bindparam("job_id"), Job.user_id == bindparam("owner")),
     (Evidence.created_at, Evidence.id),
 )
+_SCREENSHOT = Statement(
+    select(Screenshot.picture)
+    .join(Job, Job.id == Screenshot.job_id)
+    .where(
+        Screenshot.evidence_id == bindparam("evidence_id"),
+        Screenshot.job_id == bindparam("job_id"),
+        Job.user_id == bindparam("owner"),
+    )
+)
+KEPT_SCREENSHOTS = 3
+"""Of each check."""
 
 
 async def ticket(statements: Statements, owner: UUID, ticket_id: UUID) -> bytes | None:
@@ -83,3 +96,29 @@ async def job_of(session: AsyncSession, owner: UUID, ticket_id: UUID) -> UUID | 
 async def evidence(statements: Statements, owner: UUID, job_id: UUID, page: Page) -> Listed:
     """`[Evidence]` of one job, oldest first."""
     return await _EVIDENCE_OF_JOB.read(statements, page, owner=owner, job_id=job_id)
+
+
+async def screenshot(statements: Statements, owner: UUID, job_id: UUID, evidence_id: UUID) -> bytes | None:
+    """The picture of a page check's result, a JPEG."""
+    named = {"owner": owner, "job_id": job_id, "evidence_id": evidence_id}
+    found = await statements.row(_SCREENSHOT, named)
+    return None if found is None else bytes(found[0])
+
+
+async def keep_screenshot(session: AsyncSession, evidence: Evidence, picture: bytes) -> None:
+    """Store the picture of a result, and forget all but the last ones of the same check."""
+    await session.flush()
+    session.add(
+        Screenshot(
+            evidence_id=evidence.id,
+            job_id=evidence.job_id,
+            check_digest=evidence.check_digest,
+            picture=picture,
+        )
+    )
+    await session.flush()
+    same = (Screenshot.job_id == evidence.job_id, Screenshot.check_digest == evidence.check_digest)
+    newest = select(Screenshot.evidence_id).where(*same).order_by(Screenshot.evidence_id.desc())
+    await session.execute(
+        delete(Screenshot).where(*same, Screenshot.evidence_id.not_in(newest.limit(KEPT_SCREENSHOTS)))
+    )

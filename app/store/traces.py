@@ -26,6 +26,7 @@ _TICKET = made_of(
     commit=Ticket.commit,
     acceptance_criteria=Ticket.acceptance_criteria,
     checks=Ticket.checks,
+    contests=Ticket.contests,
     requirements=Ticket.requirements,
 )
 

@@ -7,7 +7,7 @@ import httpx
 
 from app.main import create_app
 from app.settings import Settings
-from tests.helpers.rows import add_app, add_data_copy, add_ticket, fail_job
+from tests.helpers.rows import add_app, add_data_copy, add_evidence, add_ticket, fail_job
 from tests.helpers.service import Person, Service
 
 OPEN = {
@@ -45,6 +45,7 @@ ROWS: dict[str, Row] = {
     "DELETE /api/jobs/{job_id}/": Row(204, 404),
     "GET /api/jobs/{job_id}/events/": Row(200, 404),
     "GET /api/jobs/{job_id}/evidence/": Row(200, 404),
+    "GET /api/jobs/{job_id}/evidence/{evidence_id}/screenshot/": Row(200, 404),
     "GET /api/jobs/{job_id}/trace/": Row(200, 404),
     "POST /api/jobs/{job_id}/start/": Row(202, 404),
     "POST /api/jobs/{job_id}/continue/": Row(202, 404, body={"requirements": "More"}, state="failed"),
@@ -113,6 +114,7 @@ async def things_of(service: Service, person: Person, state: str = "collecting")
     job_id = await person.job()
     app_id = await add_app(service.resources, job_id)
     ticket_id = await add_ticket(service.resources, job_id, 1)
+    evidence_id = await add_evidence(service.resources, job_id, ticket_id, True, picture=b"\xff\xd8\xff")
     detail = (await person.client.get(f"/api/jobs/{job_id}/")).json()
     if state == "failed":
         await fail_job(service.resources, job_id)
@@ -125,5 +127,6 @@ async def things_of(service: Service, person: Person, state: str = "collecting")
             "ticket_id": ticket_id,
             "message_id": message_id,
             "copy_id": copy_id,
+            "evidence_id": evidence_id,
         }
     )

@@ -11,6 +11,7 @@ from app.domain.job import FailureCode, Status
 from app.resources import Resources
 from app.store import runs
 from app.store.tables import App, DataCopy, Evidence, Job, Ticket
+from app.store.tickets import keep_screenshot
 from app.unit import Unit
 
 CHECK = {"id": "c1", "criterion": 0, "kind": "http", "method": "GET", "path": "/", "expect_status": 200}
@@ -114,7 +115,12 @@ async def add_data_copy(resources: Resources, job_id: str) -> str:
 
 
 async def add_evidence(
-    resources: Resources, job_id: str, ticket_id: str, passed: bool, phase: str = "green"
+    resources: Resources,
+    job_id: str,
+    ticket_id: str,
+    passed: bool,
+    phase: str = "green",
+    picture: bytes = b"",
 ) -> str:
     async with resources.unit() as unit:
         job = await take_any(unit, UUID(job_id))
@@ -137,4 +143,6 @@ async def add_evidence(
             duration_ms=12,
         )
         unit.session.add(evidence)
+        if picture:
+            await keep_screenshot(unit.session, evidence, picture)
     return str(evidence.id)

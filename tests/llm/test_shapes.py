@@ -5,11 +5,11 @@ import pytest
 
 from tests.helpers.able import NAMES, served
 from workers.agents import tools
-from workers.agents.outputs import Backlog, ClientReply, Prd, Review
+from workers.agents.outputs import Backlog, Checks, ClientReply, Contested, Prd, Review
 from workers.llm.model import Message, Question
 from workers.main import choose_models
 
-SHAPES = (Backlog, ClientReply, Prd, Review)
+SHAPES = (Backlog, Checks, ClientReply, Contested, Prd, Review)
 """With and without checks, whose expected JSON may be anything."""
 
 MODELS = [

@@ -192,6 +192,25 @@ class ComparisonFacts(Facts):
     tickets: list[ComparedTicket]
 
 
+class ContestFacts(Facts):
+    """For the Project Manager: a check that the Builder calls wrong (`why`), the ticket and its other checks,
+    and what the check said when the service ran it just now."""
+
+    summary: str
+    requirements: list[Requirement]
+    decision: str
+    profile: str
+    stack: str = ""
+    browser: bool = False
+    ticket: str
+    description: str
+    acceptance_criteria: list[str]
+    check: Check
+    others: list[Check]
+    why: str
+    output: str
+
+
 class Reviewed(Facts):
     """A ticket as the reviewer sees it; `reason` says why it was left out."""
 

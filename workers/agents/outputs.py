@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app.domain.contests import Verdict
 from app.domain.ticket import Check, TicketType, execution_order
 from workers.profiles.catalogue import HOUSE_STYLE
 
@@ -174,6 +175,21 @@ class Checks(Output):
     criteria: Annotated[list[Line], Field(max_length=8)] = []
     checks: Annotated[list[Check], Field(max_length=24)] = []
     keep: Annotated[list[Kept], Field(max_length=24)] = []
+
+
+class Contested(Output):
+    """Project Manager, purpose `contest`: what becomes of a check that the Builder calls wrong. `check` is
+    what it becomes when it is mended."""
+
+    verdict: Verdict
+    why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    check: Check | None = None
+
+    @model_validator(mode="after")
+    def _mended(self) -> "Contested":
+        if (self.check is not None) != (self.verdict is Verdict.MEND):
+            raise ValueError("check: there is one when the verdict is `mend`, and only then")
+        return self
 
 
 def refuse_epics(draft: TicketDraft, epics: Set[str]) -> None:

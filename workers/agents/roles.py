@@ -34,6 +34,7 @@ PROJECT_MANAGER = Role(Agent.PROJECT_MANAGER, "ticketing", 12000, "cuts tickets"
 PROVER = Role(Agent.PROJECT_MANAGER, "checks", 8000, "writes checks")
 COMPARER = Role(Agent.CTO, "comparison", 3000, "compares the plan with your words")
 BUILDER = Role(Agent.BUILDER, "building", 16000, "thinks and writes code")
+JUDGE = Role(Agent.PROJECT_MANAGER, "contest", 4000, "looks at a contested check")
 REVIEWER = Role(Agent.CTO, "review", 6000, "reads the finished code")
 
 ROLES = (
@@ -47,6 +48,7 @@ ROLES = (
     PROVER,
     COMPARER,
     BUILDER,
+    JUDGE,
     REVIEWER,
 )
 

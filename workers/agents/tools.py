@@ -132,6 +132,16 @@ class Request(Tool):
     headers: Annotated[list[Header], Field(max_length=30)] = []
 
 
+class Look(Tool):
+    """Open a page of the app that `start_app` started in a browser, in a window `width` pixels wide, as a
+    visitor who is not logged in: its text, what sticks out at the side, what fails or complains in the
+    console. Only if the box has a browser."""
+
+    name = "look"
+    path: Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=2000)]
+    width: int = Field(default=390, ge=200, le=2560)
+
+
 class RunCommand(Tool):
     """Run a shell line in /app. It has no terminal and ends after `timeout_s` seconds. `$PORT` is a port that
     is free then."""
@@ -148,6 +158,16 @@ class RunCheck(Tool):
 
     name = "run_check"
     id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Contest(Tool):
+    """Say that a check of the ticket is wrong, and why, as exactly as you can: what it demands, and where the
+    description or a criterion says otherwise. The Project Manager keeps, mends or drops it. Each check once,
+    at most three a ticket."""
+
+    name = "contest"
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    why: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
 class Finish(Tool):
@@ -171,7 +191,9 @@ TOOLS: dict[str, type[Tool]] = {
         StopApp,
         AppStatus,
         Request,
+        Look,
         RunCheck,
+        Contest,
         Finish,
     )
 }

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import application, caches, hiding, holding, installing, plain, process, web
@@ -90,11 +91,12 @@ class Box:
         deadline_s: float | None = None,
         stderr: int = -1,
         ours: bool = False,
+        archive: bytes = b"",
     ) -> process.Command:
         """Start a command, by default in /app. `sink` gets its output; see `process.start`. Raises
         OSError."""
         kills = memory_kills()
-        begin = plain.start if ours and self._plain else process.start
+        begin = plain.start if ours and self._plain else partial(process.start, archive=archive)
         command = begin(
             argv,
             cwd=cwd or self.config.root,

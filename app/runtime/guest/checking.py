@@ -3,7 +3,8 @@ afterwards."""
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from binascii import a2b_base64
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -19,10 +20,9 @@ from .output import Output, pass_on
 from .paths import Refused
 from .process import ending
 from .walk import remove
-from .web import Answer, answers, free_port, request
+from .web import answers, free_port
 
 START_S = 20.0
-ANSWER_S = 20.0
 LOG_BYTES = 8192
 REMOVE_S = 60.0
 MOST_HIDING = 20
@@ -105,6 +105,7 @@ async def check_command(box: Box, stream: Stream, args: Json) -> Json:
             cwd=checkout.folder,
             env=checkout.env,
             deadline_s=args["timeout_s"],
+            archive=a2b_base64(args["archive"]),
         )
         try:
             ended = await pass_on(command, output, stream)
@@ -119,25 +120,43 @@ async def check_command(box: Box, stream: Stream, args: Json) -> Json:
 
 
 async def check_http(box: Box, stream: Stream, args: Json) -> Json:
+    """Send the bodies of the answers, then what else is known of them as JSON (headers as lines, and the
+    values that were taken), then the app's log. The answer has their sizes."""
+    from . import steps  # noqa: PLC0415 - see `file_calls.zip_all`
+
     async with clean_checkout(box, args["commit"], args["install"], gate_of(stream, args)) as checkout:
         if checkout.problem is not None:
             await stream.send(checkout.problem)
-            return {"stage": "install", "status": 0, "body": 0}
+            return {"stage": "install"}
         log = Output(LOG_BYTES)
         command = box.start(["/bin/sh", "-c", args["start"]], log.add, cwd=checkout.folder, env=checkout.env)
-        answer = Answer()
+        visit = steps.Visit()
+
+        def run(argv: list[str], deadline_s: float) -> Awaitable[tuple[int | None, bytes]]:
+            return box.run(argv, {}, "/", deadline_s)
+
         try:
             up = await answers(command, checkout.port, args["health"], START_S)
             if up:
-                sent = None if args["text"] is None else args["text"].encode()
-                answer = await request(checkout.port, args["method"], args["path"], sent, ANSWER_S)
+                visit = await steps.play(checkout.port, args["requests"], run)
             exit_code = command.over.result().exit_code if command.over.done() else None
         finally:
             await ending(command)
-        await stream.send(answer.body)
-        await stream.send(log.text)
-        stage = "answer" if up else "start"
-        return {"stage": stage, "status": answer.status, "body": len(answer.body), "exit": exit_code}
+        more = [
+            {"headers": answer.head, "taken": taken}
+            for answer, taken in zip(visit.answers, visit.taken, strict=True)
+        ]
+        about = json.dumps(more).encode()
+        for piece in (*(answer.body for answer in visit.answers), about, log.text):
+            await stream.send(piece)
+        return {
+            "stage": "answer" if up else "start",
+            "exit": exit_code,
+            "statuses": [answer.status for answer in visit.answers],
+            "sizes": [len(answer.body) for answer in visit.answers],
+            "about": len(about),
+            "problem": visit.problem[:1000],
+        }
 
 
 async def check_file(box: Box, stream: Stream, args: Json) -> Json:

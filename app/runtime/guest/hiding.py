@@ -24,7 +24,8 @@ TESTS = re.compile(r"tests?|__tests__|specs?|e2e")
 """Folders that test runners put in front of the standard library even if they are packages. Nobody imports
 the modules of these names that others have (`test` is Python's own)."""
 
-OWN = frozenset(sys.stdlib_module_names) | {"sitecustomize", "usercustomize"}
+OWN = frozenset(sys.stdlib_module_names) | {"sitecustomize", "usercustomize", "boardroom_checks"}
+"""Also the module that the service gives to commands of checks."""
 SITES = ("/usr/lib/python3*/*-packages", "/usr/local/lib/python3*/*-packages")
 MOST_ENTRIES = 200_000
 

@@ -8,6 +8,7 @@ kills all its descendants, including daemons, until it has no child left, and on
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import select
@@ -23,6 +24,8 @@ REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
 KILLED = 128 + signal.SIGKILL
 LOOK_S = 0.01
+ARCHIVE = 200
+"""The descriptor of the archive that a command imports from."""
 """Seconds between two looks of a supervisor that the kernel does not wake (without `pidfd_open`)."""
 PATIENCE_S = 10.0
 """Seconds in which a supervisor has to end its descendants. After that all processes in the box are
@@ -161,9 +164,11 @@ def start(
     deadline_s: float | None = None,
     stderr: int = -1,
     hit: Callable[[], str] = lambda: "",
+    archive: bytes = b"",
 ) -> Command:
     """Start `argv` with an empty stdin. `sink` gets stdout, and stderr unless that is a descriptor to write
-    to. `deadline_s` is in seconds. Raises OSError if the box can have no more processes."""
+    to. `deadline_s` is in seconds. Python imports from the `archive`, which is a sealed file in memory that
+    nobody can change. Raises OSError if the box can have no more processes."""
     output, output_in = os.pipe()
     control_out, control = os.pipe()
     report, report_in = os.pipe()
@@ -174,7 +179,7 @@ def start(
         pid = os.fork()
         if pid == 0:
             pipes = Pipes(output_in, stderr if stderr >= 0 else output_in, control_out, report_in)
-            _become_supervisor(argv, cwd, env, limits, deadline_s, pipes)
+            _become_supervisor(argv, cwd, env, limits, deadline_s, pipes, archive)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         for descriptor in (output_in, control_out, report_in):
@@ -194,6 +199,7 @@ def _become_supervisor(
     limits: Limits,
     deadline_s: float | None,
     pipes: Pipes,
+    archive: bytes,
 ) -> None:
     """Never returns."""
     try:
@@ -206,7 +212,7 @@ def _become_supervisor(
         os.setsid()
         child = os.fork()
         if child == 0:
-            _become_command(argv, cwd, env, limits, pipes)
+            _become_command(argv, cwd, env, limits, pipes, archive)
         os.close(pipes.output)
         how, code = _wait(child, pipes.control, deadline_s)
         _clear()
@@ -218,7 +224,12 @@ def _become_supervisor(
 
 
 def _become_command(
-    argv: Sequence[str], cwd: str, env: Mapping[str, str], limits: Limits, pipes: Pipes
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    limits: Limits,
+    pipes: Pipes,
+    archive: bytes,
 ) -> None:
     """Never returns."""
     try:
@@ -230,11 +241,25 @@ def _become_command(
         os.chdir(cwd)
         limits.apply()
         _offer_to_the_kernel()
+        if archive:
+            _seal(archive)
+            env = {**env, "PYTHONPATH": f"/proc/self/fd/{ARCHIVE}"}
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except (OSError, ValueError) as error:
         os.write(2, f"{argv[0]}: {error}\n".encode(errors="replace"))
     finally:
         os._exit(127)
+
+
+def _seal(archive: bytes) -> None:
+    """Put the archive into a file in memory that cannot be changed, at the descriptor `ARCHIVE`."""
+    made = os.memfd_create("checks", os.MFD_ALLOW_SEALING)
+    with open(made, "wb", closefd=False) as file:
+        file.write(archive)
+    for_ever = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(made, fcntl.F_ADD_SEALS, for_ever)
+    os.dup2(made, ARCHIVE)
+    os.close(made)
 
 
 def _offer_to_the_kernel() -> None:

@@ -4,7 +4,7 @@ Rows are read as columns and written as ORM instances. Nothing is loaded lazily.
 index, because without one PostgreSQL reads the whole table for each deleted row that the key refers to.
 """
 
-from app.store.tables.backlog import App, Evidence, Ticket
+from app.store.tables.backlog import App, Evidence, Screenshot, Ticket
 from app.store.tables.base import Base
 from app.store.tables.boxes import (
     AppMaking,
@@ -49,6 +49,7 @@ __all__ = [
     "Removal",
     "Run",
     "RunStep",
+    "Screenshot",
     "Step",
     "Ticket",
     "User",

@@ -28,7 +28,7 @@ class Ticket(Base):
     """`run_id` is the run that last planned it; `reason` says why it was skipped or failed; `blocked` says
     that it was skipped only because a dependency failed; `requirements` are the ids (R1, …) that it covers.
     `of_client` says that the client has added it, or changed what it asks for, since a run last planned
-    it."""
+    it. `contests` are the `domain.contests.Contest` of its checks since then."""
 
     __tablename__ = "tickets"
     __table_args__ = (
@@ -56,6 +56,7 @@ class Ticket(Base):
     order: Mapped[int]
     attempts: Mapped[int] = mapped_column(server_default="0")
     of_client: Mapped[bool] = mapped_column(server_default=text("false"))
+    contests: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
     commit: Mapped[str | None]
     created_at: Mapped[datetime] = now_column()
     updated_at: Mapped[datetime] = now_column()
@@ -87,3 +88,15 @@ class Evidence(Base):
     output_tail: Mapped[str]
     duration_ms: Mapped[int]
     created_at: Mapped[datetime] = now_column()
+
+
+class Screenshot(Base):
+    """A JPEG of the page that a check used last. Of each check the last ones are kept."""
+
+    __tablename__ = "screenshots"
+    __table_args__ = (Index("ix_screenshots_job_id_check_digest", "job_id", "check_digest"),)
+
+    evidence_id: Mapped[UUID] = mapped_column(ForeignKey("evidence.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[UUID] = job_column()
+    check_digest: Mapped[str]
+    picture: Mapped[bytes]

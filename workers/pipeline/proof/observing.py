@@ -23,6 +23,7 @@ from app.runtime.workspace import CheckResult, Commit, RuntimeProblem, Workspace
 from app.store import rows
 from app.store.rows import Seen
 from app.store.tables import Evidence
+from app.store.tickets import keep_screenshot
 from workers.context import Change, Context, Paused
 from workers.pipeline.proof.runners import judged
 from workers.pipeline.proof.trials import ToRun, check_all
@@ -177,7 +178,9 @@ class _Book:
                 return
             async with self.context.change() as change:
                 for place in places:
-                    change.session.add(self._evidence(place))
+                    change.session.add(evidence := self._evidence(place))
+                    if (result := self.results[place]) and result.picture:
+                        await keep_screenshot(change.session, evidence, result.picture)
                 for place in self.flaky.intersection(places):
                     await self._name_flaky(change, place)
                 change.advance()

@@ -83,7 +83,7 @@ def _paths(value: object) -> Iterable[str]:
 
 def _route(path: str) -> str:
     """The first part of a path that names something; "" for the front page."""
-    parts = re.findall(r"[A-Za-z][\w-]*", path.partition("?")[0])
+    parts = re.findall(r"[A-Za-z][\w-]*", re.sub(r"\{\{\w*\}\}", "", path.partition("?")[0]))
     return next((part for part in parts if part.lower() not in _PREFIXES), "")
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.actions import changes
 from app.actions.workspaces import manifest_of
+from app.domain.contests import dropped
 from app.domain.job import FailureCode, Verification
 from app.domain.proof import HELD_BEFORE, CheckOutcome, Proofs, Standing, is_shown
 from app.domain.ticket import TicketStatus, TicketType
@@ -180,11 +181,18 @@ def _standings(ticket: Ticket, proofs: Proofs, holds: Set[tuple[UUID, str]]) -> 
         standing = proofs.standing(ticket.id, words, ticket.run_id, holds=(ticket.id, words) in holds)
         if check.criterion < len(found):
             found[check.criterion] = max(found[check.criterion], standing)
-    return found
+    unproven = dropped(ticket.contests)
+    return [
+        Standing.OPEN if criterion in unproven else standing
+        for criterion, standing in zip(ticket.acceptance_criteria, found, strict=True)
+    ]
 
 
 def _why(ticket: Ticket, place: int, tried: Set[str], standing: Standing) -> str:
-    """A note for a criterion that held before, or is not proven because the box has no browser; else ""."""
+    """A note for a criterion that held before, or is not proven because its check was dropped or the box has
+    no browser; else ""."""
+    if reason := dropped(ticket.contests).get(ticket.acceptance_criteria[place]):
+        return f" (its check was dropped: {reason})"
     if standing in (Standing.HELD, Standing.KNOWN):
         return f" ({HELD_BEFORE})"
     mine = [check for check in checks_of(ticket) if check.criterion == place]

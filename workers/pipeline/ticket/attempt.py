@@ -13,10 +13,9 @@ from time import monotonic
 from uuid import UUID
 
 from app.domain.errors import Refusal
-from app.domain.ticket import AnyCheck
 from app.domain.values import clip
 from app.runtime.workspace import Workspace
-from app.store import run_steps
+from app.store import rows, run_steps
 from workers.agents import tools
 from workers.agents.ask import facts, speak
 from workers.agents.facts import BuildingFacts
@@ -25,9 +24,10 @@ from workers.agents.roles import BUILDER
 from workers.context import Context
 from workers.llm.model import Answer, Message, ModelMisbehaved, ToolCall
 from workers.pipeline.aloud import aloud
+from workers.pipeline.proof.evidence import checks_of
 from workers.pipeline.proof.runners import judged
 from workers.pipeline.proof.trials import check_apart
-from workers.pipeline.ticket import toolbox
+from workers.pipeline.ticket import contest, toolbox
 from workers.pipeline.ticket.ladder import plain
 from workers.pipeline.ticket.memory import bounded
 from workers.steps import Done, Result, done
@@ -60,13 +60,12 @@ async def attempt(
     ticket_id: UUID,
     number: int,
     shown: BuildingFacts,
-    checks: Sequence[AnyCheck],
     tree: str,
     *,
     strong: bool = False,
 ) -> str:
-    """Let the Builder work until it calls `finish`; returns its summary. `checks` are the ticket's; `tree` is
-    the git tree at which the attempt starts; with `strong` the model MODEL_STRONG is asked.
+    """Let the Builder work until it calls `finish`; returns its summary. `tree` is the git tree at which the
+    attempt starts; with `strong` the model MODEL_STRONG is asked.
 
     Raises GaveUp, ModelUnavailable, ModelMisbehaved, BudgetSpent.
     """
@@ -89,7 +88,7 @@ async def attempt(
             strong=strong,
         )
         began = monotonic()
-        at = _At(context, workspace, ticket_id, checks)
+        at = _At(context, workspace, ticket_id)
         results = [
             await _carry_out(at, f"{key}.{place}", call, answer.finish_reason)
             if place < MAX_CALLS_A_TURN
@@ -139,12 +138,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class _At:
-    """Where a tool is used: on the bench, for a ticket with these checks."""
+    """Where a tool is used: on the bench, for a ticket."""
 
     context: Context
     workspace: Workspace
     ticket_id: UUID
-    checks: Sequence[AnyCheck]
 
 
 async def _carry_out(at: _At, key: str, call: ToolCall, finish_reason: str) -> Done:
@@ -169,18 +167,30 @@ async def _carry_out(at: _At, key: str, call: ToolCall, finish_reason: str) -> D
 
 
 async def _use(at: _At, tool: tools.Tool, hear: Callable[[str], None]) -> str:
-    if not isinstance(tool, tools.RunCheck):
+    if not isinstance(tool, tools.RunCheck | tools.Contest):
         return await toolbox.use(at.workspace, tool, hear)
-    check = next((check for check in at.checks if check.id == tool.id), None)
-    if check is None:
-        ids = ", ".join(check.id for check in at.checks)
-        return f"error: this ticket has no check {tool.id!r}; there are {ids}"
+    async with at.context.glance() as session:
+        ticket = await rows.ticket(session, at.ticket_id)
+    checks = {check.id: check for check in checks_of(ticket)}
+    if (check := checks.get(tool.id)) is None:
+        gone = contest.of(ticket, tool.id)
+        return (
+            contest.told(gone)
+            if gone
+            else f"error: this ticket has no check {tool.id!r}; there are {', '.join(checks)}"
+        )
+    if isinstance(tool, tools.Contest) and (refused := contest.refusal(ticket, check)):
+        return refused
     try:
         commit = await at.workspace.propose()
-        result = await check_apart(at.context, at.workspace, commit, check, hear)
+        result = judged(check, await check_apart(at.context, at.workspace, commit, check, hear))
     except Refusal as refusal:
         return f"error: {refusal.detail}"
-    return toolbox.told_check(judged(check, result))
+    if isinstance(tool, tools.RunCheck):
+        return toolbox.told_check(result)
+    if result.passed:
+        return "error: it passes on the files as they are now"
+    return await contest.decide(at.context, ticket, check, tool, result)
 
 
 def _finished(answer: Answer) -> str | None:

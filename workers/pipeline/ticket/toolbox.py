@@ -19,7 +19,9 @@ from app.domain.workspace import (
     Manifest,
     resolve_path,
 )
+from app.runtime.checker import page_line, split_picture
 from app.runtime.guest.hiding import hiding_own
+from app.runtime.guest.page import NO_BROWSER
 from app.runtime.workspace import AppStatus, CheckResult, Node, Workspace
 from workers.agents.reading import read_arguments
 from workers.agents.tools import (
@@ -27,6 +29,7 @@ from workers.agents.tools import (
     DeleteFile,
     EditFile,
     ListFiles,
+    Look,
     ReadFile,
     Request,
     RunCommand,
@@ -49,6 +52,8 @@ OUTPUT_CHARS = 16_000
 
 _DULL = {"date", "server", "connection", "content-length", "transfer-encoding", "keep-alive"}
 """Headers of answers that the model is not shown."""
+
+LOOK_S, LOOK_BYTES = 60, 1024 * 1024
 
 HEARD_BYTES = 128 * 1024
 """How much of a command's output is read, of which the model is shown a part. The first half is also sent
@@ -233,6 +238,18 @@ async def _request(workspace: Workspace, tool: Request) -> str:
     return "\n".join([str(answer.status), *said, "", answer.body])
 
 
+async def _look(workspace: Workspace, tool: Look) -> str:
+    app = await workspace.app_status()
+    if app.state != "answering":
+        return "error: nothing to look at; is the app started?"
+    told = {"start": "", "path": tool.path, "viewport": {"width": tool.width, "height": 800}}
+    line = f'd=$(mktemp -d)\nPORT={app.port} HOME=$d {page_line(told)}\nc=$?\nrm -rf "$d"\nexit $c'
+    result = await workspace.run(line, timeout_s=LOOK_S, output_limit=LOOK_BYTES)
+    if result.exit_code == NO_BROWSER:
+        return "error: there is no browser in this box"
+    return split_picture(result.output)[0] or "error: the browser did not answer in time"
+
+
 async def _run(workspace: Workspace, tool: RunCommand, hear: Callable[[str], None] | None) -> str:
     result = await workspace.run(
         tool.command, timeout_s=tool.timeout_s, output_limit=HEARD_BYTES, on_output=hear
@@ -264,5 +281,6 @@ _HANDS = cast(
         StopApp: _stop_app,
         AppStatusTool: _app_status,
         Request: _request,
+        Look: _look,
     },
 )

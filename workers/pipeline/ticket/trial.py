@@ -95,13 +95,13 @@ async def try_ticket(context: Context, workspace: Workspace, ticket: Ticket) -> 
             ticket.id,
             ticket.attempts,
             shown,
-            checks_of(ticket),
             tree,
             strong=standing.rung is Rung.STRONG,
         )
     # With a box that was lost in the middle only this attempt is lost.
     except (GaveUp, TreeMissing) as reason:
         failures = [Failure(reason=str(reason), criterion="", check="", output="")]
+    ticket = await _after_contests(context, workspace, ticket, base)
     await mend_history(context, workspace)
     commit = await workspace.commit(f"{ticket.title}\n\n{summary}".strip(), Agent.BUILDER)
     hidden = await context.unless_paused(workspace.hidden(base, commit, installed=False))
@@ -182,6 +182,16 @@ async def _check_before(
     early = [Asked(ticket, finding.check, begin, "run") for finding in red if finding.passed]
     await run_checks(context, workspace, early)
     return red
+
+
+async def _after_contests(context: Context, workspace: Workspace, ticket: Ticket, base: Commit) -> Ticket:
+    """The ticket with its checks as they are after the attempt, in which some may have been mended or
+    dropped. What is new of them runs on the commit before the ticket, too."""
+    async with context.glance() as session:
+        now = await rows.ticket(session, ticket.id)
+    if now.checks != ticket.checks:
+        await _check_before(context, workspace, now, base)
+    return now
 
 
 async def _standing(context: Context, ticket: Ticket, red: Sequence[Finding]) -> Standing:

@@ -18,7 +18,7 @@ app.use("/api", (request, response) => {
 
 app.use(express.static(dist))
 app.get("/{*path}", (request, response) => {
-  response.sendFile(path.join(dist, "index.html"))
+  response.sendFile("index.html", { root: dist })
 })
 
 app.listen(Number(process.env.PORT ?? 8000), "127.0.0.1")

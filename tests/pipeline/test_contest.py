@@ -29,7 +29,7 @@ def _script(
     checks: list[dict[str, Any]], contests: list[Any], verdicts: dict[str, Any], said: list[str]
 ) -> Any:
     manifest = {"profile": "python-stdlib", "start": "exec python3 server.py", "health": "/"}
-    turns = [
+    turns: list[Line] = [
         call("write_file", path="server.py", content=SERVER),
         call("write_file", path="boardroom.json", content=orjson.dumps(manifest).decode()),
         *contests,

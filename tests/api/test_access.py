@@ -98,11 +98,14 @@ async def test_invalid_tokens(service: Service, ada: Person) -> None:
             assert answer.json()["code"] == "not_authenticated", header
 
 
+IDS = ("job_id", "app_id", "ticket_id", "message_id", "copy_id", "evidence_id")
+
+
 @pytest.mark.parametrize("route", ROWS)
 async def test_an_expired_token(service: Service, ada: Person, route: str) -> None:
     claims = jwt.get_unverified_claims(ada.session["access"])
     past = Tokens(SECRET, access_s=-10)
     token = past.access(UUID(claims["sub"]), UUID(claims["sid"]))
-    things = Things(dict.fromkeys(("job_id", "app_id", "ticket_id", "message_id", "copy_id"), str(uuid4())))
+    things = Things(dict.fromkeys(IDS, str(uuid4())))
     answer = await things_send(service, things, route, token)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_expired")

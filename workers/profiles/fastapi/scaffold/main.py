@@ -3,6 +3,8 @@
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
+import apidocs
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -12,7 +14,7 @@ PAGE = """<!doctype html>
 </html>
 """
 
-app = FastAPI(title="A new app")
+app = FastAPI(title="A new app", docs_url=None, redoc_url=None)
 
 
 @app.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -23,3 +25,8 @@ def front_page() -> str:
 @app.get("/health", response_class=PlainTextResponse)
 def health() -> str:
     return "ok"
+
+
+@app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+def documentation() -> str:
+    return apidocs.page(app.openapi())

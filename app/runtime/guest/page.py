@@ -163,7 +163,7 @@ class Browser:
             where = about["entry"].get("url", "")
             said = "" if where.endswith("/favicon.ico") else f"{about['entry'].get('text')} {where}"
         if said and len(self.errors) < MAX_HEARD:
-            self.errors.append(said[:500])
+            self.errors.append(" ".join(said.split())[:500])
 
     def evaluate(self, script: str, **how: Any) -> dict[str, Any]:
         """The value of a JavaScript expression in the page as DevTools describe it; empty if it fails or
@@ -229,9 +229,10 @@ def main() -> int:
             code = with_app(browser, address, check)
         else:
             code = show(browser, address + check["path"], check["viewport"])
-        sys.stdout.write(f"{PICTURE}{base64.b64encode(browser.picture()).decode()}\n")
     except OSError as problem:
         return told(str(problem), 1)
+    with contextlib.suppress(OSError):  # a check does not fail for want of its picture
+        told(f"{PICTURE}{base64.b64encode(browser.picture()).decode()}", 0)
     return code
 
 

@@ -1,9 +1,8 @@
 """A page check: a separate program that runs in a clean checkout and uses the app in a headless browser.
 
-Its argument is JSON: a `PageCheck` (app/domain/ticket.py), with `start` and `health` of the manifest.
-Without `start` the app runs already, at $PORT; then it is only looked at.
-Exit code 0: the check passed; 1: it failed; 69 (EX_UNAVAILABLE): this box has no browser that starts. The
-last line of the output is `PICTURE` and a picture of the page (JPEG as Base64), if there is one.
+Its argument is JSON: a `PageCheck`, with `start` and `health` of the manifest. Without `start` the app runs
+already, at $PORT; then it is only looked at. Exit code 0: the check passed; 1: it failed; 69: this box has no
+browser that starts. The last line of the output is `PICTURE` and a JPEG of the page in Base64, if any.
 The browser is controlled by the DevTools protocol over a pipe (chromedevtools.github.io/devtools-protocol).
 """
 

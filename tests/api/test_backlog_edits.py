@@ -73,6 +73,7 @@ async def test_a_ticket_is_added_changed_and_deleted(ada: Person, job_id: str) -
         "dependencies": [],
         "order": 1,
         "attempts": 0,
+        "contests": [],
         "commit": None,
         "created_at": "",
         "updated_at": "",

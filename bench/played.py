@@ -49,12 +49,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: its purpose, its text in the order in which providers read it, and for the Builder its
-    ticket and attempt."""
+    """A request: its purpose, what providers read, in their order (the tools, the answer's shape, the
+    instructions, then the other messages), and for the Builder its ticket and attempt."""
 
     purpose: str
-    text: str
+    parts: tuple[str, ...]
     attempt: str = ""
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.parts)
 
 
 class Player:
@@ -146,7 +150,13 @@ def _first_object(text: str) -> dict[str, Any]:
     return found
 
 
-def _in_order(body: dict[str, Any]) -> str:
-    """What a provider reads, in the order in which its cache does: tools and the answer's shape first."""
+def _in_order(body: dict[str, Any]) -> tuple[str, ...]:
+    """What a provider reads, in the order in which its cache does: tools, the answer's shape, messages."""
     before = [orjson.dumps(body.get(name)).decode() for name in ("tools", "response_format")]
-    return "\n".join([*before, *(orjson.dumps(message).decode() for message in body["messages"])])
+    return (*before, *map(_raw, body["messages"]))
+
+
+def _raw(message: dict[str, Any]) -> str:
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    said = [f"{call['name']} {call['arguments']}" for call in calls]
+    return "\n".join([message["role"], _text(message), *said])

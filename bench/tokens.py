@@ -8,7 +8,7 @@ tool calls for each ticket (about three minutes; no key, no network, no engine).
 python -m bench.tokens TAPE TREE
 
 A tape is written by `boardroom tape JOB`; it may be packed with gzip. TREE is a checkout with a `.venv` of
-its own.
+its own, which sets no cache marks for Anthropic's models, unless the last argument is `marks`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,10 @@ LEAST_CACHED = 1024 * CHARACTERS_A_TOKEN
 
 MUST_WEIGH, MUST_BE_LONG, MUST_BE_CACHED = 0.4, 0.75, 0.85
 LONG_TURNS = 3
+HEAD = 3
+"""The tools, the answer's shape and the instructions."""
+
+MARKS = "marks"
 ENDS = ("build_done", "failed")
 
 
@@ -55,26 +59,46 @@ class Sent:
         return (new + CACHED_PRICE * self.cached) / CHARACTERS_A_TOKEN
 
 
-def of_requests(asked: Sequence[Asked], which: Sequence[bool] | None = None) -> Sent:
-    """Of all requests, or those of `which`; a cache holds the earlier ones either way."""
-    characters = cached = count = 0
-    for place, request in enumerate(asked):
-        if which is not None and not which[place]:
-            continue
-        known = max((_shared(request.text, each.text) for each in asked[:place]), default=0)
-        count += 1
-        characters += len(request.text)
-        cached += known if known >= LEAST_CACHED else 0
-    return Sent(count, characters, cached)
+Cache = Callable[[Asked, Asked], int]
+"""How many characters of the first request a provider reads from its cache when it has had the other."""
 
 
-def _shared(one: str, other: str) -> int:
-    """The length of what both begin with."""
+def whole_prefix(request: Asked, earlier: Asked) -> int:
+    """OpenAI, Google and most servers: whatever both begin with."""
+    one, other = request.text, earlier.text
     least, most = 0, min(len(one), len(other))
     while least < most:
         middle = (least + most + 1) // 2
         least, most = (middle, most) if one[:middle] == other[:middle] else (least, middle - 1)
     return least
+
+
+def to_a_mark(request: Asked, earlier: Asked) -> int:
+    """Anthropic's models, where we set marks: after the instructions, and at the end of a request."""
+    parts, known = request.parts, earlier.parts
+    if parts[: len(known)] == known:
+        return len(earlier.text)
+    return len("\n".join(parts[:HEAD])) if parts[:HEAD] == known[:HEAD] else 0
+
+
+def no_cache(request: Asked, earlier: Asked) -> int:
+    """Anthropic's models, where a version sets no marks."""
+    return 0
+
+
+def of_requests(
+    asked: Sequence[Asked], which: Sequence[bool] | None = None, cache: Cache = whole_prefix
+) -> Sent:
+    """Of all requests, or those of `which`; a cache holds the earlier ones either way."""
+    characters = cached = count = 0
+    for place, request in enumerate(asked):
+        if which is not None and not which[place]:
+            continue
+        known = max((cache(request, each) for each in asked[:place]), default=0)
+        count += 1
+        characters += len(request.text)
+        cached += known if known >= LEAST_CACHED else 0
+    return Sent(count, characters, cached)
 
 
 def of_long_tickets(asked: Sequence[Asked]) -> Sent:
@@ -140,7 +164,10 @@ def show_sent(before: Sequence[Asked], now: Sequence[Asked]) -> None:
     was, is_ = totals["all"]
     was_long, is_long = of_long_tickets(before), of_long_tickets(now)
     print("\n| | before | now | ratio | must be | holds |\n| --- | --- | --- | --- | --- | --- |")
-    _row("P23: input tokens, weighed", was.weighed, is_.weighed, MUST_WEIGH)
+    _row("P23: input tokens, weighed; a provider caches by itself", was.weighed, is_.weighed, MUST_WEIGH)
+    marked = of_requests(now, cache=to_a_mark)
+    unmarked = of_requests(before, cache=to_a_mark if MARKS in sys.argv else no_cache)
+    _row("P23: the same; it wants marks (Anthropic)", unmarked.weighed, marked.weighed, MUST_WEIGH)
     _row("P23: characters", was.characters, is_.characters, MUST_BE_LONG)
     share_before, share = (each.cached / max(each.characters, 1) for each in (was_long, is_long))
     holds = "yes" if share >= MUST_BE_CACHED else "**no**"

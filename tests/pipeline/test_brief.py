@@ -1,7 +1,7 @@
 """What the Builder is told of its checks: each line once."""
 
 from app.domain.ticket import CommandCheck, FileCheck
-from workers.pipeline.ticket.brief import without_repeats
+from workers.pipeline.proof.brief import without_repeats
 
 START = "\n".join(["import app", "server = app.start()", "wait(server)", "page = get('/')"])
 

@@ -136,7 +136,7 @@ DRAFT = story("T2", "/", "hello", "R1", []).model_copy(update={"acceptance_crite
 
 def test_kept_checks_prove_another_criterion() -> None:
     new = HELLO.model_copy(update={"id": "c2"})
-    found = merged(DRAFT, ASKED, Checks(keep=[Kept(id="c1", criterion=1)], checks=[new]))
+    found = merged(DRAFT, ASKED.before, Checks(keep=[Kept(id="c1", criterion=1)], checks=[new]))
     assert found == [HELLO.model_copy(update={"criterion": 1}), new]
 
 
@@ -152,4 +152,4 @@ def test_kept_checks_prove_another_criterion() -> None:
 )
 def test_checks_that_do_not_fit(answer: Checks, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        merged(DRAFT, ASKED, answer)
+        merged(DRAFT, ASKED.before, answer)

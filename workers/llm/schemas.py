@@ -45,7 +45,8 @@ def sendable(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounds(schema: Mapping[str, Any], key: str) -> bool:
-    """Whether it is a bound that says something: not that a text has one character, or a list an item, at
-    least none."""
+    """Whether it is a bound that says something: not that a text has one character at least, or a list no
+    item."""
     value = schema.get(key)
-    return isinstance(value, str | int | float) and not (key in ("minLength", "minItems") and value == 0)
+    least = {"minLength": 1, "minItems": 0}.get(key)
+    return isinstance(value, str | int | float) and (least is None or value != least)

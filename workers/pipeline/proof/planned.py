@@ -15,6 +15,7 @@ from workers.agents.outputs import Backlog, Checks, TicketDraft
 from workers.agents.roles import PROVER
 from workers.context import Context
 from workers.llm.model import Message
+from workers.pipeline.proof.brief import without_repeats
 
 
 async def with_checks(context: Context, shown: TicketingFacts, backlog: Backlog) -> Backlog:
@@ -65,16 +66,18 @@ async def _ask(
 ) -> TicketDraft:
     asked = AskedTicket(
         ticket=draft.key,
-        before=known.checks if known else [],
+        before=without_repeats(known.checks) if known else [],
         criteria_before=known.acceptance_criteria if known and known.checks else [],
         answer_tokens=context.models.answer_tokens(PROVER.max_tokens),
     )
 
+    before = known.checks if known else []
+
     def fits(answer: Checks) -> None:
-        merged(draft, asked, answer)
+        merged(draft, before, answer)
 
     spoken = await ask(context, key, PROVER, (first, *facts(asked)), Checks, fits)
-    return draft.model_copy(update={"checks": merged(draft, asked, spoken.value)})
+    return draft.model_copy(update={"checks": merged(draft, before, spoken.value)})
 
 
 async def _ask_more(
@@ -82,7 +85,7 @@ async def _ask_more(
 ) -> TicketDraft:
     asked = AskedTicket(
         ticket=draft.key,
-        before=draft.checks,
+        before=without_repeats(draft.checks),
         criteria_before=draft.acceptance_criteria,
         missing=list(missing),
         answer_tokens=context.models.answer_tokens(PROVER.max_tokens),
@@ -115,12 +118,13 @@ def added(draft: TicketDraft, answer: Checks) -> TicketDraft:
         raise ValueError(f"{draft.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def merged(draft: TicketDraft, asked: AskedTicket, answer: Checks) -> list[AnyCheck]:
-    """The kept and the new checks of a ticket. Raises ValueError if they do not fit it."""
-    before = {check.id: check for check in asked.before}
-    if unknown := [kept.id for kept in answer.keep if kept.id not in before]:
+def merged(draft: TicketDraft, before: Sequence[AnyCheck], answer: Checks) -> list[AnyCheck]:
+    """The new checks of a ticket, and those that it keeps of `before`. Raises ValueError if they do not fit
+    it."""
+    known = {check.id: check for check in before}
+    if unknown := [kept.id for kept in answer.keep if kept.id not in known]:
         raise ValueError(f"keep: `before` has no checks {', '.join(unknown)}")
-    checks = [before[kept.id].model_copy(update={"criterion": kept.criterion}) for kept in answer.keep]
+    checks = [known[kept.id].model_copy(update={"criterion": kept.criterion}) for kept in answer.keep]
     checks += answer.checks
     if not checks:
         raise ValueError(f"{draft.key}: at least one criterion needs an executable check")

@@ -25,6 +25,7 @@ from workers.agents.facts import BuildingFacts, Closed, Failure
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.box import begun, mend_history
+from workers.pipeline.proof.brief import without_repeats
 from workers.pipeline.proof.evidence import (
     Asked,
     Finding,
@@ -37,7 +38,6 @@ from workers.pipeline.proof.regression import after_ticket, broken_by, look_on
 from workers.pipeline.proof.trials import hidden_apart
 from workers.pipeline.ticket import overview
 from workers.pipeline.ticket.attempt import GaveUp, attempt
-from workers.pipeline.ticket.brief import without_repeats
 from workers.pipeline.ticket.death import noted_death
 from workers.pipeline.ticket.ladder import Rung, Standing, signature
 from workers.profiles.catalogue import find

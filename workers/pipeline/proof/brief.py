@@ -1,7 +1,7 @@
-"""What the Builder is told of a ticket's checks: nothing twice.
+"""What agents are told of a ticket's checks: nothing twice.
 
 Checks of a ticket often begin with the same lines, which start the app and wait for it. The Builder runs a
-check by its id (`run_check`), so it needs each line once.
+check by its id (`run_check`), and the Project Manager keeps one by its id, so they need each line once.
 """
 
 from collections.abc import Sequence

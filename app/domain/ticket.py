@@ -6,7 +6,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -41,6 +41,15 @@ class _Check(BaseModel):
 
     id: str = Field(min_length=1, max_length=64)
     criterion: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _sendable(self) -> Self:
+        """A text without constraints, and what JSON holds, may have half a character."""
+        try:
+            json.dumps(self.model_dump(mode="json"), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half of a character (a lone surrogate)") from None
+        return self
 
 
 class CommandCheck(_Check):

@@ -23,9 +23,8 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 REPORT = struct.Struct("!Bi")
 EXITED, TIMED_OUT, ENDED, NOT_STARTED = range(4)
 KILLED = 128 + signal.SIGKILL
+ARCHIVE = 200  # the descriptor of what a command imports from
 LOOK_S = 0.01
-ARCHIVE = 200
-"""The descriptor of the archive that a command imports from."""
 """Seconds between two looks of a supervisor that the kernel does not wake (without `pidfd_open`)."""
 PATIENCE_S = 10.0
 """Seconds in which a supervisor has to end its descendants. After that all processes in the box are
@@ -241,8 +240,7 @@ def _become_command(
         os.chdir(cwd)
         limits.apply()
         _offer_to_the_kernel()
-        if archive:
-            _seal(archive)
+        if archive and _seal(archive):
             env = {**env, "PYTHONPATH": f"/proc/self/fd/{ARCHIVE}"}
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except (OSError, ValueError) as error:
@@ -251,15 +249,18 @@ def _become_command(
         os._exit(127)
 
 
-def _seal(archive: bytes) -> None:
-    """Put the archive into a file in memory that cannot be changed, at the descriptor `ARCHIVE`."""
-    made = os.memfd_create("checks", os.MFD_ALLOW_SEALING)
-    with open(made, "wb", closefd=False) as file:
-        file.write(archive)
+def _seal(archive: bytes) -> bool:
+    """Put the archive into an unchangeable file in memory, at `ARCHIVE`. False if the kernel has none."""
     for_ever = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(made, fcntl.F_ADD_SEALS, for_ever)
-    os.dup2(made, ARCHIVE)
-    os.close(made)
+    try:
+        made = os.memfd_create("checks", os.MFD_ALLOW_SEALING)
+        os.write(made, archive)
+        fcntl.fcntl(made, fcntl.F_ADD_SEALS, for_ever)
+        os.dup2(made, ARCHIVE)
+        os.close(made)
+    except OSError:
+        return False
+    return True
 
 
 def _offer_to_the_kernel() -> None:

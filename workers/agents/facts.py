@@ -198,6 +198,7 @@ class ContestFacts(Facts):
 
     summary: str
     requirements: list[Requirement]
+    contract: list[str] = []
     decision: str
     profile: str
     stack: str = ""

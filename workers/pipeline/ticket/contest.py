@@ -98,7 +98,8 @@ async def _ask(
     browser = await context.served.browser(context.resources.runtime)
     shown = ContestFacts(
         summary=spec.summary,
-        requirements=[item for item in spec.requirement_list if item.id in set(ticket.requirements)],
+        requirements=[item for item in spec.promised() if item.id in set(ticket.requirements)],
+        contract=spec.contract,
         decision=spec.decision.decision if spec.decision else "",
         profile=spec.profile,
         stack=find(spec.profile).stack(installs=context.resources.runtime.network != "none"),

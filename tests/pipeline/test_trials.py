@@ -1,6 +1,7 @@
 """Checks that run side by side: each has a world of its own, and none fails for another."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
@@ -16,8 +17,14 @@ from app.runtime.local.boxes import BoxLimits
 from app.runtime.local.runtime import LocalRuntime
 from app.runtime.workspace import CheckResult, Commit, Workspace
 from app.runtime.worlds import CHECKING, World
+from app.store import rows
+from tests.helpers.company import DONE, company, story
+from tests.helpers.house import House
+from tests.helpers.waiting import until
+from workers.agents.outputs import Backlog, TicketDraft
 from workers.context import Context
-from workers.pipeline.proof import trials
+from workers.llm.scripted import ScriptedModel
+from workers.pipeline.proof import observing, trials
 from workers.pipeline.proof.trials import ToRun, check_all
 
 MIB = 1024 * 1024
@@ -165,3 +172,46 @@ async def test_a_commit_is_laid_out_anew_for_each_check(bench: Bench) -> None:
     for _ in range(2):
         results = await bench.run(spoils, whole, spoils, whole)
         assert [each.passed for each in results] == [True] * 4
+
+
+async def test_a_worker_killed_between_two_results_repeats_none_that_was_stored(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each result is stored at once here. One of three checks never ends with the first worker."""
+    monkeypatch.setattr(observing, "STORE_S", -1.0)
+    front = story("T2", "/", "hello", "R1", []).model_dump(mode="json")
+    (one,) = front["checks"]
+    front["checks"] = [
+        {**one, "id": f"c{place}", "criterion": place, "expect_text": "hello"[place:]} for place in range(3)
+    ]
+    front |= {
+        "parent": "",
+        "requirements": ["R1", "R2"],
+        "acceptance_criteria": [f"It says {check['expect_text']}." for check in front["checks"]],
+    }
+    plan = Backlog(tickets=[TicketDraft.model_validate(front)])
+    check_apart, ran, fences = trials.check_apart, list[tuple[str, str]](), list[int]()
+
+    async def counted(context: Context, bench: Any, commit: Commit, check: Any, hear: Any) -> CheckResult:
+        ran.append((check.id, commit.tree))
+        fences.append(context.fence)
+        if check.id == "c1" and context.fence == fences[0]:
+            await asyncio.Event().wait()
+        return await check_apart(context, bench, commit, check, hear)
+
+    monkeypatch.setattr(trials, "check_apart", counted)
+    script = company(intake=lambda _: DONE, ticketing=lambda _: plan)
+    async with house.worker(ScriptedModel(script)):
+        job_id = await house.create()
+
+        async def two_are_stored() -> bool:
+            async with house.resources.look() as session:
+                return len(await rows.evidence(session, job_id)) == 2
+
+        await until(two_are_stored)
+    async with house.worker(ScriptedModel(script), "w2"):
+        job = await house.until_finished(job_id)
+    assert (job.status, job.verification) == ("build_done", "verified")
+    base = ran[0][1]
+    assert sorted(place for place, tree in ran if tree == base) == ["c0", "c1", "c1", "c2"]
+    assert max(Counter(each for each in ran if each[1] != base).values()) == 1

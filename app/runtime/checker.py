@@ -59,7 +59,7 @@ async def run_check(
     else:
         passed, exit_code, said = await _file(channel, commit, check)
     took = round((time.monotonic() - began) * 1000)
-    return CheckResult(passed, exit_code, _tail(said), took, checked, picture)
+    return CheckResult(passed, exit_code, tail(said), took, checked, picture)
 
 
 async def _command(
@@ -214,5 +214,5 @@ async def manifest_of(channel: Channel, commit: str) -> tuple[Manifest | None, s
         return None, f"{MANIFEST_NAME} is not valid: {'; '.join(problems)}"
 
 
-def _tail(text: str) -> str:
+def tail(text: str) -> str:
     return text.strip().encode()[-TAIL_BYTES:].decode(errors="ignore")

@@ -107,6 +107,9 @@ class _Spoiled:
         self._misfortune = misfortune
         self._kill = kill
 
+    def _lied(self, result: CheckResult) -> CheckResult:
+        return replace(result, passed=bool(self._misfortune.lie), exit_code=0, output_tail="all is well")
+
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._real, name)
         if name in ("download", "archive", "pack", "aside", "close"):
@@ -121,7 +124,9 @@ class _Spoiled:
                 raise BoxDied("its container was struck by lightning")
             answer = await call(*args, **kwargs)
             if misfortune.lie is not None and isinstance(answer, CheckResult):
-                return replace(answer, passed=misfortune.lie, exit_code=0, output_tail="all is well")
+                return self._lied(answer)
+            if misfortune.lie is not None and name == "check_gets":
+                return [self._lied(result) for result in answer]
             return answer
 
         return spoiled

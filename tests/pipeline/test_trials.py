@@ -180,14 +180,15 @@ async def test_a_worker_killed_between_two_results_repeats_none_that_was_stored(
     """Each result is stored at once here. One of three checks never ends with the first worker."""
     monkeypatch.setattr(observing, "STORE_S", -1.0)
     front = story("T2", "/", "hello", "R1", []).model_dump(mode="json")
-    (one,) = front["checks"]
+    words = ["PAGES", "hello", "PAGES.get"]
     front["checks"] = [
-        {**one, "id": f"c{place}", "criterion": place, "expect_text": "hello"[place:]} for place in range(3)
+        {"id": f"c{place}", "criterion": place, "kind": "file", "path": "server.py", "contains": word}
+        for place, word in enumerate(words)
     ]
     front |= {
         "parent": "",
         "requirements": ["R1", "R2"],
-        "acceptance_criteria": [f"It says {check['expect_text']}." for check in front["checks"]],
+        "acceptance_criteria": [f"It says {word}." for word in words],
     }
     plan = Backlog(tickets=[TicketDraft.model_validate(front)])
     check_apart, ran, fences = trials.check_apart, list[tuple[str, str]](), list[int]()
@@ -215,3 +216,28 @@ async def test_a_worker_killed_between_two_results_repeats_none_that_was_stored(
     base = ran[0][1]
     assert sorted(place for place, tree in ran if tree == base) == ["c0", "c1", "c1", "c2"]
     assert max(Counter(each for each in ran if each[1] != base).values()) == 1
+
+
+COUNTS = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/health":
+            open("asked", "a").write("x")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"asked {os.path.exists('asked') and len(open('asked').read())} times".encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+MANIFEST = b'{"profile": "python-stdlib", "start": "python3 server.py", "health": "/health"}'
+
+
+async def test_pages_that_write_are_each_asked_of_a_fresh_app(bench: Bench) -> None:
+    await bench.workspace.save("/app/server.py", COUNTS.encode())
+    await bench.workspace.save("/app/boardroom.json", MANIFEST)
+    bench.commit = await bench.workspace.commit("An app that counts", Agent.BUILDER)
+    get = {"id": "c", "criterion": 0, "kind": "http", "path": "/a", "expect_text": "asked 1 times"}
+    checks = [CHECK.validate_python(get)] * 5
+    results = await bench.run(*checks[:2], command("true"), *checks[2:])
+    assert [each.passed for each in results] == [True] * 6, results

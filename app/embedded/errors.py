@@ -13,6 +13,10 @@ class WrongMajor(StackProblem):
     """The data was made by another major version of PostgreSQL; nothing was touched."""
 
 
+class NoRoom(StackProblem):
+    """A server died and cannot start again, because its disk is full."""
+
+
 class AlreadyRunning(StackProblem):
     """Somebody else works in this DATA_DIR."""
 

@@ -1,13 +1,18 @@
 """The embedded PostgreSQL and Valkey of one DATA_DIR."""
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from app.embedded.datadir import DataDir
+from app.embedded.errors import NoRoom, StackProblem
 from app.embedded.postgres import Postgres
 from app.embedded.server import Server
 from app.embedded.valkey import Valkey
+
+ROOM_BYTES = 32 * 1024**2
+"""With less free PostgreSQL may not start: it makes files of 16 MiB."""
 
 
 class Stack:
@@ -26,6 +31,7 @@ class Stack:
         """Start what is needed and wait until it answers. Call it from the main thread, with `home.locked()`
         held. Raises StackProblem."""
         self.database_url, self.redis_url = database_url, redis_url
+        self._home = home
         self._servers: list[Server] = []
         note = home.last()
         with ExitStack() as undo:
@@ -48,10 +54,18 @@ class Stack:
         server.start(may_move=True)
 
     def revive(self) -> list[str]:
-        """Start servers that have died again, on the same ports; returns their names. Raises StackProblem."""
+        """Start servers that have died again, on the same ports; returns their names. Raises StackProblem;
+        NoRoom where it is worth trying again."""
         dead = [server for server in self._servers if not server.alive()]
         for server in dead:
-            server.start(may_move=False)
+            try:
+                server.start(may_move=False)
+            except StackProblem as problem:
+                if shutil.disk_usage(self._home.path).free >= ROOM_BYTES:
+                    raise
+                where = self._home.path
+                told = f"{server.name} has died and cannot start again: the disk of {where} is full."
+                raise NoRoom(f"{told} It is tried again until there is room.") from problem
         return [server.name for server in dead]
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ from typing import NoReturn
 from app import metrics_folder
 from app.embedded.children import Child, Children, KeepsDying
 from app.embedded.datadir import DataDir
-from app.embedded.errors import StackProblem, in_words
+from app.embedded.errors import NoRoom, StackProblem, in_words
 from app.embedded.lifeline import Lifeline, watch_parent
 from app.embedded.server import await_end
 from app.embedded.stack import Stack
@@ -31,6 +31,9 @@ from app.embedded.stopping import SIGNALS, stops_on_signal
 PREPARATION, ERRANDS = "app.preparation", "app.errands"
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 TICK_S = 0.2
+NO_ROOM_S = 3.0
+"""Seconds until a server is tried again that has no room on its disk."""
+
 ERRAND_S, ENDS_S = 30.0, 5.0
 """Seconds in which the boxes are stopped, and in which an errand ends that is no longer needed."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client here can reach them
@@ -210,11 +213,20 @@ def _children(plan: Plan, listener: socket.socket) -> list[Child]:
 
 
 def _watch(children: Children, stack: Stack, say: Callable[[str], None]) -> None:
+    due, said = 0.0, ""
     while True:
         for line in children.tend():
             say(line)
-        for name in stack.revive():
-            say(f"{name} had died and runs again.")
+        if time.monotonic() >= due:
+            try:
+                for name in stack.revive():
+                    say(f"{name} had died and runs again.")
+                said = ""
+            except NoRoom as problem:
+                due = time.monotonic() + NO_ROOM_S
+                if str(problem) != said:
+                    said = str(problem)
+                    say(said)
         time.sleep(TICK_S)
 
 

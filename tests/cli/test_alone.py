@@ -95,6 +95,24 @@ def test_doctor_says_what_a_building_job_may_use(boardroom: Boardroom) -> None:
     )
 
 
+def test_doctor_says_whom_apps_and_proxies_may_harm(boardroom: Boardroom) -> None:
+    usual = boardroom("doctor").stdout
+    assert "previews:" not in usual
+    assert "clients: X-" not in usual
+    shared = boardroom("doctor", PREVIEW_ORIGIN="https://{token}.apps.example.net").stdout
+    assert "previews: browsers take all apps below apps.example.net as one site" in shared
+    assert "Public Suffix List" in shared
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuv"}
+    assert "clients: X-Forwarded-For and -Proto count for nobody" in boardroom("doctor", **production).stdout
+    everybody = boardroom("doctor", **production, FORWARDED_ALLOW_IPS="*").stdout
+    assert "clients: X-Forwarded-For counts for everybody" in everybody
+    named = boardroom("doctor", **production, FORWARDED_ALLOW_IPS="10.0.0.0/8").stdout
+    assert "clients: X-" not in named
+    wrong = boardroom("doctor", FORWARDED_ALLOW_IPS="proxy.example")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "FORWARDED_ALLOW_IPS: must list addresses" in wrong.stderr
+
+
 def test_doctor_says_what_a_model_needs(boardroom: Boardroom) -> None:
     for model, words in (
         ("openai:x", "openai:x needs OPENAI_API_KEY or OPENAI_BASE_URL"),

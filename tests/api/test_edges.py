@@ -186,7 +186,8 @@ async def test_junk_in_every_field(service: Service, ada: Person, route: str) ->
     reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     shape = service.application.openapi()["components"]["schemas"][reference.rsplit("/", 1)[1]]
     example = shape["examples"][0]
-    url = template.format(job_id=await ada.job(), id=uuid4(), copy_id=uuid4())
+    ids = dict.fromkeys(("id", "copy_id", "evidence_id"), uuid4())
+    url = template.format(job_id=await ada.job(), **ids)
     for name in shape["properties"]:
         for junk in JUNK:
             content = json.dumps({**example, name: junk})
@@ -198,14 +199,15 @@ async def test_junk_in_every_field(service: Service, ada: Person, route: str) ->
 async def test_junk_in_every_query(service: Service, ada: Person, route: str) -> None:
     template = route.removeprefix("GET ")
     operation = service.application.openapi()["paths"][template]["get"]
-    url = template.format(job_id=await ada.job(), id=uuid4(), copy_id=uuid4())
+    ids = dict.fromkeys(("id", "copy_id", "evidence_id"), uuid4())
+    url = template.format(job_id=await ada.job(), **ids)
     names = [p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]
     for name in names:
         for junk in ("", "x", "-1", "9" * 30, "9" * 5000, "%00", "%ff%fe", "%F0%9F%99%82", "a&a=b", "1e3"):
             answer = await ada.client.get(f"{url}?{name}={junk}")
             assert answer.status_code < 500, (name, junk)
     for junk in ("%00", "%ff", "%2e%2e", "x" * 4000, "%F0%9F%99%82", "{}", "%0d%0aSet-Cookie:a=b"):
-        answer = await ada.client.get(template.format(job_id=junk, id=junk, copy_id=junk))
+        answer = await ada.client.get(template.format(job_id=junk, **dict.fromkeys(ids, junk)))
         assert answer.status_code < 500, junk
 
 

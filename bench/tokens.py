@@ -3,7 +3,7 @@
 python -m bench.tokens TAPE
 
 And what the same job sends to its model in this version, beside another checkout: the same plan, the same
-tool calls for each ticket (about three minutes; no key, no network, no engine).
+tool calls for each ticket (about ten minutes for each of them; no key, no network, no engine).
 
 python -m bench.tokens TAPE TREE
 

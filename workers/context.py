@@ -47,6 +47,11 @@ class Paused(Exception):
     """The client has paused the job: release the run where it is."""
 
 
+class GaveWay(Exception):
+    """Another user's run has waited for the slot: release this run where it is, to go on when it is its
+    turn."""
+
+
 @dataclass(frozen=True)
 class Change:
     """An open unit of a worker. The job and the run are locked, and this worker still holds the run."""
@@ -95,7 +100,8 @@ class Change:
 @dataclass
 class Context:
     """One claimed run. `ticket_attempts` is the limit for a ticket, `copy_bytes` that of a stored copy of
-    the app's data; `pause` is set when the client has paused the job.
+    the app's data; `pause` is set when the client has paused the job, `gives_way` when its slot is needed
+    for another user's run.
 
     The caches, None before they are read: `keys` of the stored steps, `last` the run, `apps` the job's app
     (an empty list if there is none). `trials` are the boxes in which checks run, by slot, while a stage is
@@ -114,6 +120,7 @@ class Context:
     served: Served = field(default_factory=Served)
     turn: Turn = field(default_factory=lambda: Turn(new_turns()))
     pause: asyncio.Event = field(default_factory=asyncio.Event)
+    gives_way: bool = field(default=False, init=False)
     progress: Progress = field(default_factory=Progress, init=False)
     keys: set[str] | None = field(default=None, init=False)
     last: Run | None = field(default=None, init=False)
@@ -212,9 +219,12 @@ class Context:
             await trial.close()
 
     def heed_pause(self) -> None:
-        """Called between two steps. Raises Paused if the client has paused the job."""
+        """Called between two steps. Raises Paused if the client has paused the job, GaveWay if the run's slot
+        is needed."""
         if self.pause.is_set():
             raise Paused
+        if self.gives_way:
+            raise GaveWay
 
     async def unless_paused(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work`, but cancel it when the client pauses the job. Raises Paused then."""

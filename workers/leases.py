@@ -30,6 +30,8 @@ from workers.turns import Turn, new_turns
 log = structlog.get_logger()
 
 RENEWALS_A_LEASE = 3
+CHATS = 4
+"""How many runs that talk with their client a worker plays beside its slots. They mostly wait for a model."""
 TIDY_S = 60.0
 TIDY_AGAIN_S = 10.0
 """Seconds between two searches for boxes without a job, and between the first two. A box is removed when two
@@ -38,8 +40,9 @@ searches in a row have found it."""
 
 @dataclass(frozen=True)
 class Terms:
-    """`lease_s`: for how many seconds a claim is valid without renewal. `sweep_s`: seconds between two looks
-    for work. `limits`, `ticket_attempts` and `copy_bytes`: see `Context`."""
+    """`slots`: how many runs are played at the same time; `chats`: how many beside them that talk with their
+    client. `lease_s`: for how many seconds a claim is valid without renewal. `sweep_s`: seconds between two
+    looks for work. `limits`, `ticket_attempts` and `copy_bytes`: see `Context`."""
 
     slots: int
     lease_s: float
@@ -47,6 +50,7 @@ class Terms:
     limits: Limits = NO_LIMITS
     ticket_attempts: int = 6
     copy_bytes: int = COPY_BYTES
+    chats: int = CHATS
 
 
 @dataclass
@@ -101,20 +105,24 @@ class Desk:
                 log.warning("run.not_released", run=str(item.claim.run_id))
 
     async def _claim(self, run_id: UUID | None = None) -> None:
-        """Claim this run, or as many as there are free slots."""
+        """Claim this run, or as many as there are free slots: those for chats, and those for all else."""
         async with self._claiming:  # one claim at a time, so that no slot is given twice
-            free = self._terms.slots - len(self._held)
-            if not self._open or free <= 0:
-                return
-            try:
-                async with self._resources.statements() as statements:
-                    claims = await runs.claim(
-                        statements, self._name, self._terms.lease_s, run_id, most=free, held=set(self._held)
-                    )
-            except Unavailable:
-                return
-            for claim in claims:
-                self._start(claim)
+            for chats, most in ((True, self._terms.chats), (False, self._terms.slots)):
+                free = most - sum(item.claim.chats is chats for item in self._held.values())
+                if self._open and free > 0:
+                    await self._claim_kind(run_id, chats, free)
+
+    async def _claim_kind(self, run_id: UUID | None, chats: bool, most: int) -> None:
+        held = set(self._held)
+        try:
+            async with self._resources.statements() as statements:
+                claims = await runs.claim(
+                    statements, self._name, self._terms.lease_s, run_id, most=most, held=held, chats=chats
+                )
+        except Unavailable:
+            return
+        for claim in claims:
+            self._start(claim)
 
     def _start(self, claim: Claim) -> None:
         context = Context(
@@ -150,6 +158,21 @@ class Desk:
                     await self._look.wait()
             except TimeoutError:
                 continue
+
+    async def _give_way(self) -> None:
+        """Where runs of a user wait who holds fewer, let one run go at its next step, of the user who holds
+        most. Whoever is next in line gets its slot."""
+        if sum(not item.claim.chats for item in self._held.values()) < self._terms.slots:
+            return
+        if any(item.context.gives_way for item in self._held.values()):
+            return
+        try:
+            async with self._resources.statements() as statements:
+                more = await runs.crowded_out(statements, set(self._held))
+        except Unavailable:
+            return
+        if more and (item := self._held.get(max(more, key=more.__getitem__))):
+            item.context.gives_way = True
 
     async def _remove(self) -> None:
         """Remove boxes of deleted jobs, and bring apps back that were left in the middle of a change. A
@@ -192,6 +215,7 @@ class Desk:
             except Unavailable:
                 log.warning("leases.not_renewed", runs=len(pairs))
                 continue
+            await self._give_way()
             for run_id, item in held.items():
                 if run_id not in ours:
                     metrics.leases_lost.inc()

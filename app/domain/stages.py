@@ -152,6 +152,10 @@ STAGES = _in_order(
     ),
 )
 
+CHATTING = frozenset(stage.name for stage in STAGES.values() if WaitingFor.ANSWER in stage.may_wait_for)
+"""The stages that talk with the client. Somebody sits there and waits for the reply, so workers have slots of
+their own for them."""
+
 
 def stage_named(name: str) -> Stage:
     """Raises KeyError for a stage that this version does not know."""

@@ -11,14 +11,19 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Interval,
     Text,
     Uuid,
     all_,
+    and_,
+    any_,
     bindparam,
+    case,
     func,
     literal_column,
+    not_,
     or_,
     select,
     update,
@@ -26,19 +31,20 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.stages import ACTIVE, RunState, WaitingFor
+from app.domain.stages import ACTIVE, CHATTING, RunState, WaitingFor
 from app.store.statements import Statement, Statements
 from app.store.tables import FENCES, Job, Run
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that this worker holds for `LEASE_S`, under `fence`."""
+    """A run that this worker holds for `LEASE_S`, under `fence`. `chats`: its stage talks with the client."""
 
     run_id: UUID
     job_id: UUID
     fence: int
     claims: int
+    chats: bool = False
 
 
 async def claim(
@@ -49,10 +55,19 @@ async def claim(
     *,
     most: int = 1,
     held: Collection[UUID] = (),
+    chats: bool | None = None,
 ) -> Sequence[Claim]:
-    """Claim the given run, or the runs that have waited longest, at most `most`. Runs in `held` are left out:
-    this worker has them, and their leases only need renewal."""
-    asked = {"as": worker, "lease": timedelta(seconds=lease_s), "most": most, "held": list(held)}
+    """Claim the given run, or at most `most`: first of the users who hold fewest, then those that have waited
+    longest. Runs in `held` are left out: this worker has them, and their leases only need renewal. `chats`:
+    only those whose stage talks with the client, or only the others."""
+    asked = {
+        "as": worker,
+        "lease": timedelta(seconds=lease_s),
+        "most": most,
+        "held": list(held),
+        "talking": chats is not False,
+        "working": chats is not True,
+    }
     if run_id is None:
         rows = await statements.rows(_CLAIM, asked)
     else:
@@ -66,14 +81,43 @@ _READY = Run.state == literal_column(f"'{RunState.READY}'")
 _LEASE = func.clock_timestamp() + bindparam("lease", type_=Interval)
 
 
+_CHATS = Run.stage.in_(literal_column(f"'{name}'") for name in sorted(CHATTING))
+_OF_THIS_KIND = case((_CHATS, bindparam("talking", type_=Boolean)), else_=bindparam("working", type_=Boolean))
+_FREE = or_(Run.lease_until.is_(None), Run.lease_until < func.clock_timestamp())
+_HELD_NOW = and_(Run.worker != "", Run.lease_until >= func.clock_timestamp())
+
+
 def _claim(*which: ColumnElement[bool]) -> Statement:
+    claimable = and_(
+        _READY,
+        Job.is_paused.is_(False),
+        _FREE,
+        _OF_THIS_KIND,
+        Run.id != all_(bindparam("held", type_=ARRAY(Uuid))),
+        *which,
+    )
+    holding = (
+        select(Job.user_id, func.count().label("runs"))
+        .join(Run, Run.job_id == Job.id)
+        .where(_READY, _HELD_NOW, _OF_THIS_KIND)
+        .group_by(Job.user_id)
+        .cte("holding")
+    )
+    # A user's first waiting run stands behind as many as the user holds, the second behind one more.
+    place = func.row_number().over(partition_by=Job.user_id, order_by=Run.updated_at)
+    line = (
+        select(Run.id, (func.coalesce(holding.c.runs, 0) + place).label("place"))
+        .join(Job, Job.id == Run.job_id)
+        .outerjoin(holding, holding.c.user_id == Job.user_id)
+        .where(claimable)
+        .cte("line")
+    )
+    # What was true of a row when the line was made is asked again of the row that is locked.
     candidates = (
         select(Run.id)
-        .join(Job, Job.id == Run.job_id)
-        .where(_READY, Job.is_paused.is_(False), *which)
-        .where(or_(Run.lease_until.is_(None), Run.lease_until < func.clock_timestamp()))
-        .where(Run.id != all_(bindparam("held", type_=ARRAY(Uuid))))
-        .order_by(Run.updated_at)
+        .join(line, line.c.id == Run.id)
+        .where(_READY, _FREE)
+        .order_by(line.c.place, Run.updated_at)
         .limit(bindparam("most", type_=BigInteger))
         .with_for_update(of=Run, skip_locked=True)
     )
@@ -89,12 +133,39 @@ def _claim(*which: ColumnElement[bool]) -> Statement:
             claims=Run.claims + 1,
             updated_at=func.clock_timestamp(),
         )
-        .returning(Run.id, Run.job_id, Run.fence, Run.claims)
+        .returning(Run.id, Run.job_id, Run.fence, Run.claims, _CHATS)
     )
 
 
 _CLAIM = _claim()
 _CLAIM_ONE = _claim(Run.id == bindparam("run"))
+
+
+async def crowded_out(statements: Statements, held: Collection[UUID]) -> Mapping[UUID, int]:
+    """Of the runs `held`, chats apart: those whose owner holds at least two more than a user whose runs wait,
+    each with how many more."""
+    return {row[0]: row[1] for row in await statements.rows(_CROWDED_OUT, {"held": list(held)})}
+
+
+def _crowded_out() -> Statement:
+    at_work = and_(_READY, not_(_CHATS))
+    holding = (
+        select(Job.user_id, func.count().filter(_HELD_NOW).label("runs"), func.bool_or(_FREE).label("waits"))
+        .join(Run, Run.job_id == Job.id)
+        .where(at_work, Job.is_paused.is_(False))
+        .group_by(Job.user_id)
+        .cte("holding")
+    )
+    fewest = select(func.min(holding.c.runs)).where(holding.c.waits).scalar_subquery()
+    return Statement(
+        select(Run.id, holding.c.runs - fewest)
+        .join(Job, Job.id == Run.job_id)
+        .join(holding, holding.c.user_id == Job.user_id)
+        .where(at_work, Run.id == any_(bindparam("held", type_=ARRAY(Uuid))), holding.c.runs > fewest + 1)
+    )
+
+
+_CROWDED_OUT = _crowded_out()
 
 
 async def renew(

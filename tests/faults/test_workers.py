@@ -22,8 +22,12 @@ async def test_a_worker_that_was_stopped_cannot_write_any_more(house: House) -> 
     async with house.resources.unit() as unit:
         run = await runs.latest(unit.session, job_id)
     assert run is not None
-    await zombie.offer(run.id)
-    await hanging.came.wait()
+
+    async def is_hanging() -> bool:
+        await zombie.offer(run.id)  # again after the conversation
+        return hanging.came.is_set()
+
+    await until(is_hanging)
     async with house.worker(ScriptedModel(company(intake=lambda _: DONE)), "healthy"):
         job = await house.until_finished(job_id)
     assert (job.status, job.verification) == ("build_done", "verified")

@@ -98,7 +98,12 @@ async def claimed(house: House) -> tuple[Context, Claim]:
 
 
 async def play_on(house: House) -> None:
-    await asyncio.wait_for(play(*await claimed(house)), 10)
+    """Play it, and go on after the conversation, at whose end it takes its place in line again."""
+    context, claim = await claimed(house)
+    await asyncio.wait_for(play(context, claim), 10)
+    now = await row(house, claim.job_id)
+    if claim.chats and now.state == "ready" and now.stage not in stages.CHATTING:
+        await asyncio.wait_for(play(*await claimed(house)), 10)
 
 
 async def row(house: House, job_id: UUID) -> Any:

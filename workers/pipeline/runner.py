@@ -10,13 +10,13 @@ from app import metrics
 from app.actions import changes
 from app.domain.errors import Unavailable
 from app.domain.job import FailureCode
-from app.domain.stages import MAX_CLAIMS_WITHOUT_PROGRESS, RunState, stage_named
+from app.domain.stages import CHATTING, MAX_CLAIMS_WITHOUT_PROGRESS, RunState, stage_named
 from app.runtime.workspace import RuntimeProblem
 from app.store import rows, run_steps, runs
 from app.store.runs import Claim
 from app.unit import LeaseLost
 from workers.agents.ask import Unusable
-from workers.context import Context, Paused
+from workers.context import Context, GaveWay, Paused
 from workers.ledger import BudgetSpent
 from workers.llm.model import ModelMisbehaved, ModelUnavailable
 from workers.pipeline.enter import enter
@@ -59,8 +59,13 @@ async def _play(context: Context, claim: Claim, words: structlog.stdlib.BoundLog
     try:
         while await _stage(context) is Outcome.NEXT:
             context.heed_pause()
+            if claim.chats and (await context.run()).stage not in CHATTING:
+                raise GaveWay  # its slot is for chats
     except Paused:
         words.info("run.paused")
+        await _release(context)
+    except GaveWay:
+        words.info("run.gave_way")
         await _release(context)
     except Wait as need:
         words.info("run.waits", reason=need.reason)

@@ -14,6 +14,7 @@ from workers.agents.facts import BuildingFacts, ProvingFacts
 from workers.agents.outputs import Backlog, Checks, TicketDraft
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
+from workers.profiles.served import Served
 
 CHECKS = {"T2": notes_app.LOGIN_CHECKS, "T3": notes_app.NOTES_CHECKS}
 FILES = [notes_app.FIRST, notes_app.SECOND]
@@ -68,6 +69,6 @@ async def test_a_login_forms_and_an_upload_are_proven_without_a_script(house: Ho
     kinds = {item.check["kind"] for item in seen if item.ticket_id is not None}
     assert kinds <= {"http", "page"}
     pages = [item.id for item in seen if item.check["kind"] == "page"]
-    assert ("page" in kinds) == bool(pictures)
+    assert ("page" in kinds) == bool(pictures) == await Served().browser(house.resources.runtime)
     assert {picture.evidence_id for picture in pictures} <= set(pages)
     assert len(pictures) <= 3

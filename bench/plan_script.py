@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.helpers.company import DECISION, DONE, call
 from tests.helpers.model_server import Exchange, Move, answer_streamed, answer_whole
-from workers.agents.outputs import Prd, PrdRequirement, Requirement, Requirements, Review, Turn
+from workers.agents.outputs import Comparison, Prd, PrdRequirement, Requirement, Requirements, Review, Turn
 from workers.agents.roles import PROMPTS
 from workers.llm.model import Answer, Tokens, ToolCall
 
@@ -132,6 +132,7 @@ def _answer(purpose: str, tickets: int, messages: Sequence[dict[str, object]]) -
         "discussion": Turn(message="Fine."),
         "decision": DECISION,
         "prd": _prd(),
+        "comparison": Comparison(message="The plan has all of it."),
         "review": Review(message="I read it and have nothing to add."),
     }
     plan = orjson.dumps({"tickets": list(map(_ticket, range(tickets)))}).decode()

@@ -81,9 +81,10 @@ async def processors(folder: Path) -> AsyncIterator[dict[int, float]]:
 
     async def look() -> None:
         while True:
-            for pid in await asyncio.to_thread(_guests, folder):
-                with suppress(OSError):
-                    used[pid] = cpu_ms(pid)
+            with suppress(OSError):  # a box is just being removed
+                for pid in await asyncio.to_thread(_guests, folder):
+                    with suppress(OSError):
+                        used[pid] = cpu_ms(pid)
             await asyncio.sleep(SAMPLE_S)
 
     task = asyncio.create_task(look())
@@ -97,7 +98,7 @@ async def processors(folder: Path) -> AsyncIterator[dict[int, float]]:
 def _guests(folder: Path) -> list[int]:
     """The process ids that bubblewrap has written for the boxes below `folder`."""
     found = []
-    for path in folder.rglob("box.json"):
+    for path in [*folder.glob("*/*/box.json"), *folder.glob("*/*/*/box.json")]:
         with suppress(OSError, ValueError, IndexError):
             found.append(int(path.read_text().split(":")[1].split(",")[0].strip(" }\n")))
     return found

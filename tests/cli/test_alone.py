@@ -90,7 +90,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence(boardroom: Boardroom) ->
 def test_doctor_says_what_a_building_job_may_use(boardroom: Boardroom) -> None:
     said = boardroom("doctor", WORKERS="3", WORKER_SLOTS="4", WORKSPACES_MAX="10", WORKSPACE_RUNTIME="local")
     assert (
-        "a building job: may use 13.2 GiB of memory, 2048 processes and 8.0 GiB of disk in up to 4 boxes; "
+        "a building job: may use 16.6 GiB of memory, 2560 processes and 10.0 GiB of disk in up to 5 boxes; "
         "WORKERS=3 build 10 jobs at a time\n" in said.stdout
     )
 

@@ -101,10 +101,12 @@ class CheckedHttp(Shape):
 
 
 class AboutAnswer(Shape):
-    """What else is known of an answer: its headers as lines, and the values that were taken from it."""
+    """What else is known of an answer: its headers as lines, the values that were taken from it, and
+    whether its body was cut, because it is longer than what is looked at."""
 
     headers: HeadLines
     taken: dict[str, JsonValue]
+    cut: bool = False
 
 
 class Wiped(Shape):

@@ -12,6 +12,7 @@ from app.domain.values import clean, clip
 from app.runtime.answers import AboutAnswer, CheckedHttp, holds
 from app.runtime.guest.frames import Violation
 from app.runtime.guest.steps import expected, filled, in_text
+from app.runtime.guest.web import MAX_BODY
 
 SHOWN_BODY, SHOWN_PART = 1500, 200
 """Characters of the last answer, and of what an answer lacks, in a result."""
@@ -22,12 +23,13 @@ _ABOUT: TypeAdapter[list[AboutAnswer]] = TypeAdapter(list[AboutAnswer])
 @dataclass(frozen=True)
 class Found:
     """An answer of the app: status 0 if it gave none; `headers` are lines `name: value`; `taken` the values
-    that were taken from it."""
+    that were taken from it; `cut` says that `body` is only its beginning."""
 
     status: int
     headers: Sequence[str]
     body: str
     taken: dict[str, JsonValue]
+    cut: bool = False
 
 
 def read(done: CheckedHttp, data: bytes) -> tuple[list[Found], str]:
@@ -44,7 +46,7 @@ def read(done: CheckedHttp, data: bytes) -> tuple[list[Found], str]:
     if not len(bodies) == len(done.statuses) == len(about):
         raise Violation("the answers of a check do not match")
     answers = [
-        Found(status, [clean(line) for line in more.headers], body, more.taken)
+        Found(status, [clean(line) for line in more.headers], body, more.taken, more.cut)
         for status, body, more in zip(done.statuses, bodies, about, strict=True)
     ]
     return answers, clean(data[end:].decode(errors="replace"))
@@ -60,6 +62,7 @@ def judge(check: HttpCheck, answers: Sequence[Found], problem: str) -> tuple[boo
     for number, (asked, answer) in enumerate(zip(requests, answers, strict=False), 1):
         wrong, last = _wrong(asked, asked.expect_status, answer, known), answer.body
         where = next((f" ({line})" for line in answer.headers if line.startswith("location:")), "")
+        where += f" (cut after {MAX_BODY} bytes)" if answer.cut else ""
         count = f"{number}. " if check.steps else ""
         seen.append(f"{count}{asked.method} {asked.path} → {answer.status or 'no answer'}{where}")
         if wrong:
@@ -87,7 +90,7 @@ def _wrong(asked: HttpRequest, status: int | None, answer: Found, known: dict[st
     if not answer.status:
         return "the app gave no answer"
     if not expected(status, answer.status):
-        return f"the status is {answer.status}, expected was {status or 'one below 400'}"
+        return f"the status is {answer.status}, expected was {status or 'one from 200 to 399'}"
     for line in asked.expect_headers:
         name, _, part = in_text(line, known).partition(":")
         mine = f"{name.lower()}:"
@@ -97,6 +100,9 @@ def _wrong(asked: HttpRequest, status: int | None, answer: Found, known: dict[st
     for wanted, text in ((True, asked.expect_text), (False, asked.expect_no_text)):
         if text is not None and ((part := in_text(text, known)) in answer.body) is not wanted:
             return f"the answer {'does not hold' if wanted else 'holds'}: {clip(part, SHOWN_PART)}"
+    if answer.cut and asked.expect_no_text is not None:
+        part = clip(in_text(asked.expect_no_text, known), SHOWN_PART)
+        return f"the answer has more than {MAX_BODY} bytes, so it is not known whether its end holds: {part}"
     return _wrong_json(asked.expect_json, answer.body, known)
 
 

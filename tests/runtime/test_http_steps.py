@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from app.domain.ticket import HttpCheck
+from app.runtime.guest import steps
 from app.runtime.runtime import Runtime
 from app.runtime.workspace import CheckResult, Workspace
 
@@ -24,6 +25,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, '<form><input type=hidden name="csrf" value="t&amp;1"></form>')
         if self.path == "/slow":
             return self.answer(200, "a" * 5000)
+        if self.path == "/long":
+            return self.answer(200, "b" * 65536 + "secret")
+        if self.path.startswith("/status/"):
+            return self.answer(int(self.path[8:]), "odd")
+        if self.path == "/odd":
+            return self.answer(200, '{"empty": "", "half": "\\\\ud83d"}')
         if self.user is None:
             return self.answer(401, "Who are you?")
         mine = [note for note in notes if note["of"] == self.user]
@@ -72,6 +79,10 @@ def noted(take: dict[str, str]) -> dict[str, Any]:
     return {"method": "POST", "path": "/notes", "body": body, "expect_status": 303, "take": [take]}
 
 
+def odd(name: str) -> dict[str, Any]:
+    return {"path": "/odd", "take": [{"name": "x", "source": "json", "at": name}]}
+
+
 WHERE = {"name": "where", "source": "header", "at": "Location"}
 ID = {"name": "id", "source": "text", "at": r'"id": (\d+)'}
 NUMBER = {"name": "id", "source": "json", "at": "$.items[0].id"}
@@ -113,6 +124,7 @@ async def result_of(box: Workspace, **more: Any) -> CheckResult:
         {"method": "POST", "path": "/files", "form": {"title": "A"}, "expect_status": 201,
          "files": [PICTURE], "expect_json": [['a%22.png', "image/png"], [None, "text/plain", "A"]]},
         {"path": "/login", "expect_headers": ["Server: Python", "date:"]},
+        {"path": "/long", "expect_text": "bbb"},
     ],
 )  # fmt: skip
 async def test_what_passes(box: Workspace, more: dict[str, Any]) -> None:
@@ -127,7 +139,7 @@ async def test_what_passes(box: Workspace, more: dict[str, Any]) -> None:
          "1. GET /login → 200\n2. POST /login → 303 (location: /)\n3. GET /none → 404\n[]\n"
          "Request 3 of 3 failed: the status is 404, expected was 200"),
         ({"steps": [{"path": "/notes"}], "path": "/login"},
-         "Request 1 of 2 failed: the status is 401, expected was one below 400"),
+         "Request 1 of 2 failed: the status is 401, expected was one from 200 to 399"),
         ({"steps": [*logged_in("ada"), {"path": "/notes", "take": [NUMBER]}], "path": "/notes/{{id}}"},
          "Request 3 of 4 failed: id: the answer has no such value (json $.items[0].id)"),
         ({"steps": [{"path": "/login", "take": [{"name": "x", "source": "text", "at": "(f)orm"}]}],
@@ -136,6 +148,16 @@ async def test_what_passes(box: Workspace, more: dict[str, Any]) -> None:
           "path": "/login"}, "Request 1 of 2 failed: x: it could not be looked for within 5 s"),
         ({"path": "/login", "expect_headers": ["Location: /"]}, "there is no header Location: /"),
         ({"path": "/login", "expect_no_text": "csrf"}, "the answer holds: csrf"),
+        ({"path": "/long", "expect_no_text": "secret"},
+         "the answer has more than 65536 bytes, so it is not known whether its end holds: secret"),
+        ({"steps": [{"path": "/long", "expect_no_text": "b"}], "path": "/login"}, "the answer holds: b"),
+        ({"steps": [{"path": "/status/150"}], "path": "/login"},
+         "Request 1 of 2 failed: the status is 150, expected was one from 200 to 399"),
+        ({"path": "/status/1000"}, "/status/1000 → no answer\n\nthe app gave no answer"),
+        ({"steps": [odd("empty")], "path": "/login", "expect_text": "{{x}}"},
+         "Request 1 of 2 failed: x: the answer has no such value (json empty)"),
+        ({"steps": [odd("half")], "path": "/login"},
+         "Request 1 of 2 failed: x: the value holds half a character (json half)"),
         ({"path": "/login", "expect_text": "captcha"}, "the answer does not hold: captcha"),
         ({"path": "/login", "expect_json": {}}, "the answer is no JSON"),
         ({"steps": logged_in("ada"), "path": "/notes", "expect_json": {"items": [1]}},
@@ -152,3 +174,12 @@ async def test_each_check_has_an_app_of_its_own(box: Workspace) -> None:
     for _ in range(2):
         steps = [*logged_in("ada"), noted(WHERE)]
         assert (await result_of(box, steps=steps, path="/notes/7", expect_text="milk")).passed
+
+
+async def test_half_a_character_is_not_sent() -> None:
+    async def run(_argv: list[str], _deadline_s: float) -> tuple[int | None, bytes]:
+        raise AssertionError("nothing is to be looked for")
+
+    asked = {"method": "POST", "path": "/", "form": {"text": "\ud83d"}}
+    visit = await steps.play(1, [asked], run)
+    assert (visit.answers, visit.problem) == ([], "it would hold half a character, which cannot be sent")

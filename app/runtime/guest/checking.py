@@ -120,8 +120,8 @@ async def check_command(box: Box, stream: Stream, args: Json) -> Json:
 
 
 async def check_http(box: Box, stream: Stream, args: Json) -> Json:
-    """Send the bodies of the answers, then what else is known of them as JSON (headers as lines, and the
-    values that were taken), then the app's log. The answer has their sizes."""
+    """Send the bodies of the answers, then what else is known of them as JSON (headers as lines, the
+    values that were taken, and whether the body was cut), then the app's log. The answer has their sizes."""
     from . import steps  # noqa: PLC0415 - see `file_calls.zip_all`
 
     async with clean_checkout(box, args["commit"], args["install"], gate_of(stream, args)) as checkout:
@@ -143,7 +143,7 @@ async def check_http(box: Box, stream: Stream, args: Json) -> Json:
         finally:
             await ending(command)
         more = [
-            {"headers": answer.head, "taken": taken}
+            {"headers": answer.head, "taken": taken, "cut": answer.cut}
             for answer, taken in zip(visit.answers, visit.taken, strict=True)
         ]
         about = json.dumps(more).encode()

@@ -45,7 +45,8 @@ async def check_gets(box: Box, stream: Stream, args: Json) -> Json:
             exit_code = command.over.result().exit_code if command.over.done() else None
         finally:
             await ending(command)
-        about = json.dumps([{"headers": answer.head, "taken": {}} for answer in found]).encode()
+        more = [{"headers": answer.head, "taken": {}, "cut": answer.cut} for answer in found]
+        about = json.dumps(more).encode()
         for piece in (*(answer.body for answer in found), about, log.text):
             await stream.send(piece)
         return {

@@ -95,12 +95,15 @@ async def play(port: int, requests: Sequence[Json], run: Run) -> Visit:
         except Unfit as problem:
             visit.problem = str(problem)
             break
+        except UnicodeError:
+            visit.problem = "it would hold half a character, which cannot be sent"
+            break
         await asyncio.sleep(0)
     return visit
 
 
 def expected(wanted: int | None, status: int) -> bool:
-    return status < 400 if wanted is None else status == wanted
+    return 200 <= status < 400 if wanted is None else status == wanted
 
 
 def filled(value: Any, known: Mapping[str, Any]) -> Any:
@@ -198,11 +201,23 @@ async def _take(take: Json, answer: Answer, run: Run) -> Any:
         if code not in (0, 3):
             raise Unfit(f"{take['name']}: it could not be looked for within {FIND_S:.0f} s")
         value = output.decode(errors="replace") if code == 0 else None
-    if value is None or isinstance(value, list | dict):
+    # An empty text is found in every answer, so nothing could be expected with it.
+    if value is None or isinstance(value, list | dict) or not _as_text(value).strip():
         raise Unfit(f"{take['name']}: the answer has no such value ({where} {at})")
     if len(_as_text(value)) > MAX_VALUE:
         raise Unfit(f"{take['name']}: the value has more than {MAX_VALUE} characters")
+    if not _is_whole(_as_text(value)):
+        raise Unfit(f"{take['name']}: the value holds half a character ({where} {at})")
     return value
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text has no half characters: JSON may name one as `\\ud83d`, and no UTF-8 can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_json(body: bytes, at: str) -> Any:

@@ -51,11 +51,12 @@ def free_port(wanted: int = 0) -> int:
 @dataclass(frozen=True)
 class Answer:
     """Status 0 means that there was no valid answer. `headers` are (lower-case name, value) in their order;
-    `body` is its first 64 KiB."""
+    `body` is its first 64 KiB, and `cut` says that there was more."""
 
     status: int = 0
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+    cut: bool = False
 
     @property
     def head(self) -> list[str]:
@@ -136,16 +137,24 @@ async def _request(port: int, method: str, path: str, body: bytes | None, more: 
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        status = int(head[0].split()[1])
+        status = _status(head[0])
         headers = [
             (name.strip().lower(), value.strip())
             for name, colon, value in (line.partition(":") for line in head[1:])
             if colon
         ]
         answer = b"" if method == "HEAD" else await _body(reader, dict(headers))
-        return Answer(status, headers, answer[:MAX_BODY])
+        return Answer(status, headers, answer[:MAX_BODY], len(answer) > MAX_BODY)
     finally:
         writer.close()
+
+
+def _status(line: str) -> int:
+    """The status of a line such as `HTTP/1.1 200 OK`. Raises ValueError if it has none from 100 to 599."""
+    word = [*line.split(), "", ""][1]
+    if len(word) != 3 or not word.isdecimal() or not 100 <= int(word) <= 599:
+        raise ValueError("the answer has no status")
+    return int(word)
 
 
 async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:

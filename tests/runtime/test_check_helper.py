@@ -13,6 +13,8 @@ from app.runtime.workspace import CheckResult, Workspace
 from tests.helpers import notes_app
 from tests.helpers.boxes import output_of
 
+DAEMON = json.dumps({"start": "setsid python3 server.py & wait", "health": "/login"})
+
 
 @pytest.fixture(scope="module")
 async def box(runtime: Runtime) -> AsyncIterator[Workspace]:
@@ -50,6 +52,16 @@ print("all is well")
     )
     assert result.passed, result.output_tail
     assert result.output_tail.endswith("all is well")
+
+
+async def test_an_app_that_does_not_end_is_told(box: Workspace) -> None:
+    await box.save("boardroom.json", DAEMON.encode())
+    await box.commit("Daemon", "Builder")
+    result = await result_of(box, "from boardroom_checks import started\nwith started(): pass")
+    assert not result.passed
+    assert "a process of it still listens at port" in result.output_tail
+    await box.save("boardroom.json", notes_app.MANIFEST.encode())
+    await box.commit("No daemon", "Builder")
 
 
 @pytest.mark.parametrize(

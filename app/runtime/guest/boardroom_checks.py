@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
-START_S, ANSWER_S, POLL_S = 20.0, 20.0, 0.05
+START_S, ANSWER_S, GONE_S, POLL_S = 20.0, 20.0, 5.0, 0.05
 
 
 class Answer:
@@ -90,23 +91,45 @@ def _dumped(value: Any) -> bytes:
 
 @contextlib.contextmanager
 def started() -> Iterator[Visitor]:
-    """The app, started as boardroom.json says, with its first visitor. It is ended afterwards."""
+    """The app, started as boardroom.json says, with its first visitor. It is ended afterwards. Raises
+    RuntimeError if it does not answer, or if something still listens at its port when it was ended."""
     with open("boardroom.json", encoding="utf-8") as file:
         manifest = json.load(file)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    port = int(os.environ["PORT"])
     app = subprocess.Popen(["/bin/sh", "-c", manifest["start"]], env=env, start_new_session=True)
     try:
-        visitor = Visitor(int(os.environ["PORT"]))
+        visitor = Visitor(port)
         end = time.monotonic() + START_S
         while not _answers(visitor, manifest.get("health", "/")):
             if app.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("the app does not answer")
             time.sleep(POLL_S)
-        yield Visitor(visitor.port)
+        yield Visitor(port)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(app.pid, signal.SIGKILL)
         app.wait()
+        _see_it_gone(port)
+
+
+def _see_it_gone(port: int) -> None:
+    """Wait until nothing listens at the port. A daemon of a session of its own outlives its group: what it
+    holds in memory would pass for stored when the app is started again."""
+    end = time.monotonic() + GONE_S
+    while _listens(port):
+        if time.monotonic() > end:
+            raise RuntimeError(
+                f"the app was ended, and a process of it still listens at port {port}: it has left the "
+                "process group of its start line (setsid, a daemon), which an app may not"
+            )
+        time.sleep(POLL_S)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(GONE_S)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _answers(visitor: Visitor, health: str) -> bool:

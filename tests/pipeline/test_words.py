@@ -22,6 +22,7 @@ from workers.agents.facts import (
     TicketingFacts,
 )
 from workers.agents.outputs import (
+    MAX_CHECKS,
     Amendment,
     Checks,
     Comparison,
@@ -34,6 +35,7 @@ from workers.agents.outputs import (
 )
 from workers.llm.model import Question
 from workers.llm.scripted import Line, ScriptedModel
+from workers.pipeline.proof.compared import FULL
 from workers.pipeline.proof.planned import added
 from workers.pipeline.spec import Spec
 from workers.pipeline.stages.analysis import merged
@@ -184,6 +186,24 @@ async def test_what_the_plan_lacks_is_added_once(house: House) -> None:
     assert [check["id"] for check in about.checks] == ["c1", "c2"]
     said = next(e["content"] for e in await house.events(job.id) if e.get("sender") == "CTO")
     assert said == f"One thing.\n\nAdded to the plan:\n- {gap.missing}"
+
+
+async def test_what_a_full_ticket_lacks_is_left_out_and_told(house: House) -> None:
+    gap = Gap(ticket="T3", missing="/about says by.")
+    found = Comparison(message="One thing.", gaps=[gap])
+    script = company(intake=lambda _: DONE, comparison=[found])
+    plain: Any = script["checks"]
+
+    def proving(question: Question) -> Line:
+        line: Checks = plain(question)
+        checks = [line.checks[0].model_copy(update={"id": f"c{n}"}) for n in range(MAX_CHECKS)]
+        return line.model_copy(update={"checks": checks})
+
+    async with house.worker(ScriptedModel({**script, "checks": proving})):
+        job = await house.until_finished(await house.create())
+    assert (job.status, job.verification) == ("build_done", "verified")
+    said = next(e["content"] for e in await house.events(job.id) if e.get("sender") == "CTO")
+    assert said == f"One thing.\n\n{FULL}\n- {gap.missing}"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from app.domain.contests import Verdict
 from app.domain.ticket import Check, TicketType, execution_order
 from workers.profiles.catalogue import HOUSE_STYLE
 
+MAX_CHECKS = 24
+"""Of a ticket."""
+
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
@@ -142,7 +145,7 @@ class TicketDraft(Output):
     depends_on: Annotated[list[str], Field(max_length=50)] = []
     requirements: Annotated[list[str], Field(max_length=60)] = []
     acceptance_criteria: Annotated[list[Line], Field(max_length=12)] = []
-    checks: Annotated[list[Check], Field(max_length=24)] = []
+    checks: Annotated[list[Check], Field(max_length=MAX_CHECKS)] = []
     skip_reason: Annotated[str, StringConstraints(max_length=500)] = ""
     """Set when this cannot be done here: the ticket is `skipped` and named in the closing message."""
 

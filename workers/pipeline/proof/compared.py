@@ -11,26 +11,32 @@ from app.domain.ticket import TicketType
 from app.domain.values import clean
 from workers.agents.ask import ask, facts
 from workers.agents.facts import ComparedTicket, ComparisonFacts, TicketingFacts
-from workers.agents.outputs import Backlog, Comparison, TicketDraft
+from workers.agents.outputs import MAX_CHECKS, Backlog, Comparison, Gap, TicketDraft
 from workers.agents.roles import COMPARER
 from workers.context import Change, Context
 from workers.pipeline import spec as specs
 from workers.pipeline.proof.planned import with_missing
 from workers.pipeline.spec import Spec
 
+FULL = f"Not added, since their tickets have {MAX_CHECKS} checks already, which is the most:"
+
 
 @dataclass(frozen=True)
 class Compared:
-    """What the reviewer has said of the plan."""
+    """What the reviewer has said of the plan: the gaps that were `added` to it, and those that were
+    `left_out`."""
 
     said: Comparison
     model: str
+    added: list[Gap]
+    left_out: list[Gap]
 
     def tell(self, change: Change) -> None:
         """Store the reviewer's words as a message to the client."""
         lines = [self.said.message]
-        if self.said.gaps:
-            lines += ["", "Added to the plan:", *(f"- {gap.missing}" for gap in self.said.gaps)]
+        for words, gaps in (("Added to the plan:", self.added), (FULL, self.left_out)):
+            if gaps:
+                lines += ["", words, *(f"- {gap.missing}" for gap in gaps)]
         changes.add_message(
             change.unit,
             change.job,
@@ -53,9 +59,14 @@ async def compare(context: Context, shown: TicketingFacts, backlog: Backlog) -> 
     told = _told(await specs.load(context), shown, backlog)
     spoken = await ask(context, "comparison", COMPARER, facts(told), Comparison, fits)
     missing: dict[str, list[str]] = {}
-    for gap in spoken.value.gaps:
+    # What is missing needs a check, and a full ticket can take none: each answer would be refused.
+    full = {d.key for d in backlog.tickets if len(d.checks) >= MAX_CHECKS}
+    added = [gap for gap in spoken.value.gaps if gap.ticket not in full]
+    left_out = [gap for gap in spoken.value.gaps if gap.ticket in full]
+    for gap in added:
         missing.setdefault(gap.ticket, []).append(gap.missing)
-    return await with_missing(context, shown, backlog, missing), Compared(spoken.value, spoken.model)
+    compared = Compared(spoken.value, spoken.model, added, left_out)
+    return await with_missing(context, shown, backlog, missing), compared
 
 
 def _told(spec: Spec, shown: TicketingFacts, backlog: Backlog) -> ComparisonFacts:

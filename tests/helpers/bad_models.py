@@ -36,7 +36,7 @@ TRIES, ASKS = 3, 3
 
 WITHIN_S = 110.0
 
-BEFORE_BUILDING = 7
+BEFORE_BUILDING = 8
 """How many requests a good company makes before the Builder's first one."""
 
 
@@ -70,7 +70,7 @@ def _unusable(move: Move) -> Case:
 def _beyond(number: str) -> Case:
     """A backlog with a check that expects a number out of range."""
     text = BACKLOG.model_dump_json().replace('"expect_json":null', f'"expect_json":{number}')
-    return Case("model_misbehaved", BEFORE_BUILDING - 1 + ASKS, {"ticketing": says(text)})
+    return Case("model_misbehaved", BEFORE_BUILDING - 2 + ASKS, {"ticketing": says(text)})
 
 
 def _lazy(line: Line, *, for_ever: bool = False) -> Case:

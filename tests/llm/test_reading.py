@@ -70,7 +70,7 @@ def test_what_cannot_be_meant_is_refused(text: str) -> None:
 
 def test_the_errors_are_those_of_the_answer_not_of_a_brace_behind_it() -> None:
     with pytest.raises(ValidationError, match="requirements"):
-        read_answer(Requirements, '{"summary": "Two pages.", "requirements": []} and {"x": 1}')
+        read_answer(Requirements, '{"summary": "Two pages.", "requirements": [{"id": 1}]} and {"x": 1}')
 
 
 WRITTEN = {

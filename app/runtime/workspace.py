@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from app.domain.ticket import AnyCheck, HttpCheck
+from app.domain.ticket import AnyCheck
 from app.domain.values import Stamp
 from app.domain.workspace import BoxState, Manifest
 from app.runtime.live_app import LiveApp
@@ -290,11 +290,6 @@ class Workspace(LiveApp, Protocol):
 
     async def manifest(self, commit: str) -> Manifest | None:
         """The manifest in a commit; None if it has no valid one."""
-
-    async def check_gets(self, commit: str, checks: Sequence[HttpCheck]) -> Sequence[CheckResult]:
-        """Run checks that are one GET each on one start of the app, in a clean checkout as `check` does: the
-        results of the first ones, at least of one if the app answers, up to the first file that has changed
-        since the start."""
 
     async def check(
         self,

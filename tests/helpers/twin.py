@@ -125,8 +125,6 @@ class _Spoiled:
             answer = await call(*args, **kwargs)
             if misfortune.lie is not None and isinstance(answer, CheckResult):
                 return self._lied(answer)
-            if misfortune.lie is not None and name == "check_gets":
-                return [self._lied(result) for result in answer]
             return answer
 
         return spoiled

@@ -109,12 +109,6 @@ async def check_http(call: Call) -> Json:
     return await checking.check_http(call.box, call.stream, call.args)
 
 
-async def check_gets(call: Call) -> Json:
-    from . import gets  # noqa: PLC0415 - see `file_calls.zip_all`
-
-    return await gets.check_gets(call.box, call.stream, call.args)
-
-
 async def check_file(call: Call) -> Json:
     return await checking.check_file(call.box, call.stream, call.args)
 
@@ -151,7 +145,6 @@ CALLS: dict[str, Callable[[Call], Awaitable[Json]]] = {
     "diff": diff,
     "check_command": check_command,
     "check_http": check_http,
-    "check_gets": check_gets,
     "check_file": check_file,
     "find_hiding": find_hiding,
     "status": status,

@@ -14,8 +14,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from app.domain.ticket import AnyCheck, HttpCheck
-from app.runtime.gets import MOST, only_gets
+from app.domain.ticket import AnyCheck
 from app.runtime.workspace import CheckResult, Commit, Hidden, NotClean, RuntimeProblem, Workspace
 from app.runtime.worlds import CHECKING, World
 from workers.context import Context
@@ -66,31 +65,15 @@ async def check_all(
 ) -> None:
     """Run checks side by side, in their order, each in an empty trial. After `until` (of `monotonic`) none is
     begun. Raises what `check_apart` and `take` raise; then the others are given up."""
-    waiting, company, again = deque(_grouped(wanted)), _Company(), list[tuple[int, ToRun]]()
+    waiting, company, again = deque(enumerate(wanted)), _Company(), list[tuple[int, ToRun]]()
 
     async def run(item: ToRun) -> CheckResult:
         async with aloud(context, item.ticket_id) as hear:
             return await check_apart(context, bench, item.commit, item.check, hear)
 
-    async def ask(places: Sequence[int]) -> None:
-        """Run GETs together. What has to be run alone waits in front of all others."""
-        with company.beside(places[0]):
-            results = await gets_apart(context, bench, [wanted[place] for place in places])
-        left = list(places[len(results) :])
-        waiting.extendleft([[place] for place in reversed(left)] if not results else [left] if left else [])
-        for place, result in zip(places, results, strict=False):
-            if _wants_time(wanted[place].check, result):
-                waiting.appendleft([place])
-            else:
-                await take(place, result)
-
     async def work() -> None:
         while waiting and (until is None or monotonic() < until):
-            places = waiting.popleft()
-            if len(places) > 1:
-                await ask(places)
-                continue
-            place, item = places[0], wanted[places[0]]
+            place, item = waiting.popleft()
             with company.beside(place):
                 result = await run(item)
             if _wants_time(item.check, result) and company.share(place) > SHARE:
@@ -102,29 +85,6 @@ async def check_all(
     for place, item in again:
         if until is None or monotonic() < until:
             await take(place, await run(item))
-
-
-async def gets_apart(context: Context, bench: Workspace, wanted: Sequence[ToRun]) -> Sequence[CheckResult]:
-    """Run GETs on one commit in an empty trial (see `Workspace.check_gets`)."""
-    async with _trial(context) as (trial, kept):
-        commit = wanted[0].commit
-        await _bring(context, bench, trial, commit, kept)
-        checks = [item.check for item in wanted if isinstance(item.check, HttpCheck)]
-        return await trial.check_gets(commit.sha, checks)
-
-
-def _grouped(wanted: Sequence[ToRun]) -> list[list[int]]:
-    """The places of what is wanted, in its order; GETs on the same commit stand together."""
-    found, open_groups = list[list[int]](), dict[str, list[int]]()
-    for place, item in enumerate(wanted):
-        group = open_groups.get(item.commit.sha) if only_gets(item.check) else None
-        if group is not None and len(group) < MOST:
-            group.append(place)
-            continue
-        found.append([place])
-        if only_gets(item.check):
-            open_groups[item.commit.sha] = found[-1]
-    return found
 
 
 def _wants_time(check: AnyCheck, result: CheckResult) -> bool:

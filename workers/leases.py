@@ -113,11 +113,14 @@ class Desk:
                     await self._claim_kind(run_id, chats, free)
 
     async def _claim_kind(self, run_id: UUID | None, chats: bool, most: int) -> None:
+        """At most all chats but one are one user's, so that another's first word waits for none of them."""
+        each = max(self._terms.chats - 1, 1) if chats else runs.NO_LIMIT
         held = set(self._held)
         try:
             async with self._resources.statements() as statements:
+                lease_s = self._terms.lease_s
                 claims = await runs.claim(
-                    statements, self._name, self._terms.lease_s, run_id, most=most, held=held, chats=chats
+                    statements, self._name, lease_s, run_id, most=most, held=held, chats=chats, each=each
                 )
         except Unavailable:
             return

@@ -1,10 +1,11 @@
 """A ticket is written here, whoever plans it: the Project Manager, the service itself, or the client."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from app.domain.contests import Verdict
 from app.domain.conversation import Agent
 from app.domain.ticket import AnyCheck, TicketStatus, TicketType
 from app.domain.values import clean, clip
@@ -77,9 +78,15 @@ def write_ticket(unit: Unit, job: Job, draft: Asks, planned: Planned, known: Tic
     ticket.status = TicketStatus.SKIPPED if planned.skip_reason else TicketStatus.TODO
     ticket.reason, ticket.blocked = clean(planned.skip_reason), False
     ticket.of_client = planned.of_client
-    ticket.contests = []
+    # A sentence whose check was dropped stays without proof as long as it stands: a laxer check of it that a
+    # new plan keeps would be taken for one.
+    ticket.contests = [each for each in ticket.contests or () if _still_dropped(each, ticket)]
     unit.session.add(ticket)
     return ticket
+
+
+def _still_dropped(contest: Mapping[str, Any], ticket: Ticket) -> bool:
+    return contest["verdict"] == Verdict.DROP and contest["criterion"] in ticket.acceptance_criteria
 
 
 def _usual(kind: TicketType) -> Agent:

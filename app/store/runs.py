@@ -35,6 +35,8 @@ from app.domain.stages import ACTIVE, CHATTING, RunState, WaitingFor
 from app.store.statements import Statement, Statements
 from app.store.tables import FENCES, Job, Run
 
+NO_LIMIT = 1 << 62
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -56,10 +58,12 @@ async def claim(
     most: int = 1,
     held: Collection[UUID] = (),
     chats: bool | None = None,
+    each: int = NO_LIMIT,
 ) -> Sequence[Claim]:
     """Claim the given run, or at most `most`: first of the users who hold fewest, then those that have waited
     longest. Runs in `held` are left out: this worker has them, and their leases only need renewal. `chats`:
-    only those whose stage talks with the client, or only the others."""
+    only those whose stage talks with the client, or only the others. `each` is how many of them a user may
+    hold."""
     asked = {
         "as": worker,
         "lease": timedelta(seconds=lease_s),
@@ -67,6 +71,7 @@ async def claim(
         "held": list(held),
         "talking": chats is not False,
         "working": chats is not True,
+        "each": each,
     }
     if run_id is None:
         rows = await statements.rows(_CLAIM, asked)
@@ -116,7 +121,7 @@ def _claim(*which: ColumnElement[bool]) -> Statement:
     candidates = (
         select(Run.id)
         .join(line, line.c.id == Run.id)
-        .where(_READY, _FREE)
+        .where(_READY, _FREE, line.c.place <= bindparam("each", type_=BigInteger))
         .order_by(line.c.place, Run.updated_at)
         .limit(bindparam("most", type_=BigInteger))
         .with_for_update(of=Run, skip_locked=True)

@@ -79,6 +79,18 @@ async def test_a_first_reply_waits_for_no_build(house: House, other: House) -> N
         assert (await other.until_finished(theirs)).status == "build_done"
 
 
+async def test_a_first_reply_waits_for_no_chats_of_another(house: House, other: House) -> None:
+    talking = HeldModel("intake")
+    async with house.worker(talking) as desk:
+        for _ in range(TERMS.chats + 1):
+            await house.create()
+        await until(lambda: len(desk._held) == TERMS.chats - 1)
+        theirs = await other.create()
+        await until(lambda: any(item.claim.job_id == theirs for item in desk._held.values()))
+        talking.go.set()
+        assert (await other.until_finished(theirs, 60)).status == "build_done"
+
+
 class Crowd(ScriptedModel):
     """Two builds, whose second steps are answered only when a third job is planned."""
 

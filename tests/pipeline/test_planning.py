@@ -40,6 +40,10 @@ def planned(**changes: Any) -> Planned:
     return Planned(**(values | changes))
 
 
+def contest(verdict: str, criterion: str) -> dict[str, Any]:
+    return {"check": {}, "criterion": criterion, "why": "", "verdict": verdict, "answer": "Nobody sees it."}
+
+
 async def written(house: House, draft: Asked, plan: Planned, known: Ticket | None = None) -> Ticket:
     job_id = known.job_id if known else await house.create()
     async with house.resources.unit() as unit:
@@ -80,6 +84,11 @@ async def test_a_ticket_that_is_planned_again_keeps_what_its_attempts_came_to(ho
         ticket = await unit.session.get_one(Ticket, first.id)
         ticket.attempts, ticket.commit, ticket.status = 3, "c" * 40, "failed"
         ticket.reason, ticket.blocked = "It failed.", True
+        ticket.contests = [
+            contest("drop", "They come back."),
+            contest("keep", "They come back."),
+            contest("drop", "It is lent."),
+        ]
     again = planned(
         id=first.id, type=TicketType.TASK, dependencies=[], order=8, assigned_to="", of_client=False
     )
@@ -90,6 +99,7 @@ async def test_a_ticket_that_is_planned_again_keeps_what_its_attempts_came_to(ho
     same = {"id", "job_id", "run_id", "parent_id", "created_at", "updated_at", "blocked"}
     unchanged = {name for name, value in columns(first).items() if name not in same and value == row[name]}
     assert unchanged <= {"status", "reason", "attempts", "commit"}, "all that is planned is planned anew"
+    assert row["contests"] == [contest("drop", "They come back.")], "a sentence that stays stays unproven"
     assert row["assigned_to"] == "Builder"
 
 

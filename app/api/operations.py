@@ -118,8 +118,10 @@ def _is_operator(request: Request, here: House) -> bool:
         return True
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
-    host = request.client.host
-    return is_loopback(host) or host == request.scope["server"][0]
+    # A proxy may add no header at all. But whoever asks through one asks for the name that it has outside.
+    asked = request.url.hostname or ""
+    host, own = request.client.host, request.scope["server"][0]
+    return (is_loopback(host) or host == own) and (asked == "localhost" or is_loopback(asked) or asked == own)
 
 
 @router.get("/", include_in_schema=False)

@@ -115,7 +115,7 @@ async def _left(host: str, job_id: UUID) -> list[str]:
 async def test_what_a_job_does_to_its_box_fails_the_attempt_and_not_the_next(
     house: House, containers: DockerRuntime
 ) -> None:
-    spoilt = attempts([FULL], ["kill -9 -1", BOMB, FILL])
+    spoilt = attempts([DEADLY], ["kill -9 -1", BOMB, FILL])
     model = ScriptedModel(company(intake=lambda _: DONE, building=spoilt))
     async with house.worker(model):
         job_id = await house.create()

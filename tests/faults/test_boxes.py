@@ -37,7 +37,11 @@ BUILT_S = 240
 """Seconds. On a busy machine deaths and new boxes are slow."""
 TIGHT = ContainerLimits(idle_s=60, memory_bytes=200 * MIB, processes=64, disk_bytes=30 * MIB)
 BOMB = "timeout -s KILL 2 sh -c 'b() { b | b & b; }; b; sleep 30'"
-FILL = "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > f$i; sleep 0.3; done"
+FILL = (
+    "mkdir out; echo '*' > out/.gitignore; "
+    "i=0; while :; do i=$((i+1)); head -c 8000000 /dev/zero > out/f$i; sleep 0.3; done"
+)
+"""Fills the disk with files that git ignores: in a commit they would fill the trials of later checks, too."""
 FULL = "head -c 300M /dev/zero > /tmp/full"
 """Fills the memory with files, which the kernel cannot free, so that it has to kill a process."""
 DEADLY = f"echo 0 > /proc/self/oom_score_adj; {FULL}"

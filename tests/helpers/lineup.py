@@ -9,20 +9,26 @@ from workers.llm.prices import fixed
 from workers.llm.provider import Provider, open_openai
 
 SHORT = TimeLimits(connect_s=3, first_token_s=1.5, gap_s=1.5, call_s=6)
+LONG = TimeLimits(connect_s=30, first_token_s=60, gap_s=60, call_s=90)
+"""For servers that always answer: what a busy machine delays is no misfortune then."""
 HASTE = Patience(tries=3, first_pause_s=0.01, longest_pause_s=0.5, in_slot_s=0, wait_s=0)
 
 
-def provider(server: Server, key: str, *moves: Move, name: str = "tiny") -> Provider:
+def provider(
+    server: Server, key: str, *moves: Move, name: str = "tiny", times: TimeLimits = SHORT
+) -> Provider:
     """A model whose requests `server` answers with `moves`. A million tokens cost 1 USD (input), 4 USD
     (output)."""
     server.scripts[key] = moves
-    return open_openai(name, base_url=server.url, key=key, endpoint=Endpoint(SHORT), price=fixed(1.0, 4.0))
+    return open_openai(name, base_url=server.url, key=key, endpoint=Endpoint(times), price=fixed(1.0, 4.0))
 
 
-def lineup(server: Server, moves: Sequence[Move], fallback: Sequence[Move] = ()) -> Lineup:
+def lineup(
+    server: Server, moves: Sequence[Move], fallback: Sequence[Move] = (), times: TimeLimits = SHORT
+) -> Lineup:
     """A lineup of a model with the key `sk-first`, and a fallback with the key `sk-second`."""
     return Lineup(
-        first=provider(server, "sk-first", *moves),
-        fallback=provider(server, "sk-second", *fallback, name="other") if fallback else None,
+        first=provider(server, "sk-first", *moves, times=times),
+        fallback=provider(server, "sk-second", *fallback, name="other", times=times) if fallback else None,
         patience=HASTE,
     )

@@ -20,7 +20,7 @@ from app.store.spending import Purpose, Refused
 from tests.helpers import model_server as wire
 from tests.helpers.company import DONE, REQUIREMENTS, company
 from tests.helpers.house import TERMS, House, play
-from tests.helpers.lineup import lineup
+from tests.helpers.lineup import LONG, lineup
 from tests.helpers.model_server import Exchange, Server, refuses, says
 from tests.helpers.wire_company import plays, question_of
 from workers.agents.outputs import Requirements
@@ -120,13 +120,13 @@ async def test_a_worker_whose_run_is_not_its_own_reserves_nothing(house: House) 
 
 @pytest.mark.long
 async def test_a_spent_budget_ends_the_job_and_a_higher_one_goes_on(house: House, server: Server) -> None:
-    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    models = lineup(server, [plays(company(intake=lambda _: DONE))], times=LONG)
     async with house.worker(models):
         job_id = await make(house)
         whole = await house.until_finished(job_id)
     needed = whole.committed_tokens
     server.asked.clear()
-    models = lineup(server, [plays(company(intake=lambda _: DONE))])
+    models = lineup(server, [plays(company(intake=lambda _: DONE))], times=LONG)
     limits = Limits(job_tokens=needed * 2)
     job_id = await make(house)
     first = needed + 15_000  # spent in the middle of the building

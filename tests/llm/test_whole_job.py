@@ -2,13 +2,13 @@
 
 from tests.helpers.company import DONE, company
 from tests.helpers.house import House, play
-from tests.helpers.lineup import lineup
+from tests.helpers.lineup import LONG, lineup
 from tests.helpers.model_server import Server
 from tests.helpers.wire_company import plays
 
 
 async def test_a_company_behind_the_wire_builds_an_app(house: House, server: Server) -> None:
-    job = await play(house, lineup(server, [plays(company(intake=lambda _: DONE))]))
+    job = await play(house, lineup(server, [plays(company(intake=lambda _: DONE))], times=LONG))
     assert (job.status, job.verification, job.error_message) == ("build_done", "verified", "")
     made = await house.attempts(job.id)
     assert {attempt.outcome for attempt in made} == {"answered"}

@@ -20,7 +20,7 @@ from app.embedded.datadir import DataDir
 from app.embedded.errors import NotInstalled, StackProblem, WrongMajor
 from app.embedded.stack import Stack, start
 from tests.embedded.conftest import Hold
-from tests.helpers.processes import processes_of
+from tests.helpers.processes import command_line, processes_of
 from tests.helpers.somebody_else import as_root
 from tests.helpers.waiting import wait_for
 
@@ -71,7 +71,7 @@ async def test_a_password_is_required_and_never_shown(data_dir: Path) -> None:
         with pytest.raises(redis.AuthenticationError):
             ping(secret.sub("", stack.redis_url))
         passwords = [secret.search(url)[0].strip(":@") for url in (stack.database_url, stack.redis_url)]  # type: ignore[index]
-        lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in processes_of(data_dir)]
+        lines = [command_line(pid).decode() for pid in processes_of(data_dir)]
         assert lines
         assert not [line for line in lines if any(password in line for password in passwords)]
         assert await ask(stack.database_url, "select current_setting('listen_addresses')") == "127.0.0.1"

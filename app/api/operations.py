@@ -118,10 +118,11 @@ def _is_operator(request: Request, here: House) -> bool:
         return True
     if request.client is None or any(name in request.headers for name in FORWARDED):
         return False
-    # A proxy may add no header at all. But whoever asks through one asks for the name that it has outside.
+    # Of a proxy that adds no such header this keeps out who asks by the name that we have outside; not who
+    # makes up a name, so a proxy has to add one.
     asked = request.url.hostname or ""
-    host, own = request.client.host, request.scope["server"][0]
-    return (is_loopback(host) or host == own) and (asked == "localhost" or is_loopback(asked) or asked == own)
+    own = request.scope["server"][0]
+    return all(is_loopback(host) or host == own for host in (request.client.host, asked))
 
 
 @router.get("/", include_in_schema=False)

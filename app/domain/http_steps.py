@@ -107,7 +107,7 @@ class HttpRequest(Part):
 
 class HttpStep(HttpRequest):
     """A request before the last one. Its answer must have `expect_status` or, if that is not said, a status
-    below 400."""
+    from 200 to 399."""
 
     expect_status: int | None = Field(default=None, ge=100, le=599)
     take: list[Take] = Field(default=[], max_length=10)

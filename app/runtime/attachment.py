@@ -21,11 +21,10 @@ from app.domain.workspace import (
 )
 from app.runtime import answers
 from app.runtime.channel import Channel, Exchange, Pipe
-from app.runtime.checker import run_check
-from app.runtime.checks import CheckCalls
+from app.runtime.checker import manifest_of, run_check
 from app.runtime.hidden import find_hidden
 from app.runtime.leave import INSTALL_S, Connect, Leave
-from app.runtime.live_calls import APP_S, GIT_S, pieces
+from app.runtime.live_calls import APP_S, GIT_S, LiveCalls, pieces
 from app.runtime.workspace import (
     WIPE_S,
     AppStatus,
@@ -59,7 +58,7 @@ def _within(path: str) -> str:
     return resolve_path(path)[len(ROOT) :].lstrip("/")
 
 
-class Attachment(CheckCalls):
+class Attachment(LiveCalls):
     """See `workspace.Workspace`. `image` is the box's image, if it has one. `connect` gives the box a network
     for the time of an install step; None if it never needs one."""
 
@@ -255,6 +254,9 @@ class Attachment(CheckCalls):
 
     async def hidden(self, base: Commit, commit: Commit, *, installed: bool) -> Sequence[Hidden]:
         return await find_hidden(self._channel, base.sha, commit.sha, self._leave, installed=installed)
+
+    async def manifest(self, commit: str) -> Manifest | None:
+        return (await manifest_of(self._channel, commit))[0]
 
     async def check(
         self,

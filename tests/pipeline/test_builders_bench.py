@@ -1,11 +1,8 @@
 """What the Builder has on its bench: requests like a browser's, its ticket's checks, many calls in a turn."""
 
-from collections.abc import AsyncIterator
-
 import orjson
 import pytest
 from sqlalchemy import select
-from uuid_utils.compat import uuid7
 
 from app.domain.errors import Conflict
 from app.runtime.attachments import WorkerAttachment
@@ -15,10 +12,10 @@ from app.runtime.workspace import Commit, Workspace
 from app.store.tables import Evidence
 from tests.helpers.company import SERVER, builder, call, company
 from tests.helpers.house import House
+from tests.helpers.tools import use
 from workers.agents.facts import BuildingFacts
 from workers.llm.model import Answer, Question
 from workers.llm.scripted import Line, ScriptedModel
-from workers.pipeline.ticket import toolbox
 from workers.pipeline.ticket.attempt import MAX_CALLS_A_TURN, TOO_MANY
 from workers.pipeline.ticket.output import shown
 
@@ -44,20 +41,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
-
-
-@pytest.fixture
-async def box(house: House) -> AsyncIterator[Workspace]:
-    job_id = uuid7()
-    workspace = await house.resources.runtime.attach(job_id, fence=1, create=True)
-    yield workspace
-    await workspace.close()
-    await house.resources.runtime.destroy(job_id)
-
-
-async def use(box: Workspace, name: str, **arguments: object) -> str:
-    tool = toolbox.parse(call(name, **arguments))
-    return tool if isinstance(tool, str) else await toolbox.use(box, tool)
 
 
 async def test_requests_are_made_as_a_browser_makes_them(box: Workspace) -> None:

@@ -1,33 +1,14 @@
 """The Builder looks at a page of its app: its text, what is too wide, what the console says."""
 
-from collections.abc import AsyncIterator
-
 import orjson
-import pytest
-from uuid_utils.compat import uuid7
 
 from app.runtime.workspace import Workspace
-from tests.helpers.company import call
 from tests.helpers.house import House
-from workers.pipeline.ticket import toolbox
+from tests.helpers.tools import use
 from workers.profiles.served import Served
 
 PAGE = "<!doctype html><h1>Shelf</h1><p id=p style='width:500px'>Much</p><script>no.such()</script>"
 MANIFEST = {"start": "exec python3 -m http.server --bind 127.0.0.1 $PORT 2>/dev/null", "health": "/"}
-
-
-@pytest.fixture
-async def box(house: House) -> AsyncIterator[Workspace]:
-    job_id = uuid7()
-    workspace = await house.resources.runtime.attach(job_id, fence=1, create=True)
-    yield workspace
-    await workspace.close()
-    await house.resources.runtime.destroy(job_id)
-
-
-async def use(box: Workspace, name: str, **arguments: object) -> str:
-    tool = toolbox.parse(call(name, **arguments))
-    return tool if isinstance(tool, str) else await toolbox.use(box, tool)
 
 
 async def test_a_page_is_looked_at(house: House, box: Workspace) -> None:

@@ -13,6 +13,7 @@ import typer
 from app.embedded.addresses import with_addresses
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem
+from app.embedded.python import command_of
 from app.embedded.supervisor import SECRET_FILE, Plan, become_supervisor
 from app.settings import BadSettings, load_settings
 
@@ -159,7 +160,7 @@ def _become(module: str, *args: str) -> None:
 
 
 def _run_module(module: str, *args: str) -> None:
-    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606 - no shell
+    os.execv(sys.executable, command_of(module, *args))  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":

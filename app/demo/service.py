@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import httpx
 from app.embedded.datadir import DataDir
 from app.embedded.errors import StackProblem
 from app.embedded.lifeline import Lifeline
+from app.embedded.python import command_of
 from app.embedded.server import await_end
 
 READY_WITHIN_S = 60.0
@@ -38,7 +38,7 @@ def service(data_dir: Path, say: Callable[[str], None] = lambda _: None) -> Iter
     say(f"starting PostgreSQL, Valkey, an API and a worker in {home.path} …")
     with log_path.open("wb") as log:
         up = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "up"],
+            command_of("app.cli", "up"),
             env={**os.environ, "DATA_DIR": str(home.path), "PORT": "0", **lifeline.environment()},
             pass_fds=(lifeline.descriptor,),
             stdin=subprocess.DEVNULL,

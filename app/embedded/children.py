@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from app.embedded import late
 from app.embedded.errors import StackProblem
 from app.embedded.lifeline import Lifeline
+from app.embedded.python import command_of
 from app.embedded.server import await_end
 
 STOP_TIMEOUT_S = 15.0
@@ -87,7 +87,7 @@ class Children:
     def _start(self, child: Child, *, waits: bool = False) -> None:
         marked = {late.VARIABLE: "1"} if waits else {}
         child.process = subprocess.Popen(
-            [sys.executable, "-m", child.module, *child.args],
+            command_of(child.module, *child.args),
             env={**self._environment, **marked, **self._lifeline.environment()},
             pass_fds=(self._lifeline.descriptor, *child.descriptors),
             stdin=subprocess.PIPE if waits else subprocess.DEVNULL,

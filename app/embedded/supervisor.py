@@ -24,6 +24,7 @@ from app.embedded.children import Child, Children, KeepsDying
 from app.embedded.datadir import DataDir
 from app.embedded.errors import NoRoom, StackProblem, in_words
 from app.embedded.lifeline import Lifeline, watch_parent
+from app.embedded.python import command_of
 from app.embedded.server import await_end
 from app.embedded.stack import Stack
 from app.embedded.stopping import SIGNALS, stops_on_signal
@@ -84,7 +85,7 @@ def become_supervisor(plan: Plan) -> NoReturn:
     is kept for it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.environ.update(plan.as_environment())
-    os.execv(sys.executable, [sys.executable, "-m", __name__])  # noqa: S606 - no shell
+    os.execv(sys.executable, command_of("app.embedded.supervisor"))  # noqa: S606 - no shell
 
 
 def supervise(plan: Plan, say: Callable[[str], None]) -> None:
@@ -135,7 +136,7 @@ class Preparation:
         self._migrated = os.fdopen(migrated, "rb")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", PREPARATION, str(tells)],
+                command_of(PREPARATION, str(tells)),
                 env={**environment, **self._lifeline.environment()},
                 pass_fds=(self._lifeline.descriptor, tells),
                 stdin=subprocess.PIPE,
@@ -167,7 +168,7 @@ def _stop_boxes(plan: Plan, env: Mapping[str, str], say: Callable[[str], None]) 
     """Containers go on if the database is not ours: workers elsewhere may use them."""
     left = ["--leave-containers"] if plan.database_url else []
     errand = subprocess.Popen(
-        [sys.executable, "-m", ERRANDS, *left],
+        command_of(ERRANDS, *left),
         env=env,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
